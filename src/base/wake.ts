@@ -1,0 +1,38 @@
+import type { Clock } from "./clock.ts";
+
+/** Why a wait ends early: given, since an abort without a reason makes an error with a stack. */
+const KNOCKED = Symbol("knocked");
+
+/** A door that a loop waits at and others knock on: a knock before the wait is not lost, several count as one. */
+export class Wake {
+  #knocked = false;
+  #open: (() => void) | null = null;
+
+  /** Lets the waiting loop go on, now or at its next wait. */
+  knock(): void {
+    this.#knocked = true;
+    this.#open?.();
+  }
+
+  /**
+   * Resolves at the next knock, after `ms` (null waits without end), or when `signal` fires, whichever is first; to true
+   * where somebody knocked.
+   */
+  async wait(ms: number | null, clock: Clock, signal: AbortSignal): Promise<boolean> {
+    if (!this.#knocked && !signal.aborted) await this.#sleep(ms, clock, signal);
+    const knocked = this.#knocked;
+    this.#knocked = false;
+    return knocked;
+  }
+
+  async #sleep(ms: number | null, clock: Clock, signal: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    const either = AbortSignal.any([woken.signal, signal]);
+    this.#open = () => woken.abort(KNOCKED);
+    try {
+      await clock.sleep(ms ?? Infinity, either);
+    } finally {
+      this.#open = null;
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import { type Clock, systemClock } from "../base/clock.ts";
+import { PgnetdError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { runLoops } from "../base/loops.ts";
+import { type LoadedConfig, readConfig } from "../config/load.ts";
+import { counted } from "../ops/database-status.ts";
+import type { Health } from "../ops/health.ts";
+import { openLogger } from "../ops/logger.ts";
+import { readRemaining, type Remaining } from "../ops/remaining.ts";
+import { schemaProblem } from "../pg/await-schema.ts";
+import { openPool, type Queryable } from "../pg/pool.ts";
+import { PUBLICATIONS } from "../wal/publications.ts";
+import { dropPublications, dropSlot } from "../wal/removal.ts";
+import type { CommandContext } from "./args.ts";
+import { run } from "./run.ts";
+
+/** The outbox is looked at so often, and told of so often, in milliseconds. */
+const LOOK_EVERY_MS = 1_000;
+const TELL_EVERY_MS = 5_000;
+/** The slot is free so soon after the session that used it. */
+const SLOT_WAIT_MS = 5_000;
+
+/** `pgnetd drain`: sends until nothing waits, then ends; throws NOT_DONE where it was told to end before. */
+export async function drain(context: CommandContext): Promise<void> {
+  const { env, values, switches, print, stop } = context;
+  const load = (): LoadedConfig => asDrain(readConfig({ env, file: values.get("config") }));
+  const { database, slot } = load().config;
+  await using db = openPool({ ...database, size: 1 });
+  const problem = await schemaProblem(db);
+  if (problem !== null) throw problem;
+  const watch = new OutboxWatch(db, systemClock, print, switches.has("due-only"));
+  await runLoops(stop, [
+    async (signal) => run({ load, log: await openDrainLog(load()), stop: signal, watched: (now) => watch.look(now) }),
+    (signal) => watch.untilEmpty(signal),
+  ]);
+  if (!watch.isEmptied) throw await unfinished(db);
+  const left = await readRemaining(db, null);
+  print(isEmpty(left, false) ? "drained: the outbox is empty" : `drained; left in the outbox: ${described(left)}`);
+  if (switches.has("drop-slot")) {
+    const dropped = await dropSlot(db, { name: slot.name, waitMs: SLOT_WAIT_MS, clock: systemClock });
+    print(dropped === null ? "there is no replication slot to drop" : `replication slot ${dropped} is dropped`);
+  }
+  if (switches.has("drop-publications")) {
+    for (const name of await dropPublications(db)) {
+      const again = PUBLICATIONS.find((one) => one.name === name)?.make ?? "";
+      print(`publication ${name} is dropped; to have it again: ${again};`);
+    }
+  }
+}
+
+async function unfinished(db: Queryable): Promise<PgnetdError> {
+  const left = await readRemaining(db, null).catch(() => null);
+  const what = left === null ? "" : `: ${described(left)}`;
+  return new PgnetdError("NOT_DONE", `ended before the outbox was empty${what}`, {
+    hint: "What is left waits in the outbox; pgnetd drain or pgnetd run goes on with it.",
+  });
+}
+
+/** Beside a daemon that still runs here, its port is taken; and a drain leaves the schema as it is. */
+function asDrain({ config, sources }: LoadedConfig): LoadedConfig {
+  return { sources, config: { ...config, server: { host: "127.0.0.1", port: 0 }, migrate: { atStart: false } } };
+}
+
+/** What goes wrong, on standard error; the progress takes the place of the rest. */
+async function openDrainLog({ config }: LoadedConfig): Promise<Log> {
+  const { level } = config.log;
+  return openLogger({ level: level === "info" ? "warn" : level, to: process.stderr });
+}
+
+/** Looks at the outbox while it is drained, and tells how far that is. */
+class OutboxWatch {
+  readonly #db: Queryable;
+  readonly #clock: Clock;
+  readonly #print: (line: string) => void;
+  readonly #dueOnly: boolean;
+  #health: (() => Health) | null = null;
+  #told = { at: Number.NEGATIVE_INFINITY, kind: "" };
+  #isEmptied = false;
+
+  constructor(db: Queryable, clock: Clock, print: (line: string) => void, dueOnly: boolean) {
+    this.#db = db;
+    this.#clock = clock;
+    this.#print = print;
+    this.#dueOnly = dueOnly;
+  }
+
+  /** True once nothing waited any more while this daemon led. */
+  get isEmptied(): boolean {
+    return this.#isEmptied;
+  }
+
+  /** Takes over where to ask for the daemon's health. */
+  look(health: () => Health): void {
+    this.#health = health;
+  }
+
+  /** Resolves when nothing waits any more, and this daemon is the one that sends. */
+  async untilEmpty(signal: AbortSignal): Promise<void> {
+    let before: Remaining | null = null;
+    while (!signal.aborted) {
+      const health = this.#health?.() ?? null;
+      const left: Remaining | null = await readRemaining(this.#db, before).catch(() => null);
+      if (signal.aborted) return;
+      this.#isEmptied = isLeading(health) && left !== null && isEmpty(left, this.#dueOnly);
+      if (this.#isEmptied) return;
+      if (this.#tell(health, left) && left !== null) before = left;
+      await this.#clock.sleep(LOOK_EVERY_MS, signal);
+    }
+  }
+
+  /** One line where it says something new, else one every five seconds. */
+  #tell(health: Health | null, left: Remaining | null): boolean {
+    const now = this.#clock.now();
+    const [kind, line] = progress(health, left);
+    if (kind === this.#told.kind && now - this.#told.at < TELL_EVERY_MS) return false;
+    this.#told = { at: now, kind };
+    this.#print(line);
+    return true;
+  }
+}
+
+function isLeading(health: Health | null): boolean {
+  return health !== null && ["polling", "catch-up", "live"].includes(health.state);
+}
+
+function isEmpty({ due, later }: Remaining, dueOnly: boolean): boolean {
+  return due === 0 && (dueOnly || later === 0);
+}
+
+/** What is told, and what kind of news it is. */
+function progress(health: Health | null, left: Remaining | null): readonly [kind: string, line: string] {
+  if (left === null || health === null) return ["unknown", "the database does not answer; trying again"];
+  if (!isLeading(health)) {
+    if (!health.ready) return ["waiting", health.detail];
+    return ["standby", "another pgnetd leads this database: stop it, and this drain goes on by itself"];
+  }
+  if (left.due === 0) {
+    return ["leading", `only requests for a later time are left: ${described(left)}; --due-only ends without them`];
+  }
+  const speed = left.answeredPerSecond === null ? "" : `, ${left.answeredPerSecond.toFixed(1)} answered per second`;
+  return ["leading", `${described(left)}; ${health.requests.inFlight} in flight${speed}`];
+}
+
+function described({ due, later, nextDue, pausedHosts }: Remaining): string {
+  const parts = [`${counted(due)} due`];
+  if (later > 0) parts.push(`${counted(later)} for a later time, the first at ${nextDue ?? "?"}`);
+  if (pausedHosts.length > 0) parts.push(`paused hosts: ${pausedHosts.join(", ")}`);
+  return parts.join(", ");
+}

@@ -1,0 +1,35 @@
+import { PgnetdError } from "../base/errors.ts";
+import { loadConfig } from "../config/load.ts";
+import { migrate, type MigrateOptions } from "../pg/migrate.ts";
+import type { CommandContext } from "./args.ts";
+
+/** `pgnetd migrate`: installs or upgrades the schema, and says from where to where. */
+export async function runMigrate({ env, values, switches, print }: CommandContext): Promise<void> {
+  const grants = grantsOf(values);
+  const { database } = loadConfig({ env, file: values.get("config") });
+  const { from, to } = await migrate(database.url, { webhooks: switches.has("webhooks"), grants });
+  if (from === to) print(`the schema is at version ${to} already; nothing to do`);
+  else if (from === 0) print(`schema installed: version ${to}`);
+  else print(`schema upgraded: version ${from} to ${to}`);
+}
+
+function grantsOf(values: CommandContext["values"]): MigrateOptions["grants"] {
+  const callers = values.get("callers");
+  const kind = values.get("grants");
+  if (callers !== undefined && kind !== "restricted") throw usage("--callers goes with --grants restricted");
+  switch (kind) {
+    case undefined:
+      return undefined;
+    case "open":
+      return { kind };
+    case "restricted":
+      if (callers === undefined) throw usage("--grants restricted needs --callers <role>, the role that may call");
+      return { kind, callers };
+    default:
+      throw usage(`--grants is ${kind}: must be open or restricted`);
+  }
+}
+
+function usage(message: string): PgnetdError {
+  return new PgnetdError("USAGE", message, { hint: "See pgnetd migrate --help." });
+}

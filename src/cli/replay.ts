@@ -1,0 +1,61 @@
+import { PgnetdError } from "../base/errors.ts";
+import { loadConfig } from "../config/load.ts";
+import { schemaProblem } from "../pg/await-schema.ts";
+import { openPool, type Queryable } from "../pg/pool.ts";
+import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
+import type { CommandContext } from "./args.ts";
+
+const SELECT_IDS = "select id::text from net.http_dead_letter group by id order by id";
+
+/** `pgnetd replay`: puts one dead letter, or all of them, back into the outbox. */
+export async function replay({ env, values, switches, print, stop }: CommandContext): Promise<void> {
+  const one = idOf(values, switches);
+  const { database } = loadConfig({ env, file: values.get("config") });
+  await using db = openPool({ ...database, size: 1 });
+  const problem = await schemaProblem(db);
+  if (problem !== null) throw problem;
+  const ids = one === null ? (await db.query<{ id: string }>({ text: SELECT_IDS })).rows.map(({ id }) => id) : [one];
+  let replayed = 0;
+  const waiting: string[] = [];
+  for (const id of ids) {
+    if (stop.aborted) break;
+    if (await isReplayed(db, id)) replayed++;
+    else waiting.push(id);
+  }
+  print(`${replayed} dead letters are in the outbox again`);
+  if (waiting.length > 0) {
+    throw new PgnetdError(
+      "NOT_DONE",
+      `left, as the same id or deduplication key waits already: ${waiting.join(", ")}`,
+      {
+        hint: "Replay them when that request has ended, or delete them from net.http_dead_letter.",
+      },
+    );
+  }
+}
+
+/** False where a request with the same id or deduplication key waits. */
+async function isReplayed(db: Queryable, id: string): Promise<boolean> {
+  try {
+    await db.query({ text: "select net.http_replay($1)", values: [id] });
+    return true;
+  } catch (error) {
+    const sqlstate = sqlstateOf(error);
+    if (sqlstate === SQLSTATE.uniqueViolation) return false;
+    if (sqlstate !== SQLSTATE.noDataFound) throw error;
+    throw new PgnetdError("NOT_DONE", `there is no dead letter with id ${id}`, {
+      hint: "See net.http_dead_letter for those there are.",
+    });
+  }
+}
+
+function idOf(values: CommandContext["values"], switches: CommandContext["switches"]): string | null {
+  const id = values.get("id");
+  if ((id !== undefined) === switches.has("all")) throw usage("replay needs either --id <id> or --all");
+  if (id !== undefined && !/^-?\d{1,18}$/.test(id)) throw usage(`--id is ${id}: must be the id of a request`);
+  return id ?? null;
+}
+
+function usage(message: string): PgnetdError {
+  return new PgnetdError("USAGE", message, { hint: "See pgnetd replay --help." });
+}

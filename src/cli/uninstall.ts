@@ -1,0 +1,66 @@
+import pg from "pg";
+
+import { systemClock } from "../base/clock.ts";
+import { PgnetdError, toError } from "../base/errors.ts";
+import { loadConfig } from "../config/load.ts";
+import { type Losses, readCallers, readLosses, uninstall, type Uninstalled } from "../ops/uninstall.ts";
+import { connectionConfig } from "../pg/pool.ts";
+import type { CommandContext } from "./args.ts";
+
+/** `pgnetd uninstall`: drops slot, publications and schema; without --yes it only says what would go. */
+export async function runUninstall({ env, values, switches, print }: CommandContext): Promise<void> {
+  const { database, slot } = loadConfig({ env, file: values.get("config") });
+  const client = new pg.Client(connectionConfig(database.url, "pgnetd uninstall"));
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    throw new PgnetdError("PG_UNREACHABLE", `cannot connect: ${toError(error).message}`, { cause: error });
+  }
+  try {
+    const callers = await readCallers(client);
+    if (!switches.has("yes")) {
+      for (const line of planLines(await readLosses(client), callers)) print(line);
+      throw new PgnetdError("USAGE", "nothing was dropped: uninstall needs --yes", {
+        hint: "See pgnetd uninstall --help.",
+      });
+    }
+    const force = switches.has("force");
+    const done = await uninstall(client, { slotName: slot.name, force, clock: systemClock });
+    for (const line of [...summaryLines(done), ...callerLines(callers)]) print(line);
+  } finally {
+    await client.end();
+  }
+}
+
+function planLines(losses: Losses | null, callers: readonly string[]): readonly string[] {
+  if (losses === null) return ["pgnetd is not installed in this database; its replication slot would be dropped"];
+  return [
+    "would drop the replication slot, the publications, and the tables, functions and types of pgnetd",
+    `with ${lost(losses)}`,
+    ...callerLines(callers),
+  ];
+}
+
+function summaryLines({ slot, publications, dropped, kept, losses }: Uninstalled): readonly string[] {
+  return [
+    slot === null ? "there was no replication slot" : `replication slot ${slot} is dropped`,
+    ...publications.map((name) => `publication ${name} is dropped`),
+    losses === null
+      ? "pgnetd was not installed in this database"
+      : `the tables, functions and types of pgnetd are dropped, with ${lost(losses)}`,
+    ...dropped.map((schema) => `schema ${schema} is dropped`),
+    ...kept.map(({ schema, objects }) => {
+      const why = objects.length === 0 ? "another role owns it" : `it has ${objects.join(", ")}`;
+      return `schema ${schema} stays: ${why}`;
+    }),
+  ];
+}
+
+function lost({ requests, deadLetters, answers }: Losses): string {
+  return `${requests} requests, ${deadLetters} dead letters and ${answers} answers`;
+}
+
+function callerLines(callers: readonly string[]): readonly string[] {
+  return callers.length === 0 ? [] : [`these call net.* and fail without it: ${callers.join(", ")}`];
+}

@@ -1,0 +1,256 @@
+import {
+  bytes,
+  databaseUrl,
+  flag,
+  integer,
+  type Kind,
+  lifetime,
+  networks,
+  oneOf,
+  rate,
+  slotName,
+  text,
+} from "./values.ts";
+
+/** One setting: everything that is said about it anywhere. */
+export interface Setting<T> {
+  /** Name of the environment variable, which wins over the file. */
+  readonly env: string;
+  readonly kind: Kind<T>;
+  /** As it would be written in the file; absent where the setting is required. */
+  readonly fallback?: string | number | boolean | null | readonly [];
+  /** What applies where nothing is set and `fallback` alone does not say it. */
+  readonly fallbackNote?: string;
+  /** What it does, with its unit; in Markdown. */
+  readonly about: string;
+  /** True where the value must not be shown. */
+  readonly secret?: boolean;
+}
+
+function setting<T>(of: Setting<T>): Setting<T> {
+  return of;
+}
+
+/** What each section of the file is about. */
+export const SECTIONS = {
+  database: "The database whose outbox is served.",
+  slot: "The replication slot and its session.",
+  rate: "How fast requests start.",
+  http: "How requests are sent, and where to.",
+  outbox: "How much of the outbox is held in memory.",
+  results: "What happens to the answers.",
+  server: "Where health is served.",
+  log: "What is written to standard output.",
+  stop: "How the daemon ends.",
+  migrate: "Installing and upgrading the schema.",
+} as const;
+
+/** All settings, by section and name as they stand in the file. The only place that knows them. */
+export const SETTINGS = {
+  database: {
+    url: setting({
+      env: "DATABASE_URL",
+      kind: databaseUrl(),
+      secret: true,
+      about:
+        "Connection URL of the database. The role needs `REPLICATION`, or what the provider has in its place (`rds_replication` and its like).",
+    }),
+    poolSize: setting({
+      env: "PGNETD_POOL_SIZE",
+      kind: integer(1, 100),
+      fallback: 4,
+      about: "Most connections for SQL; the replication session is one more.",
+    }),
+    statementTimeoutMs: setting({
+      env: "PGNETD_STATEMENT_TIMEOUT_MS",
+      kind: integer(1000, 600_000),
+      fallback: 30_000,
+      about:
+        "A statement that has no answer by then is given up with its connection, and tried again, in milliseconds: how soon a silent network is noticed on these connections.",
+    }),
+  },
+  slot: {
+    name: setting({
+      env: "PGNETD_SLOT_NAME",
+      kind: slotName(),
+      fallback: null,
+      fallbackNote: "`pgnetd_` and the database's name",
+      about: "Name of the replication slot, unique in the whole server.",
+    }),
+    plugin: setting({
+      env: "PGNETD_SLOT_PLUGIN",
+      kind: oneOf(["pgoutput", "wal2json"]),
+      fallback: "pgoutput",
+      about: "Output plugin of the slot. `pgoutput` is part of PostgreSQL; `wal2json` must be installed on the server.",
+    }),
+    temporary: setting({
+      env: "PGNETD_SLOT_TEMPORARY",
+      kind: flag(),
+      fallback: false,
+      about:
+        "Make the slot temporary: it goes with the connection and never holds WAL while the daemon is away. Nothing is lost: every start reads the outbox.",
+    }),
+    failover: setting({
+      env: "PGNETD_SLOT_FAILOVER",
+      kind: flag(),
+      fallback: false,
+      about: "Ask for the slot to be synchronised to standbys (PostgreSQL 17 and newer).",
+    }),
+    senderTimeoutMs: setting({
+      env: "PGNETD_SENDER_TIMEOUT_MS",
+      kind: integer(1000, 600_000),
+      fallback: 4000,
+      about:
+        "`wal_sender_timeout` of the replication session, in milliseconds: how long after the leader fell silent another may take over.",
+    }),
+    fenceMs: setting({
+      env: "PGNETD_FENCE_MS",
+      kind: integer(100, 450_000),
+      fallback: 2500,
+      about:
+        "The leader starts no request once it has heard nothing from the server for this long, in milliseconds. At most three quarters of `slot.senderTimeoutMs`.",
+    }),
+  },
+  rate: {
+    perSecond: setting({
+      env: "PGNETD_RATE_PER_SECOND",
+      kind: rate(100_000),
+      fallback: 200,
+      about: "Most requests started in any second, spread evenly inside it; `unlimited` holds nothing back.",
+    }),
+  },
+  http: {
+    concurrency: setting({
+      env: "PGNETD_CONCURRENCY",
+      kind: integer(1, 10_000),
+      fallback: 256,
+      about: "Most requests in flight at once.",
+    }),
+    hostConcurrency: setting({
+      env: "PGNETD_HOST_CONCURRENCY",
+      kind: integer(1, 10_000),
+      fallback: 64,
+      about: "Most requests in flight at once to one host, so that a slow one delays nobody else.",
+    }),
+    allowNetworks: setting({
+      env: "PGNETD_ALLOW_NETWORKS",
+      kind: networks(),
+      fallback: [],
+      about:
+        "Networks and addresses that requests may reach beyond the public internet. Private, loopback, link-local and metadata addresses are refused unless named here.",
+    }),
+    maxResponseBytes: setting({
+      env: "PGNETD_MAX_RESPONSE_BYTES",
+      kind: bytes(1024, 512 * 1024 ** 2),
+      fallback: "10MiB",
+      about: "Largest body of an answer; a larger one ends the request with an error.",
+    }),
+    maxRedirects: setting({
+      env: "PGNETD_MAX_REDIRECTS",
+      kind: integer(0, 20),
+      fallback: 5,
+      about: "Redirects followed for one request.",
+    }),
+    idempotencyKey: setting({
+      env: "PGNETD_IDEMPOTENCY_KEY",
+      kind: flag(),
+      fallback: true,
+      about: "Send an `Idempotency-Key` header, the same on every repeat of a request, where the caller set none.",
+    }),
+  },
+  outbox: {
+    memoryRequests: setting({
+      env: "PGNETD_MEMORY_REQUESTS",
+      kind: integer(10, 10_000_000),
+      fallback: 10_000,
+      about: "Most requests held in memory; what does not fit waits in the table.",
+    }),
+    memoryBytes: setting({
+      env: "PGNETD_MEMORY_BYTES",
+      kind: bytes(1024 ** 2, 64 * 1024 ** 3),
+      fallback: "64MiB",
+      about: "Most bytes of requests held in memory; what does not fit waits in the table.",
+    }),
+  },
+  results: {
+    ttlSeconds: setting({
+      env: "PGNETD_TTL",
+      kind: lifetime(36_500 * 86_400),
+      fallback: "6 hours",
+      about:
+        "How long an answer stays in `net._http_response`; a bare number counts seconds. `never` keeps answers until you delete them; 0 is refused, as it would drop them before they are read.",
+    }),
+    deadLetterTtlSeconds: setting({
+      env: "PGNETD_DEAD_LETTER_TTL",
+      kind: lifetime(36_500 * 86_400),
+      fallback: "never",
+      about:
+        "How long a request that used up its tries stays in `net.http_dead_letter`, from its end; a bare number counts seconds. `never` keeps it until you replay or delete it.",
+    }),
+  },
+  server: {
+    host: setting({
+      env: "PGNETD_HOST",
+      kind: text("an address or a host name"),
+      fallback: "0.0.0.0",
+      about: "Address to listen on for `/healthz` and `/readyz`.",
+    }),
+    port: setting({
+      env: "PGNETD_PORT",
+      kind: integer(0, 65_535),
+      fallback: 9464,
+      about: "Port to listen on; 0 takes any free one.",
+    }),
+  },
+  log: {
+    level: setting({
+      env: "PGNETD_LOG_LEVEL",
+      kind: oneOf(["debug", "info", "warn", "error"]),
+      fallback: "info",
+      about: "Least level that is written.",
+    }),
+  },
+  stop: {
+    graceMs: setting({
+      env: "PGNETD_GRACE_MS",
+      kind: integer(0, 3_600_000),
+      fallback: 10_000,
+      about:
+        "How long requests in flight may finish after SIGTERM or Ctrl-C, in milliseconds. Those that do not are sent again at the next start.",
+    }),
+  },
+  migrate: {
+    atStart: setting({
+      env: "PGNETD_MIGRATE",
+      kind: flag(),
+      fallback: false,
+      about: "Install or upgrade the schema when `pgnetd run` starts.",
+    }),
+  },
+} as const;
+
+type Read<S> = S extends Setting<infer T> ? T : never;
+
+/** The effective settings, parsed. Meaning, unit and default of each are in `SETTINGS`. */
+export type Config = {
+  readonly [S in keyof typeof SETTINGS]: {
+    readonly [K in keyof (typeof SETTINGS)[S]]: Read<(typeof SETTINGS)[S][K]>;
+  };
+};
+
+/** A setting with its key in the file, such as `rate.perSecond`. */
+export interface NamedSetting extends Setting<unknown> {
+  readonly section: keyof typeof SECTIONS;
+  readonly name: string;
+  readonly key: string;
+}
+
+/** `SETTINGS` as a list, in order. */
+export const ALL_SETTINGS: readonly NamedSetting[] = Object.entries(SETTINGS).flatMap(([section, settings]) =>
+  Object.entries<Setting<unknown>>(settings).map(([name, one]) => ({
+    ...one,
+    section: section as keyof typeof SECTIONS,
+    name,
+    key: `${section}.${name}`,
+  })),
+);

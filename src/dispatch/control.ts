@@ -1,0 +1,117 @@
+import { z } from "zod";
+
+import type { Clock } from "../base/clock.ts";
+import { toError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Loop } from "../base/loops.ts";
+import { Wake } from "../base/wake.ts";
+import { HOST_SETTINGS_TABLE, type HostSettings } from "../outbox/host-settings.ts";
+import { sqlstateOf } from "../pg/sqlstate.ts";
+
+/** What the control acts on. */
+export interface ControlParts {
+  /** Reads all settings of hosts. */
+  readonly readHosts: () => Promise<ReadonlyMap<string, HostSettings>>;
+  /** Takes them over; called after every reading, with those before where it failed. */
+  readonly configureHosts: (settings: ReadonlyMap<string, HostSettings>) => void;
+  /** Counts the rates until now as spent: another daemon may have sent until now (P7). */
+  readonly assumeSpent: () => void;
+  /** `net.worker_restart()` was called. */
+  readonly restart: () => void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A change may be streamed before it is visible: further readings come after so long each, in milliseconds. */
+const AGAIN_MS: readonly number[] = [30, 1_000];
+/** The same for a reading that failed. */
+const FAILED_MS: readonly number[] = [1_000];
+
+/** What SQL may ask for; any role may write such a message, and anything else in its place. */
+const messageSchema = z.object({ command: z.enum(["restart", "wake"]) });
+/** Longer ones are not read. */
+const LONGEST_MESSAGE = 1_000;
+
+/** Messages are told at most so often, with their number. */
+const TOLD_EVERY_MS = 10_000;
+
+/** Carries out what comes from SQL beside requests: changed settings of hosts, and control calls. */
+export class Control {
+  readonly #parts: ControlParts;
+  readonly #wake = new Wake();
+  #hosts: ReadonlyMap<string, HostSettings> = new Map();
+  #isFailing = false;
+  #messages = 0;
+  #toldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: ControlParts) {
+    this.#parts = parts;
+  }
+
+  /** A row of a table that is not the outbox changed. */
+  changed(table: string): void {
+    if (table === HOST_SETTINGS_TABLE) this.#wake.knock();
+  }
+
+  /** A control message came; one that this version does not know is passed over. */
+  message(content: string): void {
+    const command = parse(content);
+    this.#tell(command);
+    if (command === "restart") this.#parts.restart();
+  }
+
+  #tell(command: string): void {
+    const { log, clock } = this.#parts;
+    this.#messages++;
+    if (clock.now() - this.#toldAt < TOLD_EVERY_MS) return;
+    this.#toldAt = clock.now();
+    log.info({ command, messages: this.#messages }, "control message");
+    this.#messages = 0;
+  }
+
+  /** This daemon leads from now on. */
+  leading(): void {
+    this.#parts.assumeSpent();
+    this.#wake.knock();
+  }
+
+  /** Reads the settings of hosts at every change of them, and again soon after the last. */
+  readonly run: Loop = async (signal) => {
+    const { clock } = this.#parts;
+    let again: readonly number[] = [];
+    while (!signal.aborted) {
+      const [next = null, ...later] = again;
+      const knocked = await this.#wake.wait(next, clock, signal);
+      if (signal.aborted) return;
+      await this.#read();
+      if (knocked) again = AGAIN_MS;
+      else again = this.#isFailing ? FAILED_MS : later;
+    }
+  };
+
+  async #read(): Promise<void> {
+    const { readHosts, configureHosts, log } = this.#parts;
+    try {
+      this.#hosts = await readHosts();
+      this.#isFailing = false;
+    } catch (error) {
+      if (!this.#isFailing) {
+        log.warn(
+          { sqlstate: sqlstateOf(error), reason: toError(error).message },
+          "settings of hosts could not be read; those before stay in force, and it is tried again",
+        );
+      }
+      this.#isFailing = true;
+    }
+    configureHosts(this.#hosts);
+  }
+}
+
+function parse(content: string): "restart" | "wake" | "unknown" {
+  if (content.length > LONGEST_MESSAGE) return "unknown";
+  try {
+    return messageSchema.parse(JSON.parse(content)).command;
+  } catch {
+    return "unknown";
+  }
+}

@@ -1,0 +1,216 @@
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import { type Loop, runLoops } from "../base/loops.ts";
+import type { HostSettings } from "../outbox/host-settings.ts";
+import { readRow, type RowDefaults } from "../outbox/row.ts";
+import type { Ending, ResultListener } from "../results/ending.ts";
+import type { Begin } from "../wal/events.ts";
+import type { Lsn } from "../wal/lsn.ts";
+import type { ServerIdentity, SessionListener } from "../wal/session.ts";
+import { Intake, type IntakeParts } from "./intake.ts";
+import { mayStart, nextPhase, type Phase, type PhaseEvent } from "./phase.ts";
+import { Sender, type SenderParts, type SenderSettings } from "./sender.ts";
+
+/** What the dispatcher asks of its neighbours. */
+export interface DispatcherParts extends SenderParts {
+  readonly outbox: IntakeParts["outbox"] & SenderParts["outbox"];
+  readonly log: Log;
+  /** A table other than the outbox changed, or a control message came: `schema.name`, or the message. */
+  readonly control: {
+    changed(table: string): void;
+    message(content: string): void;
+    /** Leads to `configureHosts`; nothing is started before. */
+    leading(): void;
+  };
+}
+
+/** Bounds and defaults of the dispatcher. */
+export interface DispatcherSettings extends SenderSettings {
+  readonly rowDefaults: RowDefaults;
+  /** No request starts when the server was not heard for so long, in milliseconds: another daemon may lead by then. */
+  readonly fenceMs: number;
+  /** `schema.name` of the outbox. */
+  readonly outboxTable: string;
+}
+
+/** What the dispatcher tells the page, the health checks and the metrics. */
+export interface DispatcherState {
+  readonly phase: Phase;
+  /** Another daemon was seen to lead, over a connection that is up. */
+  readonly standby: boolean;
+  readonly waiting: number;
+  readonly inFlight: number;
+  readonly inMemory: number;
+  readonly memoryBytes: number;
+  /** How far the stream was received; null before the first. */
+  readonly received: Lsn | null;
+}
+
+/** Leads or stands by: joins what the session and the results tell with the intake of rows and their sending. */
+export class Dispatcher implements SessionListener, ResultListener {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #control: DispatcherParts["control"];
+  readonly #settings: DispatcherSettings;
+  readonly #sender: Sender;
+  readonly #intake: Intake;
+  #phase: Phase = "waiting";
+  #identity: ServerIdentity | null = null;
+  #heardAt = 0;
+  #isWritable = true;
+  /** P7: false from the beginning of a lead until the settings of hosts were read in it. */
+  #knowsHosts = false;
+  #received: Lsn | null = null;
+  #standby = false;
+
+  constructor(parts: DispatcherParts, settings: DispatcherSettings) {
+    const { log, clock, control, outbox } = parts;
+    this.#log = log;
+    this.#clock = clock;
+    this.#control = control;
+    this.#settings = settings;
+    this.#sender = new Sender(parts, settings);
+    this.#sender.ended = () => this.pump();
+    this.#sender.recalled = () => this.#intake.dueIn(0);
+    this.#intake = new Intake({
+      outbox,
+      sender: this.#sender,
+      clock,
+      log,
+      phase: () => this.#phase,
+      moved: (event) => this.#move(event),
+      taken: () => this.pump(),
+    });
+  }
+
+  get state(): DispatcherState {
+    const { waiting, inFlight, inMemory, memoryBytes } = this.#sender;
+    const session = { phase: this.#phase, standby: this.#standby, received: this.#received };
+    return { ...session, waiting, inFlight, inMemory, memoryBytes };
+  }
+
+  /** Reads the outbox and parks what slow hosts would not take, until `signal` fires. */
+  readonly run: Loop = (signal) => runLoops(signal, [(all) => this.#intake.read(all), this.#sender.shed]);
+
+  // What the session tells.
+
+  waiting(): void {
+    this.#standby = true;
+    this.#log.info({}, "another pgnetd leads this database; standing by");
+  }
+
+  leading(server: ServerIdentity): void {
+    const { systemId, timeline } = server;
+    const known = this.#identity;
+    this.#cut(known === null || (known.systemId === systemId && known.timeline === timeline));
+    this.#identity = server;
+    this.#standby = false;
+    this.#knowsHosts = false;
+    this.#control.leading();
+    this.#move("leading");
+  }
+
+  streaming(): void {
+    this.#cut(true);
+    this.#move("streaming");
+  }
+
+  /** P3: a leader that was not heard for long may have been replaced; see `pump`. */
+  heard(at: number): void {
+    const wasFenced = this.#isFenced;
+    this.#heardAt = Math.max(this.#heardAt, at);
+    if (wasFenced) this.pump();
+  }
+
+  get #isFenced(): boolean {
+    return this.#clock.now() - this.#heardAt > this.#settings.fenceMs;
+  }
+
+  /** The session ended: nothing more is started, what is in flight ends. */
+  lost(): void {
+    this.#standby = false;
+    this.#cut(true);
+    this.#move("lost");
+  }
+
+  begin(transaction: Begin): void {
+    this.#intake.begin(transaction);
+  }
+
+  insert(table: string, row: Readonly<Record<string, unknown>>): void {
+    if (table === this.#settings.outboxTable) this.#intake.row(() => readRow(row, this.#settings.rowDefaults));
+    else this.change(table);
+  }
+
+  change(table: string): void {
+    this.#control.changed(table);
+  }
+
+  /** The owner has cancelled every request: those not started are given up; what came after is read from the outbox. */
+  truncate(table: string): void {
+    if (table !== this.#settings.outboxTable) return this.change(table);
+    this.#cut(true);
+    this.#move("overflowed");
+  }
+
+  message(content: string): void {
+    this.#intake.ask();
+    this.#control.message(content);
+  }
+
+  commit(): void {
+    this.#intake.commit();
+  }
+
+  received(position: Lsn): void {
+    this.#received = position;
+  }
+
+  // What the results tell.
+
+  settled(endings: readonly Ending[]): void {
+    this.#sender.settled(endings);
+    for (const ending of endings) if (ending.kind === "parked") this.#intake.dueIn(ending.delayMs);
+    this.#intake.changed();
+  }
+
+  writable(ok: boolean): void {
+    this.#isWritable = ok;
+    this.pump();
+  }
+
+  // What its owner tells.
+
+  configureHosts(settings: ReadonlyMap<string, HostSettings>): void {
+    this.#sender.configureHosts(settings);
+    this.#knowsHosts = true;
+    this.pump();
+  }
+
+  /** Starts what may start now. Called whenever a row, a permit or a place becomes free. */
+  pump(): void {
+    if (!mayStart(this.#phase) || !this.#isWritable || !this.#knowsHosts || this.#isFenced) return;
+    this.#sender.start();
+    this.#intake.changed();
+  }
+
+  /** Starts nothing more, gives up what was not started, and resolves when the rest has ended and is written. */
+  async stop(signal: AbortSignal): Promise<void> {
+    this.#cut(true);
+    this.#move("stop");
+    await this.#sender.empty(signal);
+  }
+
+  #cut(sameHistory: boolean): void {
+    this.#intake.cut(sameHistory);
+    this.#sender.clear();
+  }
+
+  #move(event: PhaseEvent): void {
+    const phase = nextPhase(this.#phase, event);
+    if (phase === this.#phase) return;
+    this.#log.info({ from: this.#phase, to: phase }, "phase");
+    this.#phase = phase;
+    this.#intake.changed();
+  }
+}

@@ -1,0 +1,80 @@
+/** Where the dispatcher stands between start and stop. */
+export type Phase =
+  /** Another daemon leads, or there is no connection: nothing is started. */
+  | "waiting"
+  /** Leading without a stream: the outbox is swept once a second. */
+  | "polling"
+  /** Leading with a stream: the outbox is swept as fast as rows are sent, the stream's rows are dropped. */
+  | "catch-up"
+  /** Leading: the stream's rows go straight to sending. */
+  | "live"
+  /** Nothing more is started; what is in flight ends and is written. */
+  | "stopping";
+
+/** What moves the dispatcher from phase to phase. */
+export type PhaseEvent =
+  /** The leader's lock is held. */
+  | "leading"
+  /** Every commit from here on reaches the stream. */
+  | "streaming"
+  /** The session, and with it the lock, is gone. */
+  | "lost"
+  /** Streamed rows did not fit into memory and were dropped: the outbox has them. */
+  | "overflowed"
+  /** A sweep was the last one: everything left in the outbox fitted. */
+  | "swept"
+  /** The daemon was asked to stop. */
+  | "stop";
+
+const TABLE: Record<Phase, Record<PhaseEvent, Phase>> = {
+  waiting: {
+    leading: "polling",
+    streaming: "waiting",
+    lost: "waiting",
+    overflowed: "waiting",
+    swept: "waiting",
+    stop: "stopping",
+  },
+  polling: {
+    leading: "polling",
+    streaming: "catch-up",
+    lost: "waiting",
+    overflowed: "polling",
+    swept: "polling",
+    stop: "stopping",
+  },
+  "catch-up": {
+    leading: "polling",
+    streaming: "catch-up",
+    lost: "waiting",
+    overflowed: "catch-up",
+    swept: "live",
+    stop: "stopping",
+  },
+  live: {
+    leading: "polling",
+    streaming: "catch-up",
+    lost: "waiting",
+    overflowed: "catch-up",
+    swept: "live",
+    stop: "stopping",
+  },
+  stopping: {
+    leading: "stopping",
+    streaming: "stopping",
+    lost: "stopping",
+    overflowed: "stopping",
+    swept: "stopping",
+    stop: "stopping",
+  },
+};
+
+/** The phase after `event`. Total: an event that means nothing in a phase leaves it. */
+export function nextPhase(phase: Phase, event: PhaseEvent): Phase {
+  return TABLE[phase][event];
+}
+
+/** True in the phases in which this daemon holds the leader's lock and may start requests. */
+export function mayStart(phase: Phase): boolean {
+  return phase === "polling" || phase === "catch-up" || phase === "live";
+}

@@ -1,0 +1,138 @@
+import { existsSync } from "node:fs";
+import { createSecureContext, getCACertificates } from "node:tls";
+import { Agent, Pool, buildConnector } from "undici";
+import { type Request } from "../outbox/request.ts";
+import { type Connecting } from "./connect.ts";
+import { createGuard } from "./guard.ts";
+import { Line } from "./line.ts";
+import { type Outcome } from "./outcome.ts";
+import { type Resolve, shareLookups, systemResolve } from "./resolve.ts";
+import { Sending, type SendingContext } from "./sending.ts";
+
+export interface HttpClientOptions {
+  /** `User-Agent` of requests that set none. */
+  readonly userAgent: string;
+  /** Connections to one scheme, host and port at a time; further requests wait for one, within their timeout. */
+  readonly connectionsPerOrigin: number;
+  /** Largest content of a response in bytes, as received and as decoded. */
+  readonly maxResponseBytes: number;
+  /** Networks (CIDR) and single addresses allowed beyond the public internet. */
+  readonly allowNetworks: readonly string[];
+  /** How long an idle connection is kept where the server says nothing, in milliseconds. Default: 4,000. */
+  readonly keepAliveMs?: number | undefined;
+  /** Certificates (PEM) trusted beside those of Node and the system. Default: none. */
+  readonly trustedCertificates?: readonly string[] | undefined;
+  /** Finds the addresses of a name. Default: the system's resolver. */
+  readonly resolve?: Resolve | undefined;
+}
+
+/** What the caller of `send` adds to a request. */
+export interface SendHeaders {
+  /** Sent as `Idempotency-Key` unless the request has one; null sends none. */
+  readonly idempotencyKey: string | null;
+}
+
+/** Sends requests and tells how each ended. */
+export interface HttpClient extends AsyncDisposable {
+  /** Never rejects. `kill` ends the request at once as `aborted`. */
+  send(request: Request, headers: SendHeaders, kill?: AbortSignal): Promise<Outcome>;
+}
+
+/** Largest size of all response headers together, in bytes. */
+const MAX_HEADER_BYTES = 64 * 1024;
+
+/** Opens the one client of the process. Disposing ends what is in flight as `aborted` and closes all connections. */
+export function openHttpClient(options: HttpClientOptions): HttpClient {
+  const connecting: Connecting = {
+    guard: createGuard(options.allowNetworks),
+    resolve: shareLookups(options.resolve ?? systemResolve),
+    startTls: createTlsConnector(options.trustedCertificates ?? []),
+    openSockets: 0,
+  };
+  const context: SendingContext = {
+    agent: createAgent(options, connecting, 1),
+    freshAgent: createAgent(options, connecting, 0),
+    maxResponseBytes: options.maxResponseBytes,
+    connecting,
+  };
+  return new UndiciClient(context, options.userAgent);
+}
+
+class UndiciClient implements HttpClient {
+  readonly #context: SendingContext;
+  readonly #userAgent: string;
+  readonly #inFlight = new Set<Sending>();
+  readonly #watched = new WeakSet<AbortSignal>();
+
+  constructor(context: SendingContext, userAgent: string) {
+    this.#context = context;
+    this.#userAgent = userAgent;
+  }
+
+  send(request: Request, { idempotencyKey }: SendHeaders, kill?: AbortSignal): Promise<Outcome> {
+    if (kill !== undefined) this.#watch(kill);
+    return new Promise((resolve) => {
+      const sending = new Sending(this.#context, request, kill, (ended, outcome) => {
+        this.#inFlight.delete(ended);
+        resolve(outcome);
+      });
+      this.#inFlight.add(sending);
+      if (kill?.aborted === true) sending.abort();
+      else sending.begin({ userAgent: this.#userAgent, idempotencyKey });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const sending of this.#inFlight) sending.abort();
+    await Promise.all([this.#context.agent.destroy(), this.#context.freshAgent.destroy()]);
+  }
+
+  /** One listener for each signal, not for each request. */
+  #watch(kill: AbortSignal): void {
+    if (this.#watched.has(kill)) return;
+    this.#watched.add(kill);
+    const abortAll = (): void => {
+      for (const sending of this.#inFlight) if (sending.signal === kill) sending.abort();
+    };
+    kill.addEventListener("abort", abortAll, { once: true });
+  }
+}
+
+/** With `pipelining` 0 every request opens a connection of its own. */
+function createAgent(options: HttpClientOptions, connecting: Connecting, pipelining: 0 | 1): Agent {
+  const lineOptions = {
+    pipelining,
+    allowH2: false,
+    // The deadline of the request is kept outside, over name, handshakes, redirects and content together.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    keepAliveTimeout: options.keepAliveMs ?? 4_000,
+    keepAliveTimeoutThreshold: 1_000,
+  };
+  return new Agent({
+    factory: (origin) =>
+      new Pool(origin, {
+        connections: options.connectionsPerOrigin,
+        allowH2: false,
+        factory: (lineOrigin) => new Line(lineOrigin, lineOptions, connecting),
+      }),
+  });
+}
+
+/**
+ * TLS over an open socket, trusting Node's certificates, the system's and `trusted`. All are read here: it takes a tenth of
+ * a second, in which nothing else would go on if it were done with the first request.
+ */
+function createTlsConnector(trusted: readonly string[]): buildConnector.connector {
+  const known = new Set(getCACertificates("default"));
+  const more = [...systemCertificates(), ...trusted].filter((certificate) => !known.has(certificate));
+  const secureContext = createSecureContext(more.length === 0 ? {} : { ca: [...known, ...more] });
+  return buildConnector({ allowH2: false, timeout: 0, secureContext });
+}
+
+/** The system's own; a slim image has none, and Node would complain of it on standard error. */
+function systemCertificates(): readonly string[] {
+  const folder = process.env["SSL_CERT_DIR"] ?? "/etc/ssl/certs";
+  return process.platform === "linux" && !existsSync(folder) ? [] : getCACertificates("system");
+}

@@ -1,0 +1,110 @@
+import { unescape } from "node:querystring";
+import { type Dispatcher } from "undici";
+import { type Request } from "../outbox/request.ts";
+import { type Failure, badRequest } from "./failure.ts";
+
+/** A request as it goes to one address: checked, completed, ready for the wire. */
+export interface Outgoing {
+  readonly url: URL;
+  readonly method: string;
+  readonly body: Buffer | null;
+  /** Names and values in turn; without the headers that the connection sets itself. */
+  readonly headers: string[];
+  /** True when the caller asked for the connection to be closed. */
+  readonly close: boolean;
+}
+
+/** What pgnetd adds where the caller set nothing. */
+export interface Additions {
+  readonly userAgent: string;
+  /** Value of Idempotency-Key; null adds none. */
+  readonly idempotencyKey: string | null;
+}
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+// eslint-disable-next-line no-control-regex -- tells ASCII from the rest
+const BEYOND_ASCII = /[^\x00-\x7f]/;
+
+/** Headers of one connection, not of the request: the connection sets its own, and the body's true length. */
+const OF_THE_CONNECTION = new Set([
+  "connection",
+  "content-length",
+  "expect",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/**
+ * Checks `request` and completes it as curl does in pg_net: `Accept` and `User-Agent` unless the caller set them, userinfo
+ * of the url as Basic authorization, and a header with an empty value is not sent but takes away what would be added.
+ * GET and HEAD never carry a body.
+ */
+export function outgoing(request: Request, additions: Additions): Outgoing | Failure {
+  if (!TOKEN.test(request.method) || request.method === "CONNECT" || request.method === "TRACE")
+    return badRequest("unsupported request method");
+  const url = URL.parse(request.url);
+  if (url === null) return badRequest("URL using bad/illegal format or missing URL");
+  if (url.protocol !== "http:" && url.protocol !== "https:") return badRequest("Unsupported protocol");
+  const headers: string[] = [];
+  const seen = { host: false, accept: false, userAgent: false, authorization: false, idempotencyKey: false };
+  let close = false;
+  for (const [name, value] of request.headers) {
+    if (!TOKEN.test(name)) return badRequest(`invalid header name "${printable(name)}"`);
+    if (CONTROL.test(value))
+      return badRequest(`header "${name}" contains a carriage return, line feed or other control character`);
+    const lower = name.toLowerCase();
+    if (OF_THE_CONNECTION.has(lower)) {
+      close ||= lower === "connection" && /\bclose\b/i.test(value);
+      continue;
+    }
+    if (lower === "host") {
+      if (seen.host) continue;
+      seen.host = true;
+    } else if (lower === "accept") seen.accept = true;
+    else if (lower === "user-agent") seen.userAgent = true;
+    else if (lower === "authorization") seen.authorization = true;
+    else if (lower === "idempotency-key") seen.idempotencyKey = true;
+    if (value.trim() !== "")
+      headers.push(name, BEYOND_ASCII.test(value) ? Buffer.from(value).toString("latin1") : value);
+  }
+  if (!seen.userAgent) headers.push("User-Agent", additions.userAgent);
+  if (!seen.accept) headers.push("Accept", "*/*");
+  if (!seen.idempotencyKey && additions.idempotencyKey !== null)
+    headers.push("Idempotency-Key", additions.idempotencyKey);
+  if (!seen.authorization) pushAuthorization(headers, url);
+  const bodiless = request.method === "GET" || request.method === "HEAD";
+  return { url, method: request.method, body: bodiless ? null : request.body, headers, close };
+}
+
+/** The same in undici's terms; `close` closes the connection afterwards. */
+export function dispatchOptions({ url, method, body, headers }: Outgoing, close: boolean): Dispatcher.DispatchOptions {
+  const options: Dispatcher.DispatchOptions & { readonly servername: string } = {
+    origin: url.origin,
+    path: url.pathname + url.search,
+    method,
+    headers,
+    body,
+    // Else undici takes it from a Host header, and opens a connection anew whenever that differs from the last one's.
+    servername: url.hostname,
+  };
+  if (close) options.reset = true;
+  return options;
+}
+
+/** Adds the Authorization header that the userinfo of `url` asks for, if any. */
+export function pushAuthorization(headers: string[], url: URL): void {
+  if (url.username === "" && url.password === "") return;
+  const userinfo = Buffer.from(`${unescape(url.username)}:${unescape(url.password)}`);
+  headers.push("Authorization", `Basic ${userinfo.toString("base64")}`);
+}
+
+/** A header name fit for a message: it may be anything, so short and without control characters. */
+function printable(name: string): string {
+  return name.slice(0, 64).replace(/[^\x20-\x7e]/g, "?");
+}

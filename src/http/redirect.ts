@@ -1,0 +1,37 @@
+import { type Failure } from "./failure.ts";
+import { type Outgoing, pushAuthorization } from "./outgoing.ts";
+
+const FOLLOWED = new Set([300, 301, 302, 303, 307, 308]);
+const CREDENTIALS = new Set(["authorization", "proxy-authorization", "cookie", "cookie2"]);
+
+/** True for a status that sends the client elsewhere. */
+export function isRedirect(status: number): boolean {
+  return FOLLOWED.has(status);
+}
+
+/**
+ * The request that a redirect asks for, as curl makes it: 301 and 302 turn POST into GET, 303 all but HEAD, others keep
+ * method and body. Credentials are left out, for good, as soon as scheme, host or port change.
+ */
+export function follow(status: number, location: string, from: Outgoing): Outgoing | Failure {
+  const url = URL.parse(location, from.url.href);
+  if (url === null) return refused("URL using bad/illegal format or missing URL");
+  if (url.protocol !== "http:" && url.protocol !== "https:") return refused("Unsupported protocol");
+  const toGet =
+    (status === 303 && from.method !== "HEAD") || ((status === 301 || status === 302) && from.method === "POST");
+  const elsewhere = url.origin !== from.url.origin;
+  const headers: string[] = [];
+  for (let at = 0; at + 1 < from.headers.length; at += 2) {
+    const name = from.headers[at] ?? "";
+    const lower = name.toLowerCase();
+    if (toGet && lower.startsWith("content-")) continue;
+    if (elsewhere && (lower === "host" || CREDENTIALS.has(lower))) continue;
+    headers.push(name, from.headers[at + 1] ?? "");
+  }
+  if (elsewhere) pushAuthorization(headers, url);
+  return { url, method: toGet ? "GET" : from.method, body: toGet ? null : from.body, headers, close: from.close };
+}
+
+function refused(message: string): Failure {
+  return { code: "redirects", message, detail: null };
+}

@@ -1,0 +1,202 @@
+import { type Dispatcher } from "undici";
+import { type Request } from "../outbox/request.ts";
+import { undoEncoding } from "./encoding.ts";
+import { Exchange, type Reply } from "./exchange.ts";
+import { ABORTED, type Failure, TOO_MANY_REDIRECTS, badRequest } from "./failure.ts";
+import { type Outcome, type Timings } from "./outcome.ts";
+import { type Additions, type Outgoing, dispatchOptions, outgoing } from "./outgoing.ts";
+import { findHeader, headerPairs } from "./raw-headers.ts";
+import { follow, isRedirect } from "./redirect.ts";
+
+/** What all sendings of one client share. */
+export interface SendingContext {
+  /** Reuses connections. */
+  readonly agent: Dispatcher;
+  /** Opens a connection for each request. */
+  readonly freshAgent: Dispatcher;
+  readonly maxResponseBytes: number;
+  readonly connecting: { readonly openSockets: number };
+}
+
+/** pg_net's timeout of 0 is none; so that nothing is held for ever, it is an hour here. */
+const LONGEST_MS = 3_600_000;
+
+/** With more connections open than this, each is closed after its request: many hosts must not use up the descriptors. */
+const KEPT_CONNECTIONS = 512;
+
+/** Methods whose repetition does no harm (RFC 9110, 9.2.2). */
+const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+
+/**
+ * One request from its url to its outcome: redirects, one deadline over all of them, and the replay.
+ *
+ * The replay: a server may close a kept connection at the very moment a request is written to it. A request that got not
+ * one byte back on a *reused* connection is sent again, once, on a fresh one; but only where its method is idempotent,
+ * since the server may as well have acted on it and died. For POST and PATCH this ends as `empty_reply`.
+ */
+export class Sending {
+  readonly signal: AbortSignal | undefined;
+  readonly #context: SendingContext;
+  readonly #request: Request;
+  readonly #settled: (sending: Sending, outcome: Outcome) => void;
+  readonly #startedAt = performance.now();
+  #outgoing: Outgoing | null = null;
+  #exchange: Exchange | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #redirects = 0;
+  #maybeReceived = false;
+  #dnsMs = 0;
+  #connectMs = 0;
+  #ended = false;
+
+  constructor(
+    context: SendingContext,
+    request: Request,
+    signal: AbortSignal | undefined,
+    settled: (sending: Sending, outcome: Outcome) => void,
+  ) {
+    this.#context = context;
+    this.#request = request;
+    this.signal = signal;
+    this.#settled = settled;
+  }
+
+  begin(additions: Additions): void {
+    const { timeoutMs } = this.#request;
+    if (timeoutMs < 0) {
+      this.#fail(badRequest(`timeout_milliseconds must not be negative, got ${timeoutMs}`));
+      return;
+    }
+    const first = outgoing(this.#request, additions);
+    if ("message" in first) {
+      this.#fail(first);
+      return;
+    }
+    this.#timer = setTimeout(checkDeadline, this.#timeoutMs, this);
+    this.#dispatch(first, this.#context.agent);
+  }
+
+  /** Ends the sending as aborted, unless it has ended. */
+  abort(): void {
+    this.#fail(ABORTED);
+  }
+
+  /** Called by the timer: Node's may fire a fraction of a millisecond early. */
+  checkDeadline(): void {
+    if (this.#ended) return;
+    const leftMs = this.#timeoutMs - (performance.now() - this.#startedAt);
+    if (leftMs > 0) this.#timer = setTimeout(checkDeadline, Math.ceil(leftMs), this);
+    // Once round the loop first: an answer that was here in time, but not yet read, counts.
+    else setImmediate(expire, this);
+  }
+
+  expire(): void {
+    if (this.#ended) return;
+    const timings = this.#timings();
+    this.#end({
+      kind: "failed",
+      code: "timeout",
+      message: timeoutMessage(this.#request.timeoutMs, timings),
+      detail: null,
+      maybeReceived: this.#maybeReceived,
+      timings,
+    });
+  }
+
+  exchangeReplied(reply: Reply): void {
+    this.#leaveExchange();
+    const from = this.#outgoing;
+    const location = isRedirect(reply.status) ? findHeader(reply.rawHeaders, "location") : null;
+    const { maxRedirects } = this.#request.options;
+    if (location === null || maxRedirects === 0 || from === null) {
+      this.#answer(reply);
+      return;
+    }
+    const to = this.#redirects++ < maxRedirects ? follow(reply.status, location, from) : TOO_MANY_REDIRECTS;
+    if ("message" in to) this.#fail(to);
+    else this.#dispatch(to, this.#context.agent);
+  }
+
+  exchangeFailed(failure: Failure): void {
+    const { reused = false, replied = false } = this.#exchange ?? {};
+    const again = reused && !replied ? this.#outgoing : null;
+    this.#leaveExchange();
+    if (again !== null && IDEMPOTENT.has(again.method)) this.#dispatch(again, this.#context.freshAgent);
+    else this.#fail(failure);
+  }
+
+  get #timeoutMs(): number {
+    return this.#request.timeoutMs === 0 ? LONGEST_MS : this.#request.timeoutMs;
+  }
+
+  #dispatch(to: Outgoing, agent: Dispatcher): void {
+    this.#outgoing = to;
+    this.#exchange = new Exchange(this, this.#context.maxResponseBytes, to.method !== "HEAD");
+    const close = to.close || this.#context.connecting.openSockets > KEPT_CONNECTIONS;
+    agent.dispatch(dispatchOptions(to, close), this.#exchange);
+  }
+
+  #answer(reply: Reply): void {
+    const encoding = reply.content.length === 0 ? null : findHeader(reply.rawHeaders, "content-encoding");
+    if (encoding === null) this.#answered(reply, reply.content);
+    else void this.#decode(reply, encoding);
+  }
+
+  async #decode(reply: Reply, encoding: string): Promise<void> {
+    const decoded = await undoEncoding(reply.content, encoding, this.#context.maxResponseBytes);
+    if ("message" in decoded) this.#fail(decoded);
+    else this.#answered(reply, decoded.content);
+  }
+
+  #answered({ status, rawHeaders }: Reply, content: Buffer): void {
+    if (this.#ended) return;
+    const headers = headerPairs(rawHeaders);
+    const contentType =
+      headers.find(([name]) => name.length === 12 && name.toLowerCase() === "content-type")?.[1] ?? null;
+    this.#end({ kind: "answered", status, headers, contentType, content, timings: this.#timings() });
+  }
+
+  #fail({ code, message, detail }: Failure): void {
+    if (this.#ended) return;
+    const timings = this.#timings();
+    this.#end({ kind: "failed", code, message, detail, maybeReceived: this.#maybeReceived, timings });
+  }
+
+  /** Takes the times of the exchange that ends now, and ends it where it has not ended itself. */
+  #leaveExchange(): void {
+    const exchange = this.#exchange;
+    if (exchange === null) return;
+    this.#exchange = null;
+    const { dnsMs, connectMs } = exchange.connectTimes(performance.now());
+    this.#dnsMs += dnsMs;
+    this.#connectMs += connectMs;
+    this.#maybeReceived ||= exchange.sent;
+    exchange.abandon();
+  }
+
+  #timings(): Timings {
+    this.#leaveExchange();
+    const totalMs = performance.now() - this.#startedAt;
+    const [dnsMs, connectMs] = [this.#dnsMs, this.#connectMs];
+    return { totalMs, dnsMs, connectMs, exchangeMs: totalMs - dnsMs - connectMs };
+  }
+
+  #end(outcome: Outcome): void {
+    this.#ended = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#settled(this, outcome);
+  }
+}
+
+function checkDeadline(sending: Sending): void {
+  sending.checkDeadline();
+}
+
+function expire(sending: Sending): void {
+  sending.expire();
+}
+
+function timeoutMessage(timeoutMs: number, { totalMs, dnsMs, connectMs, exchangeMs }: Timings): string {
+  const parts = `DNS time: ${dnsMs.toFixed(6)} ms, TCP/SSL handshake time: ${connectMs.toFixed(6)} ms, HTTP Request/Response time: ${exchangeMs.toFixed(6)} ms`;
+  return `Timeout of ${timeoutMs} ms reached. Total time: ${totalMs.toFixed(6)} ms (${parts})`;
+}

@@ -1,0 +1,96 @@
+import { z } from "zod";
+
+import { currentDatabase } from "../pg/current-database.ts";
+import type { Queryable } from "../pg/pool.ts";
+import { LOCK_CLASS_ID } from "../wal/leader-lock.ts";
+import { type Lsn, parseLsn } from "../wal/lsn.ts";
+import { defaultSlotName } from "../wal/slot.ts";
+import { type SlotHealth, slotHealth } from "../wal/slot-health.ts";
+
+/** What the database knows of pgnetd, whether a daemon runs or not. */
+export interface DatabaseStatus {
+  readonly slotName: string;
+  readonly slot: SlotHealth;
+  /** WAL kept for the slot, in bytes; null without one. */
+  readonly retainedWalBytes: number | null;
+  /** The end of the WAL. */
+  readonly current: Lsn;
+  /** What the daemon has confirmed to the slot; null without one. */
+  readonly confirmed: Lsn | null;
+  /** Process id of the leader's session; null where no daemon leads. */
+  readonly leaderPid: number | null;
+  /** Requests in the outbox, counted up to `COUNT_MOST`. */
+  readonly waiting: number;
+  /** Of those, the ones that wait for a later time. */
+  readonly parked: number;
+  readonly oldest: { readonly id: string; readonly ageSeconds: number } | null;
+  readonly deadLetters: number;
+}
+
+/** Rows are counted up to this many: a backlog of millions should not make the look at it slow. */
+export const COUNT_MOST = 100_000;
+
+/** A count as people read it: `100000 or more` where counting ended there. */
+export function counted(count: number): string {
+  return count >= COUNT_MOST ? `${COUNT_MOST} or more` : String(count);
+}
+
+const SELECT = `
+select pg_catalog.pg_current_wal_insert_lsn()::text as current,
+  s.slot_name is not null as found, s.database = current_database() as ours, s.wal_status, s.safe_wal_size::float8 as safe,
+  s.confirmed_flush_lsn::text as confirmed,
+  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), s.restart_lsn)::float8 as retained,
+  (select l.pid from pg_catalog.pg_locks l join pg_catalog.pg_database d on d.oid = l.database
+    where l.locktype = 'advisory' and l.granted and l.classid = '${LOCK_CLASS_ID}'::oid and l.objid = '0'::oid and l.objsubid = 2::int2
+      and d.datname = current_database()
+    limit 1) as leader_pid,
+  (select count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as waiting,
+  (select count(*) from (select from net.http_request_queue where next_attempt_at > now() limit ${COUNT_MOST}) q)::int as parked,
+  (select count(*) from (select from net.http_dead_letter limit ${COUNT_MOST}) d)::int as dead_letters,
+  o.id::text as oldest_id, extract(epoch from now() - o.created)::float8 as oldest_age
+from (select) one
+left join pg_catalog.pg_replication_slots s on s.slot_name = $1
+left join lateral (select id, created from net.http_request_queue order by id limit 1) o on true`;
+
+const rowSchema = z.object({
+  current: z.string(),
+  found: z.boolean(),
+  ours: z.boolean().nullable(),
+  wal_status: z.string().nullable(),
+  safe: z.number().nullable(),
+  confirmed: z.string().nullable(),
+  retained: z.number().nullable(),
+  leader_pid: z.int().nullable(),
+  waiting: z.int(),
+  parked: z.int(),
+  dead_letters: z.int(),
+  oldest_id: z.string().nullable(),
+  oldest_age: z.number().nullable(),
+});
+
+/** Looks at slot and outbox; `slotName` null is the default one. Runs only when somebody asks (P8). */
+export async function readDatabaseStatus(db: Queryable, slotName: string | null): Promise<DatabaseStatus> {
+  const name = slotName ?? defaultSlotName(await currentDatabase(db));
+  const { rows } = await db.query({ text: SELECT, values: [name] });
+  const row = rowSchema.parse(rows[0]);
+  const confirmed = row.confirmed === null ? null : parseLsn(row.confirmed);
+  const slot = {
+    isOurs: row.ours === true,
+    walStatus: row.wal_status,
+    retainedWalBytes: row.retained ?? 0,
+    safeWalBytes: row.safe,
+    confirmed,
+  };
+  return {
+    slotName: name,
+    slot: slotHealth(row.found ? slot : null),
+    retainedWalBytes: row.retained,
+    current: parseLsn(row.current),
+    confirmed,
+    leaderPid: row.leader_pid,
+    waiting: row.waiting,
+    parked: row.parked,
+    oldest: row.oldest_id === null ? null : { id: row.oldest_id, ageSeconds: row.oldest_age ?? 0 },
+    deadLetters: row.dead_letters,
+  };
+}

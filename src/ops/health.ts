@@ -1,0 +1,102 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { PgnetdError, toError } from "../base/errors.ts";
+import type { SlotHealth } from "../wal/slot-health.ts";
+
+/** What the daemon says of itself, in one look. */
+export interface Health {
+  /** What it does: `waiting` stands by for the leader, `polling` sweeps without a stream. */
+  readonly state: "starting" | "waiting" | "catch-up" | "live" | "polling" | "stopping";
+  /** True when it leads or stands by, with a connection to the database. */
+  readonly ready: boolean;
+  /** Why it is ready or not, for a person to read; free of secrets (P11). */
+  readonly detail: string;
+  readonly slot: SlotHealth;
+  /** WAL positions as PostgreSQL writes them; null where not known. `received` is this daemon's own. */
+  readonly positions: {
+    readonly current: string | null;
+    readonly received: string | null;
+    readonly confirmed: string | null;
+  };
+  /** The request that waits longest; null where none does, or nobody could look. */
+  readonly oldest: { readonly id: string; readonly ageSeconds: number } | null;
+  /** Requests in the outbox, in this daemon's memory waiting for their turn, and in flight. */
+  readonly requests: { readonly outbox: number | null; readonly waiting: number; readonly inFlight: number };
+}
+
+/** Where to listen, and whom to ask. */
+export interface HealthServerOptions {
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  /** Asked once per request; must not wait. */
+  readonly health: () => Health;
+  /** Called before a `/readyz` is answered, so that what the database is asked for is fresh at the next one. */
+  readonly asked?: () => void;
+}
+
+/** An open health server. Closing it ends its connections. */
+export interface HealthServer extends AsyncDisposable {
+  /** The port it listens on. */
+  readonly port: number;
+}
+
+/**
+ * Serves `/healthz`: 200 whenever the process answers at all, whatever the database does, so that only a stuck process is
+ * restarted; and `/readyz`: 200 where `ready`, else 503. Both tell the health as JSON.
+ */
+export async function openHealthServer({ host, port, health, asked }: HealthServerOptions): Promise<HealthServer> {
+  const server = createServer((request, response) =>
+    answer(request, response, { health, asked: asked ?? (() => undefined) }),
+  );
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, resolve);
+  }).catch((error: unknown) => {
+    throw new PgnetdError("CONFIG_INVALID", `cannot listen on ${host} port ${port}: ${toError(error).message}`, {
+      cause: error,
+      hint: "Set server.host and server.port (PGNETD_HOST, PGNETD_PORT) to an address that is free.",
+    });
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { health, asked }: Required<Pick<HealthServerOptions, "health" | "asked">>,
+): void {
+  const path = (request.url ?? "").split("?", 1)[0] ?? "";
+  if (path !== "/healthz" && path !== "/readyz") {
+    return reply(response, 404, { error: "there is /healthz and /readyz" });
+  }
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    response.setHeader("Allow", "GET, HEAD");
+    return reply(response, 405, { error: "GET and HEAD are allowed" });
+  }
+  try {
+    if (path === "/readyz") asked();
+    const now = health();
+    reply(response, path === "/healthz" || now.ready ? 200 : 503, now);
+  } catch (error) {
+    reply(response, 500, { error: toError(error).message });
+  }
+}
+
+/** Node leaves the body out where the request was a HEAD. */
+function reply(response: ServerResponse, status: number, body: object): void {
+  const text = `${JSON.stringify(body)}\n`;
+  response.writeHead(status, {
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Length": Buffer.byteLength(text),
+    "Cache-Control": "no-store",
+  });
+  response.end(text);
+}

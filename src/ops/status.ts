@@ -1,0 +1,53 @@
+import type { DispatcherState } from "../dispatch/dispatcher.ts";
+import type { StreamTrouble } from "../wal/trouble.ts";
+import { formatLsn, type Lsn } from "../wal/lsn.ts";
+import type { DatabaseStatus } from "./database-status.ts";
+import type { Health } from "./health.ts";
+
+const DETAIL: Record<DispatcherState["phase"], string> = {
+  waiting: "no connection to the database; trying again",
+  polling: "leading without a stream: the outbox is swept once a second",
+  "catch-up": "leading: sending what waits in the outbox",
+  live: "leading: sending what is committed as it is committed",
+  stopping: "stopping: what is in flight ends, nothing new is started",
+};
+
+/** What the health is made of. */
+export interface HealthSources {
+  /** Null while the database is waited for. */
+  readonly state: DispatcherState | null;
+  /** What keeps the stream from flowing. */
+  readonly trouble: StreamTrouble | null;
+  /** What the database said last. */
+  readonly database: DatabaseStatus | null;
+}
+
+/** Health of a daemon whose database may not be there yet. */
+export function healthOf({ state, trouble, database }: HealthSources): Health {
+  const shared = {
+    slot: database?.slot ?? "unknown",
+    positions: {
+      current: text(database?.current),
+      received: text(state?.received),
+      confirmed: text(database?.confirmed),
+    },
+    oldest: database?.oldest ?? null,
+    requests: { outbox: database?.waiting ?? null, waiting: state?.waiting ?? 0, inFlight: state?.inFlight ?? 0 },
+  };
+  if (state === null) {
+    return { state: "starting", ready: false, detail: "waiting for the database and its schema", ...shared };
+  }
+  const { phase, standby } = state;
+  const isLeading = phase === "polling" || phase === "catch-up" || phase === "live";
+  return { state: phase, ready: standby || isLeading, detail: detailOf(state, trouble), ...shared };
+}
+
+function detailOf({ phase, standby }: DispatcherState, trouble: StreamTrouble | null): string {
+  if (standby) return "standing by: another pgnetd leads this database";
+  const isTold = trouble !== null && (phase === "polling" || phase === "waiting");
+  return isTold ? `${DETAIL[phase]}: ${trouble.reason}. ${trouble.hint}` : DETAIL[phase];
+}
+
+function text(position: Lsn | null | undefined): string | null {
+  return position === null || position === undefined ? null : formatLsn(position);
+}

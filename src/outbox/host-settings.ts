@@ -1,0 +1,44 @@
+import { z } from "zod";
+
+import type { Queryable } from "../pg/pool.ts";
+
+/** Limits for one destination host, from `net.http_host_settings`; null where the configured default applies. */
+export interface HostSettings {
+  readonly ratePerSecond: number | null;
+  readonly concurrency: number | null;
+  /** Nothing is sent; its requests wait in the outbox. */
+  readonly paused: boolean;
+}
+
+/** `schema.name` of the table; a committed change of it reaches the daemon over the stream. */
+export const HOST_SETTINGS_TABLE = "net.http_host_settings";
+
+const SELECT = {
+  name: "pgnetd_host_settings",
+  text: `select host::text, rate_per_second::float8, concurrency::int, paused::boolean from ${HOST_SETTINGS_TABLE}`,
+};
+
+const rowSchema = z.object({
+  host: z.string(),
+  rate_per_second: z.number().nullable(),
+  concurrency: z.int().nullable(),
+  paused: z.boolean(),
+});
+
+/** Reads all settings, by host. */
+export async function readHostSettings(db: Queryable): Promise<ReadonlyMap<string, HostSettings>> {
+  const { rows } = await db.query(SELECT);
+  return new Map(
+    rows.map((row) => {
+      const { host, rate_per_second, concurrency, paused } = rowSchema.parse(row);
+      return [host, { ratePerSecond: rate_per_second, concurrency, paused }] as const;
+    }),
+  );
+}
+
+/** The rates among the settings, per second, by host. */
+export function ratesOf(settings: ReadonlyMap<string, HostSettings>): ReadonlyMap<string, number> {
+  return new Map(
+    [...settings].flatMap(([host, { ratePerSecond }]) => (ratePerSecond === null ? [] : [[host, ratePerSecond]])),
+  );
+}

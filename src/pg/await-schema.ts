@@ -1,0 +1,81 @@
+import { backoffMs } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import { PgnetdError, toError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { schemaVersion } from "./migrate.ts";
+import { LATEST_VERSION } from "./migrations.ts";
+import type { Queryable } from "./pool.ts";
+import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
+
+/** The wait between two looks at a database that is not up, or not migrated, yet. */
+const RETRY = { firstMs: 100, maxMs: 5_000 };
+
+/** SQLSTATEs of a server that answered and refused: these tell the operator more than "not reachable". */
+const REFUSED: ReadonlySet<string> = new Set([
+  SQLSTATE.invalidPassword,
+  SQLSTATE.invalidAuthorization,
+  SQLSTATE.unknownDatabase,
+]);
+
+/** What is done with a database on the way to using it. */
+export interface FirstSteps<T> {
+  /** Before the schema is looked at. */
+  readonly prepare?: (() => Promise<void>) | undefined;
+  /** With the schema there. */
+  readonly read: () => Promise<T>;
+}
+
+/**
+ * Waits until the first steps succeed and the database has the schema this version knows, so that daemon and database
+ * may be started in any order; returns what was read. Throws at once what no waiting mends, such as SCHEMA_NEWER;
+ * returns null when `signal` fired first.
+ */
+export async function awaitSchema<T extends object>(
+  db: Queryable,
+  steps: FirstSteps<T>,
+  { clock, log, signal }: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
+): Promise<T | null> {
+  let told = "";
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    const result = await orProblem(async () => {
+      await steps.prepare?.();
+      await assertSchema(db);
+      return steps.read();
+    });
+    if (!(result instanceof PgnetdError)) return result;
+    if (!result.retry) throw result;
+    if (result.message !== told) log.warn({ code: result.code, hint: result.hint }, result.message);
+    told = result.message;
+    await clock.sleep(backoffMs(attempt, RETRY), signal);
+  }
+  return null;
+}
+
+/** Why the database cannot be used as it is; null where it can. */
+export async function schemaProblem(db: Queryable): Promise<PgnetdError | null> {
+  return orProblem(async () => {
+    await assertSchema(db);
+    return null;
+  });
+}
+
+async function assertSchema(db: Queryable): Promise<void> {
+  const version = await schemaVersion(db);
+  if (version > LATEST_VERSION) {
+    throw new PgnetdError("SCHEMA_NEWER", `the schema is of version ${version}, this pgnetd knows ${LATEST_VERSION}`);
+  }
+  if (version < LATEST_VERSION) {
+    throw new PgnetdError("SCHEMA_MISSING", `the schema is of version ${version}, this pgnetd needs ${LATEST_VERSION}`);
+  }
+}
+
+/** What `act` returns, or in the words of pgnetd why it failed. */
+async function orProblem<T>(act: () => Promise<T>): Promise<T | PgnetdError> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof PgnetdError) return error;
+    const code = REFUSED.has(sqlstateOf(error) ?? "") ? "PG_REFUSED" : "PG_UNREACHABLE";
+    return new PgnetdError(code, `the database cannot be used: ${toError(error).message}`, { cause: error });
+  }
+}

@@ -1,0 +1,144 @@
+import pg from "pg";
+import { PgnetdError, toError } from "../base/errors.ts";
+import { LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
+import { applyParts, type Parts } from "./parts.ts";
+import { connectionConfig, type Queryable } from "./pool.ts";
+import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
+
+/** What `migrate` may be told. */
+export interface MigrateOptions extends Parts {
+  /** The version to stop at; default: the latest. A database beyond it is left as it is. */
+  readonly to?: number | undefined;
+}
+
+/** The schema version before and after; 0 is a database without pgnetd. */
+export interface Migrated {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Held in each transaction of a migration, so that of several at once each waits for the others. `pgnm` in ASCII. */
+const LOCK_CLASS_ID = 0x70676e6d;
+
+/** Read committed: after the wait for the lock, the next statement must see what the one before did. */
+const BEGIN = `begin isolation level read committed;
+set local search_path = pg_catalog, pg_temp;
+set local client_min_messages = warning;
+set local lock_timeout = 0;
+set local statement_timeout = 0;
+select pg_catalog.pg_advisory_xact_lock(${LOCK_CLASS_ID}, 0)`;
+
+const SELECT_INSTALLED = `select pg_catalog.to_regclass('net.pgnetd_migrations') is not null as installed,
+  exists (select from pg_catalog.pg_extension where extname = 'pg_net') as pg_net`;
+
+const SELECT_VERSION = "select coalesce(max(version), 0) as version from net.pgnetd_migrations";
+
+const CREATE_SCHEMA = `do $$ begin
+  if pg_catalog.to_regnamespace('net') is null then create schema net; end if;
+end $$`;
+
+const BOOTSTRAP = `-- API: private
+comment on schema net is 'Asynchronous HTTP requests from SQL, sent by the pgnetd daemon.';
+create table net.pgnetd_migrations (
+  version integer primary key,
+  name text not null,
+  applied timestamptz not null default now()
+);
+comment on table net.pgnetd_migrations is 'The schema versions this database has been through.';
+comment on column net.pgnetd_migrations.version is 'The number of the migration.';
+comment on column net.pgnetd_migrations.name is 'Its file.';
+comment on column net.pgnetd_migrations.applied is 'When it was committed.'`;
+
+const INSERT_VERSION = "insert into net.pgnetd_migrations (version, name) values ($1, $2)";
+
+/**
+ * Brings the schema to `to`, each file in one transaction of its own. `target` is a connection string or one connection
+ * outside of a transaction. Throws SCHEMA_NEWER or MIGRATION_FAILED; what earlier files did then stays.
+ */
+export async function migrate(target: string | pg.ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
+  if (typeof target !== "string") return migrateOver(target, options);
+  const client = new pg.Client(connectionConfig(target, "pgnetd migrate"));
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    throw new PgnetdError("PG_UNREACHABLE", `cannot connect: ${toError(error).message}`, { cause: error });
+  }
+  try {
+    return await migrateOver(client, options);
+  } finally {
+    await client.end();
+  }
+}
+
+/** The schema version of a database; 0 where pgnetd is not installed. */
+export async function schemaVersion(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ installed: boolean }>({ text: SELECT_INSTALLED });
+  if (rows[0]?.installed !== true) return 0;
+  return (await db.query<{ version: number }>({ text: SELECT_VERSION })).rows[0]?.version ?? 0;
+}
+
+async function migrateOver(client: pg.ClientBase, options: MigrateOptions): Promise<Migrated> {
+  const to = options.to ?? LATEST_VERSION;
+  const from = await prepare(client);
+  if (from > LATEST_VERSION) {
+    throw new PgnetdError("SCHEMA_NEWER", `the schema is at version ${from}, this pgnetd knows ${LATEST_VERSION}`);
+  }
+  for (const [index, name] of MIGRATIONS.slice(0, to).entries()) {
+    if (index + 1 > from) await apply(client, index + 1, name);
+  }
+  if (options.webhooks === true || options.grants !== undefined) {
+    await transaction(client, "optional parts", () => applyParts(client, options));
+  }
+  return { from, to: Math.max(from, to) };
+}
+
+/** Makes the table of versions where it is missing, and tells the version. */
+async function prepare(client: pg.ClientBase): Promise<number> {
+  return transaction(client, "the table of versions", async () => {
+    const { rows } = await client.query<{ installed: boolean; pg_net: boolean }>(SELECT_INSTALLED);
+    if (rows[0]?.pg_net === true) {
+      throw new PgnetdError("MIGRATION_FAILED", "the extension pg_net is installed in this database", {
+        hint: "Both use the schema net: run drop extension pg_net first; what waits in its queue goes with it.",
+      });
+    }
+    if (rows[0]?.installed !== true) {
+      await client.query(CREATE_SCHEMA);
+      await client.query(BOOTSTRAP);
+    }
+    return (await client.query<{ version: number }>(SELECT_VERSION)).rows[0]?.version ?? 0;
+  });
+}
+
+async function apply(client: pg.ClientBase, version: number, name: string): Promise<void> {
+  const text = await readSql(name);
+  await transaction(client, name, async () => {
+    const { rows } = await client.query<{ version: number }>(SELECT_VERSION);
+    if ((rows[0]?.version ?? 0) >= version) return;
+    await client.query(INSERT_VERSION, [version, name]);
+    await client.query(text);
+    // In the same transaction, so that no new function is open to every role for a moment.
+    await applyParts(client, {});
+  });
+}
+
+async function transaction<T>(client: pg.ClientBase, what: string, act: () => Promise<T>): Promise<T> {
+  try {
+    await client.query(BEGIN);
+    const result = await act();
+    await client.query("commit");
+    return result;
+  } catch (error) {
+    await client.query("rollback").catch(() => undefined);
+    throw failure(what, error);
+  }
+}
+
+function failure(what: string, error: unknown): PgnetdError {
+  if (error instanceof PgnetdError) return error;
+  const hint =
+    sqlstateOf(error) === SQLSTATE.insufficientPrivilege
+      ? "Connect as the owner of schema net, or as a role with CREATE on the database, and run pgnetd migrate again."
+      : undefined;
+  return new PgnetdError("MIGRATION_FAILED", `${what}: ${toError(error).message}`, { cause: error, hint });
+}

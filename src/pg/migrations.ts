@@ -1,0 +1,21 @@
+import { readFile } from "node:fs/promises";
+
+/** The migrations in order: the position of a file here is its number, and its name begins with it. Forward only. */
+export const MIGRATIONS = [
+  "0001_schema.sql",
+  "0002_urls.sql",
+  "0003_requests.sql",
+  "0004_any_request.sql",
+  "0005_responses.sql",
+  "0006_control.sql",
+] as const;
+
+/** The schema version that this pgnetd works with. */
+export const LATEST_VERSION: number = MIGRATIONS.length;
+
+const SQL_FOLDER = new URL("../../sql/", import.meta.url);
+
+/** The text of one file of `sql/`. */
+export async function readSql(name: string): Promise<string> {
+  return readFile(new URL(name, SQL_FOLDER), "utf8");
+}

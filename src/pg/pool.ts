@@ -1,0 +1,110 @@
+import type { Socket } from "node:net";
+
+import pg from "pg";
+import { readJson } from "./json.ts";
+
+// For all connections, and for the rows that the stream brings.
+pg.types.setTypeParser(pg.types.builtins.JSONB, readJson);
+
+/** One statement with its parameters; those with a `name` are prepared once per connection. */
+export interface Statement {
+  readonly name?: string;
+  readonly text: string;
+  readonly values?: unknown[];
+}
+
+/** What the rooms ask of a database: one statement. A `pg.Pool` and a `pg.Client` are such. */
+export interface Queryable {
+  query<Row extends pg.QueryResultRow>(
+    statement: Statement,
+  ): Promise<{ readonly rows: Row[]; readonly rowCount: number | null }>;
+}
+
+/** How ordinary connections are made. */
+export interface PoolOptions {
+  readonly url: string;
+  /** Connections at most. */
+  readonly size: number;
+  /** A statement that has not answered by then fails, and its connection with it: milliseconds. */
+  readonly statementTimeoutMs: number;
+  /** Drops every connection, with what is under way on it: a server that does not answer holds up no end. */
+  readonly signal?: AbortSignal;
+}
+
+/** The socket under a client: `pg` has no public way to it. */
+interface Wired {
+  readonly connection: { readonly stream: Socket };
+}
+
+/** The socket of a connection, for what `pg` has no word for. */
+export function socketOf(client: pg.ClientBase): Socket {
+  return (client as unknown as Wired).connection.stream;
+}
+
+/**
+ * A connection whose peer is gone is given up by the server after 5 s. The rest is what statements here rely on, in place
+ * of what a database or a role may have set for its own applications.
+ */
+const SESSION_SETTINGS = [
+  "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3",
+  "-c datestyle=ISO -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0",
+  "-c default_transaction_isolation=read\\ committed",
+].join(" ");
+
+/**
+ * The outbox goes from empty to a million rows and back faster than statistics follow, so plans are pinned to its
+ * indexes; `jit` would cost more than any of our statements.
+ */
+const PLAN_SETTINGS = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off";
+
+/** So that nobody who may create functions or operators in some schema can have them taken for PostgreSQL's own. */
+const OWN_SEARCH_PATH = "-c search_path=pg_catalog,pg_temp";
+
+/** Settings of every connection of pgnetd: its name in `pg_stat_activity`, and how soon a dead peer is noticed. */
+export function connectionConfig(url: string, applicationName: string): pg.ClientConfig {
+  return {
+    connectionString: url,
+    application_name: applicationName,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 2_000,
+    options: `${SESSION_SETTINGS} ${OWN_SEARCH_PATH}`,
+  };
+}
+
+/**
+ * Opens the pool of ordinary connections; they are made when first used. Their search_path is the database's own, since
+ * triggers of its owner on the tables run in them: so each statement names `pg_catalog` wherever a function or an operator
+ * with a closer match for its arguments could be made by somebody else.
+ */
+export function openPool(options: PoolOptions): pg.Pool & AsyncDisposable {
+  const clients = new Set<pg.Client>();
+  class KnownClient extends pg.Client {
+    constructor(config?: string | pg.ClientConfig) {
+      super(config);
+      clients.add(this);
+      this.once("end", () => clients.delete(this));
+    }
+  }
+  const pool = new pg.Pool({
+    ...connectionConfig(options.url, "pgnetd"),
+    Client: KnownClient,
+    // On the server, too: a statement that waits for a lock would else outlive the client's patience.
+    options: `${SESSION_SETTINGS} ${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`,
+    max: options.size,
+    idleTimeoutMillis: 30_000,
+    query_timeout: options.statementTimeoutMs,
+  });
+  // A connection that dies while idle is replaced at the next use. One that dies while it is lent, between two
+  // statements, is reported by itself: without a listener that would end the process.
+  pool.on("error", () => undefined);
+  pool.on("connect", (client) => client.on("error", () => undefined));
+  options.signal?.addEventListener(
+    "abort",
+    () => {
+      for (const client of clients) socketOf(client).destroy();
+    },
+    { once: true },
+  );
+  return Object.assign(pool, { [Symbol.asyncDispose]: () => pool.end() });
+}

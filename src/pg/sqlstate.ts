@@ -1,0 +1,26 @@
+/** SQLSTATEs that pgnetd decides on; see https://www.postgresql.org/docs/current/errcodes-appendix.html */
+export const SQLSTATE = {
+  insufficientPrivilege: "42501",
+  undefinedObject: "42704",
+  undefinedFile: "58P01",
+  invalidParameterValue: "22023",
+  undefinedTable: "42P01",
+  invalidSchema: "3F000",
+  lockNotAvailable: "55P03",
+  objectInUse: "55006",
+  objectNotInPrerequisiteState: "55000",
+  tooManyConnections: "53300",
+  configurationLimitExceeded: "53400",
+  invalidPassword: "28P01",
+  invalidAuthorization: "28000",
+  unknownDatabase: "3D000",
+  uniqueViolation: "23505",
+  dependentObjectsStillExist: "2BP01",
+  noDataFound: "P0002",
+} as const;
+
+/** The SQLSTATE of an error from the server, or null for any other error: one of the system has a code, too, such as EPIPE. */
+export function sqlstateOf(error: unknown): string | null {
+  if (!(error instanceof Error) || !("code" in error) || "syscall" in error) return null;
+  return typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : null;
+}

@@ -1,0 +1,172 @@
+import { systemClock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import { type Loop, runLoops, stopped } from "../base/loops.ts";
+import type { LoadedConfig } from "../config/load.ts";
+import { withPgNetSettings } from "../config/pg-net.ts";
+import { Control } from "../dispatch/control.ts";
+import { Dispatcher, type DispatcherParts } from "../dispatch/dispatcher.ts";
+import { waitingBound } from "../dispatch/memory.ts";
+import { openHttpClient } from "../http/client.ts";
+import { idempotencyKey } from "../http/idempotency.ts";
+import { HostRates } from "../limits/host-rates.ts";
+import { openRateLimit } from "../limits/rate.ts";
+import { type Health, openHealthServer } from "../ops/health.ts";
+import { SlotWatch } from "../ops/slot-watch.ts";
+import { healthOf } from "../ops/status.ts";
+import { readHostSettings, ratesOf } from "../outbox/host-settings.ts";
+import { readInstallation } from "../outbox/installation.ts";
+import { recall } from "../outbox/recall.ts";
+import { currentSnapshot, sweep } from "../outbox/sweep.ts";
+import { awaitSchema } from "../pg/await-schema.ts";
+import { migrate } from "../pg/migrate.ts";
+import { type PgNetSettings, readPgNetSettings } from "../pg/pg-net-settings.ts";
+import { connectionConfig, openPool } from "../pg/pool.ts";
+import { expireResults, retentionOf } from "../results/retention.ts";
+import { openResultWriter } from "../results/writer.ts";
+import { openDecoder } from "../wal/decoder.ts";
+import { LOCK_CLASS_ID } from "../wal/leader-lock.ts";
+import { Patience } from "../wal/patience.ts";
+import { pollSession } from "../wal/poll-session.ts";
+import { streamSession } from "../wal/session.ts";
+import { type Sessions, superviseSessions } from "../wal/supervise.ts";
+import type { StreamTrouble } from "../wal/trouble.ts";
+
+/** What a running daemon is given from outside. */
+export interface PipelineOptions {
+  readonly loaded: LoadedConfig;
+  readonly log: Log;
+  /** Ends intake: what is in flight ends and is written. */
+  readonly stop: AbortSignal;
+  /** Cancels what is still in flight. */
+  readonly kill: AbortSignal;
+  /** Called when `net.worker_restart()` asks for the settings to be loaded and everything to be connected anew. */
+  readonly restart: () => void;
+  /** Given the daemon's health, to look at as it runs: for a command that shows progress. */
+  readonly watched?: ((health: () => Health) => void) | undefined;
+}
+
+/** The pg_net whose behaviour and `User-Agent` are kept. */
+const PG_NET_VERSION = "0.20.4";
+const OUTBOX_TABLE = "net.http_request_queue";
+
+/** Joins the rooms and runs them until `stop` fires and everything in flight is written, or `kill` does. */
+export async function runPipeline({ loaded, log, stop, kill, restart, watched }: PipelineOptions): Promise<void> {
+  const clock = systemClock;
+  const { database, slot, server, migrate: migration } = loaded.config;
+  let current: Dispatcher | null = null;
+  let trouble: StreamTrouble | null = null;
+
+  await using db = openPool({ ...database, size: database.poolSize, signal: kill });
+  const watch = new SlotWatch(db, slot.name, clock);
+  const now = (): Health => healthOf({ state: current?.state ?? null, trouble, database: watch.last });
+  watched?.(now);
+  await using health = await openHealthServer({ ...server, health: now, asked: () => watch.look() });
+  log.info({ host: server.host, port: health.port }, "health is served");
+  const prepare = async (): Promise<void> => {
+    if (migration.atStart) await migrate(database.url);
+  };
+  const read = async (): Promise<readonly [installation: string, pgNet: PgNetSettings]> => [
+    await readInstallation(db),
+    await readPgNetSettings(db),
+  ];
+  const known = await awaitSchema(db, { prepare, read }, { clock, log, signal: stop });
+  if (known === null) return;
+  const [installation, pgNet] = known;
+  const { http, outbox, results, rate } = withPgNetSettings(loaded, pgNet);
+
+  const pump = (): void => current?.pump();
+  using limit = openRateLimit({ perSecond: rate.perSecond, onPermit: pump, clock });
+  using hostRates = new HostRates(clock, pump);
+  await using client = openHttpClient({
+    ...http,
+    userAgent: `pg_net/${PG_NET_VERSION} (pgnetd)`,
+    // What one host may have is for the dispatcher to say: a host may be given more than the default.
+    connectionsPerOrigin: http.concurrency,
+  });
+  await using writer = openResultWriter({
+    db,
+    listener: { settled: (endings) => current?.settled(endings), writable: (ok) => current?.writable(ok) },
+    log,
+    clock,
+    signal: kill,
+  });
+  const control = new Control({
+    readHosts: () => readHostSettings(db),
+    configureHosts: (settings) => {
+      hostRates.configure(ratesOf(settings));
+      current?.configureHosts(settings);
+    },
+    assumeSpent: () => {
+      limit.assumeSpent();
+      hostRates.assumeSpent();
+    },
+    restart,
+    clock,
+    log,
+  });
+  const keyOf = http.idempotencyKey ? idempotencyKey : () => null;
+  const rowDefaults = { maxRedirects: http.maxRedirects };
+  const parts: DispatcherParts = {
+    outbox: {
+      sweep: (plan) => sweep(db, plan, rowDefaults),
+      snapshot: () => currentSnapshot(db),
+      recall: (parked) => recall(db, parked),
+    },
+    http: { send: (request) => client.send(request, { idempotencyKey: keyOf(installation, request) }, kill) },
+    results: writer,
+    rate: limit,
+    rateOf: (host) => hostRates.of(host),
+    control,
+    clock,
+    log,
+    random: Math.random,
+  };
+  const dispatcher = new Dispatcher(parts, {
+    memory: {
+      requests: outbox.memoryRequests,
+      bytes: outbox.memoryBytes,
+      waiting: waitingBound(rate.perSecond, outbox.memoryRequests),
+    },
+    concurrency: { total: http.concurrency, perHost: http.hostConcurrency },
+    rowDefaults,
+    fenceMs: slot.fenceMs,
+    outboxTable: OUTBOX_TABLE,
+  });
+  current = dispatcher;
+
+  const shared = {
+    connection: connectionConfig(database.url, "pgnetd leader"),
+    lock: { classId: LOCK_CLASS_ID, shard: 0 },
+    senderTimeoutMs: slot.senderTimeoutMs,
+    fenceMs: slot.fenceMs,
+    clock,
+    log,
+  };
+  const decoder = openDecoder(slot.plugin);
+  const patience = new Patience(slot.senderTimeoutMs);
+  const sessions: Sessions = {
+    stream: (attempt, signal) =>
+      streamSession({ ...shared, ...attempt, db, slot, decoder, patience }, dispatcher, signal),
+    poll: (signal) => pollSession(shared, dispatcher, signal),
+    lost: () => dispatcher.lost(),
+    trouble: (now) => {
+      trouble = now;
+    },
+  };
+
+  // The session, and with it the lock, outlives the requests in flight, so that no other daemon starts them again.
+  const released = new AbortController();
+  const drain: Loop = async (signal) => {
+    await stopped(AbortSignal.any([stop, signal]));
+    await dispatcher.stop(kill);
+    await writer.drained(kill);
+    released.abort();
+  };
+  await runLoops(released.signal, [
+    drain,
+    dispatcher.run,
+    control.run,
+    (signal) => superviseSessions(sessions, { clock, log, signal }),
+    expireResults({ db, clock, log, retention: () => retentionOf(results) }),
+  ]);
+}

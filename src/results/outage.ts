@@ -1,0 +1,73 @@
+import { backoffMs } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Ending } from "./ending.ts";
+import type { WriteFailure } from "./write-failure.ts";
+
+const WAITS = { firstMs: 50, maxMs: 5_000 };
+/** Refused rows are told at most so often, with their number. */
+const REFUSALS_EVERY_MS = 60_000;
+
+/** Failed writes: how long to wait before the next one, and what is said about them, once for each change. */
+export class Outage {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  /** Codes said so far in this outage; empty without one. */
+  readonly #codes = new Set<string>();
+  /** When the last write of each kind failed, until one of that kind succeeds: the others may need other rights and tables. */
+  readonly #failedAt = new Map<Ending["kind"], number>();
+  #attempts = 0;
+  #since = 0;
+  #refusals = 0;
+  #refusalsSaidAt = Number.NEGATIVE_INFINITY;
+
+  constructor({ log, clock }: { readonly log: Log; readonly clock: Clock }) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  /** True from the first failed write until one of each kind that failed has succeeded. */
+  get lasts(): boolean {
+    return this.#failedAt.size > 0;
+  }
+
+  /** A write of `kind` failed. Returns the wait before the next try, in milliseconds. */
+  failed(kind: Ending["kind"], failure: WriteFailure): number {
+    const now = this.#clock.now();
+    if (!this.lasts) this.#since = now;
+    this.#failedAt.set(kind, now);
+    if (!this.#codes.has(failure.code)) {
+      this.#codes.add(failure.code);
+      const { code, message, hint } = failure;
+      this.#log.error(
+        { code, error: message, hint },
+        "results cannot be written: they are kept, and no request starts",
+      );
+    }
+    this.#attempts += 1;
+    return backoffMs(this.#attempts - 1, WAITS);
+  }
+
+  /** A write of `kind`, begun at `startedAt`, succeeded. One begun before the last failure tells nothing of what came after. */
+  succeeded(kind: Ending["kind"], startedAt: number): void {
+    const failedAt = this.#failedAt.get(kind);
+    if (failedAt === undefined || startedAt < failedAt) return;
+    this.#failedAt.delete(kind);
+    if (this.lasts) return;
+    const durationMs = Math.round(this.#clock.now() - this.#since);
+    this.#log.info({ durationMs, attempts: this.#attempts }, "results are written again");
+    this.#codes.clear();
+    this.#attempts = 0;
+  }
+
+  /** The database refused one row for what is in it. P11: the server's message may quote that, so it is not logged. */
+  refused({ code }: WriteFailure): void {
+    this.#refusals += 1;
+    const now = this.#clock.now();
+    if (now - this.#refusalsSaidAt < REFUSALS_EVERY_MS) return;
+    this.#refusalsSaidAt = now;
+    const hint = "See error_msg in net._http_response; look for constraints and triggers on that table.";
+    this.#log.warn({ code, rows: this.#refusals, hint }, "answers could not be stored as they are");
+    this.#refusals = 0;
+  }
+}

@@ -1,0 +1,166 @@
+import type { Statement } from "../pg/pool.ts";
+import { booleanArray, byteaArray, float8Array, int4Array, int8Array, textArray } from "./arrays.ts";
+import type { Ending } from "./ending.ts";
+import { type ResponseRow, rowOf, unstorableRow } from "./row.ts";
+
+/** What a statement tells of its batch. */
+export interface Verdict {
+  /** `pg_current_snapshot()` of the statement. */
+  readonly snapshot: string;
+  /** Ids whose rows were not taken, as text. */
+  readonly missing: string[];
+  /** Those of `missing` whose rows are there and locked by somebody else. */
+  readonly locked: string[];
+}
+
+/** An ending on its way into the database. */
+export interface Item {
+  readonly ending: Ending;
+  /** Set where the database refused the answer itself: what is stored in its place. */
+  refusal: string | null;
+}
+
+/** The statement that makes a batch durable; all of one kind. */
+export function statementOf(items: readonly Item[]): Statement {
+  const kind = items[0]?.ending.kind;
+  switch (kind) {
+    case undefined:
+      throw new RangeError("a batch without endings");
+    case "answered":
+      return answeredStatement(items);
+    case "dead":
+      return deadStatement(items);
+    case "parked":
+      return parkedStatement(items);
+  }
+}
+
+// Rows locked by others are skipped, not waited for: a caller's open transaction that cancels or looks holds up nothing
+// but its own rows, and can be in no deadlock with this one.
+const FREE = `free as (
+  select given.*, waiting.ctid as at from given join net.http_request_queue as waiting on waiting.id = given.id
+  for update of waiting skip locked
+)`;
+
+const VERDICT = `
+select pg_catalog.pg_current_snapshot()::text as snapshot, missing.ids as missing,
+  array(select waiting.id::text from net.http_request_queue as waiting where waiting.id = any (missing.ids::bigint[])) as locked
+from (select array(
+  select one.id::text from pg_catalog.unnest($1::bigint[]) as one (id) except select taken.id::text from taken
+) as ids) as missing`;
+
+// The unnest of several arrays is syntax, and always that of pg_catalog.
+
+// P10: the response and the removal of the outbox row are one statement. What is not deleted gets no response.
+const ANSWERED = `
+with given as materialized (
+  select * from unnest(
+    $1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[],
+    $8::integer[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::float8[], $14::text[], $15::bytea[]
+  ) as given (
+    id, status_code, content_type, headers, content, timed_out, error_msg,
+    attempts, error_code, total_ms, dns_ms, connect_ms, exchange_ms, response_headers, content_bytes
+  )
+), ${FREE}, taken as (
+  delete from net.http_request_queue as waiting using free where waiting.ctid = free.at
+  returning free.*, waiting.method, waiting.url, waiting.created
+), response as (
+  insert into net._http_response (id, status_code, content_type, headers, content, timed_out, error_msg)
+  select id, status_code, content_type, headers::jsonb, content, timed_out, error_msg from taken
+), detail as (
+  insert into net.http_response_detail (
+    id, method, url, attempts, error_code, total_ms, dns_ms, connect_ms, exchange_ms, response_headers, content_bytes, enqueued
+  )
+  select id, method, url, attempts, error_code, total_ms, dns_ms, connect_ms, exchange_ms, response_headers::jsonb,
+    content_bytes, created
+  from taken
+)${VERDICT}`;
+
+function answeredStatement(items: readonly Item[]): Statement {
+  const rows = items.map(responseRow);
+  const column = <K extends keyof ResponseRow>(name: K): ResponseRow[K][] => rows.map((row) => row[name]);
+  return {
+    name: "pgnetd_answered",
+    text: ANSWERED,
+    values: [
+      int8Array(column("id")),
+      int4Array(column("statusCode")),
+      textArray(column("contentType")),
+      textArray(column("headers")),
+      textArray(column("content")),
+      booleanArray(column("timedOut")),
+      textArray(column("errorMsg")),
+      int4Array(column("attempts")),
+      textArray(column("errorCode")),
+      float8Array(column("totalMs")),
+      float8Array(column("dnsMs")),
+      float8Array(column("connectMs")),
+      float8Array(column("exchangeMs")),
+      textArray(column("responseHeaders")),
+      byteaArray(column("contentBytes")),
+    ],
+  };
+}
+
+const DEAD = `
+with given as materialized (
+  select * from unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::integer[])
+    as given (id, attempts, error_code, error_msg, status_code)
+), ${FREE}, taken as (
+  delete from net.http_request_queue as waiting using free where waiting.ctid = free.at
+  returning free.*, waiting.method, waiting.url, waiting.headers, waiting.body, waiting.timeout_milliseconds,
+    waiting.created, waiting.next_attempt_at, waiting.deduplication_key, waiting.options
+), letter as (
+  insert into net.http_dead_letter (
+    id, method, url, headers, body, timeout_milliseconds, created, next_attempt_at, attempts, deduplication_key, options,
+    error_code, error_msg, status_code
+  )
+  select id, method, url, headers, body, timeout_milliseconds, created, next_attempt_at, attempts, deduplication_key, options,
+    error_code, error_msg, status_code
+  from taken
+)${VERDICT}`;
+
+function deadStatement(items: readonly Item[]): Statement {
+  const rows = items.map(responseRow);
+  return {
+    name: "pgnetd_dead",
+    text: DEAD,
+    values: [
+      int8Array(rows.map((row) => row.id)),
+      int4Array(rows.map((row) => row.attempts)),
+      textArray(rows.map((row) => row.errorCode)),
+      textArray(rows.map((row) => row.errorMsg)),
+      int4Array(rows.map((row) => row.statusCode)),
+    ],
+  };
+}
+
+// The number of tries is set, not added to: a batch whose commit was not heard of is written twice.
+const PARKED = `
+with given as materialized (
+  select * from unnest($1::bigint[], $2::float8[], $3::integer[]) as given (id, delay_ms, attempts)
+), ${FREE}, taken as (
+  update net.http_request_queue as waiting
+  set next_attempt_at = pg_catalog.clock_timestamp() + free.delay_ms * interval '1 millisecond',
+    attempts = coalesce(free.attempts, waiting.attempts)
+  from free where waiting.ctid = free.at
+  returning waiting.id
+)${VERDICT}`;
+
+function parkedStatement(items: readonly Item[]): Statement {
+  return {
+    name: "pgnetd_parked",
+    text: PARKED,
+    values: [
+      int8Array(items.map(({ ending }) => ending.request.id)),
+      float8Array(items.map(({ ending }) => (ending.kind === "parked" ? ending.delayMs : 0))),
+      int4Array(items.map(({ ending }) => (ending.outcome === null ? null : ending.request.attempts + 1))),
+    ],
+  };
+}
+
+function responseRow({ ending, refusal }: Item): ResponseRow {
+  const { request, outcome } = ending;
+  if (outcome === null) throw new TypeError(`request ${request.id} ended without an outcome`);
+  return refusal === null ? rowOf(request, outcome) : unstorableRow(request, outcome, refusal);
+}

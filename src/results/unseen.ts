@@ -1,0 +1,64 @@
+import { backoffMs } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import { sees, type Snapshot } from "../outbox/snapshot.ts";
+import { currentSnapshot } from "../outbox/sweep.ts";
+import type { Queryable } from "../pg/pool.ts";
+import type { Xid } from "../wal/xid.ts";
+import type { Pending } from "./backlog.ts";
+
+const WAITS = { firstMs: 50, maxMs: 1_000 };
+
+interface UnseenOptions {
+  readonly db: Queryable;
+  readonly clock: Clock;
+  /** Their transactions are visible now. */
+  readonly visible: (items: readonly Pending[]) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The rule keepUnseen: a commit may be streamed, sent and answered before it is visible to others, for as long as it
+ * waits for a synchronous standby. Such endings wait here; while there are any, one look at a snapshot is taken now and then.
+ */
+export class Unseen {
+  readonly #options: UnseenOptions;
+  readonly #items = new Map<Xid, Pending[]>();
+  #watching = false;
+
+  constructor(options: UnseenOptions) {
+    this.#options = options;
+  }
+
+  keep(item: Pending): void {
+    const { insertedBy } = item;
+    if (insertedBy === null) throw new TypeError("a swept row is visible");
+    const others = this.#items.get(insertedBy);
+    if (others === undefined) this.#items.set(insertedBy, [item]);
+    else others.push(item);
+    if (!this.#watching) void this.#watch();
+  }
+
+  async #watch(): Promise<void> {
+    this.#watching = true;
+    const { clock, signal } = this.#options;
+    for (let looks = 0; this.#items.size > 0 && !signal.aborted; looks += 1) {
+      await clock.sleep(backoffMs(looks, WAITS), signal);
+      if (!signal.aborted) await this.#look();
+    }
+    this.#watching = false;
+  }
+
+  async #look(): Promise<void> {
+    let snapshot: Snapshot;
+    try {
+      snapshot = await currentSnapshot(this.#options.db);
+    } catch {
+      return; // No snapshot, no news; a database that is gone fails the writes, which say so.
+    }
+    for (const [insertedBy, items] of this.#items) {
+      if (!sees(snapshot, insertedBy)) continue;
+      this.#items.delete(insertedBy);
+      this.#options.visible(items);
+    }
+  }
+}

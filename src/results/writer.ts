@@ -1,0 +1,246 @@
+import { backoffMs } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import { stopped } from "../base/loops.ts";
+import { parseSnapshot, sees } from "../outbox/snapshot.ts";
+import type { Queryable } from "../pg/pool.ts";
+import type { Xid } from "../wal/xid.ts";
+import { Backlog, type Pending } from "./backlog.ts";
+import type { Ending, ResultListener, ResultWriter } from "./ending.ts";
+import { Outage } from "./outage.ts";
+import { type Verdict, statementOf } from "./statements.ts";
+import { Unseen } from "./unseen.ts";
+import { type WriteFailure, rowFault, writeFailure } from "./write-failure.ts";
+
+/** What a result writer needs, and its bounds. */
+export interface ResultWriterOptions {
+  readonly db: Queryable;
+  readonly listener: ResultListener;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Rows in one statement at most; 500 unless set. */
+  readonly maxBatchRows?: number | undefined;
+  /** Bytes of content in one statement at most, unless one answer alone has more; 4 MiB unless set. */
+  readonly maxBatchBytes?: number | undefined;
+  /** Statements in flight at most, each on a connection of its own; 2 unless set. */
+  readonly maxBatches?: number | undefined;
+  /** Above this many bytes of answers not written yet, no new request should start; 64 MiB unless set. */
+  readonly maxWaitingBytes?: number | undefined;
+  /** Above this many answers on their way, no new request should start: each would be repeated after a crash; 2,000 unless set. */
+  readonly maxUnwritten?: number | undefined;
+  /** Gives up what is not written yet. */
+  readonly signal: AbortSignal;
+}
+
+const LOCKED_WAITS = { firstMs: 50, maxMs: 1_000 };
+const REFUSED_WAITS = { firstMs: 5_000, maxMs: 60_000 };
+/** An answer above the size of a batch is given up after so many tries that took so long. */
+const LARGE_TRIES = 3;
+const LONG_MS = 5_000;
+/** What an ending costs beside its content: headers, words, the objects themselves. */
+const ENDING_BYTES = 512;
+
+/**
+ * Opens the writer of results (P2, P3, P10). A batch leaves as soon as one of the few slots is free, so that latency is
+ * low at low rates and batches grow by themselves at high ones. Closing it waits for the statements in flight.
+ */
+export function openResultWriter(options: ResultWriterOptions): ResultWriter & AsyncDisposable {
+  return new BatchWriter(options);
+}
+
+class BatchWriter implements ResultWriter, AsyncDisposable {
+  readonly #options: ResultWriterOptions;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #bounds: { readonly rows: number; readonly bytes: number };
+  readonly #maxBatches: number;
+  readonly #maxWaitingBytes: number;
+  readonly #maxUnwritten: number;
+  readonly #backlog = new Backlog();
+  readonly #running = new Set<Promise<void>>();
+  readonly #unseen: Unseen;
+  readonly #outage: Outage;
+  #flushPlanned = false;
+  #resting = false;
+  #unsettled = 0;
+  #waitingBytes = 0;
+  /** Answers that only wait for their statement: not those whose row is locked by somebody, or not visible yet. */
+  #unwritten = 0;
+  #full = false;
+  #writable = true;
+  #drained = Promise.withResolvers<void>();
+
+  constructor(options: ResultWriterOptions) {
+    this.#options = options;
+    this.#signal = AbortSignal.any([options.signal, this.#stop.signal]);
+    this.#bounds = { rows: options.maxBatchRows ?? 500, bytes: options.maxBatchBytes ?? 4 * 1024 * 1024 };
+    this.#maxBatches = options.maxBatches ?? 2;
+    this.#maxWaitingBytes = options.maxWaitingBytes ?? 64 * 1024 * 1024;
+    this.#maxUnwritten = options.maxUnwritten ?? 2_000;
+    this.#outage = new Outage(options);
+    this.#unseen = new Unseen({ ...options, signal: this.#signal, visible: (items) => this.#again(items) });
+  }
+
+  write(ending: Ending, insertedBy: Xid | null): void {
+    const content = ending.outcome?.kind === "answered" ? ending.outcome.content.length : 0;
+    const bytes = ENDING_BYTES + content;
+    this.#unsettled += 1;
+    this.#waitingBytes += bytes;
+    this.#again([{ ending, insertedBy, bytes, refusal: null, tries: 0 }]);
+    this.#tellWritable();
+  }
+
+  async drained(signal: AbortSignal): Promise<void> {
+    if (this.#unsettled === 0) return;
+    await Promise.race([this.#drained.promise, stopped(AbortSignal.any([signal, this.#signal]))]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await Promise.race([Promise.all(this.#running), stopped(this.#options.signal)]);
+  }
+
+  #again(items: readonly Pending[]): void {
+    for (const item of items) {
+      this.#backlog.push(item);
+      if (item.ending.kind !== "parked") this.#unwritten += 1;
+    }
+    if (this.#flushPlanned) return;
+    this.#flushPlanned = true;
+    // After all answers that came with the same turn of the event loop: they make one batch.
+    setImmediate(() => {
+      this.#flushPlanned = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (
+      !this.#resting &&
+      !this.#signal.aborted &&
+      this.#running.size < (this.#outage.lasts ? 1 : this.#maxBatches)
+    ) {
+      const batch = this.#backlog.take(this.#bounds);
+      if (batch.length === 0) return;
+      const run = this.#store(batch).then(() => {
+        this.#running.delete(run);
+        this.#flush();
+      });
+      this.#running.add(run);
+    }
+  }
+
+  async #store(batch: readonly Pending[]): Promise<void> {
+    const [first] = batch;
+    if (first === undefined) return;
+    const { kind } = first.ending;
+    const startedAt = this.#options.clock.now();
+    const result = await this.#query(batch);
+    if ("verdict" in result) {
+      this.#outage.succeeded(kind, startedAt);
+      if (kind !== "parked") this.#unwritten -= batch.length;
+      this.#judge(batch, result.verdict);
+    } else if (result.failure.dataFault || this.#isTooMuch(batch, this.#options.clock.now() - startedAt)) {
+      await this.#divide(batch, result.failure);
+    } else {
+      this.#backlog.putBack(batch);
+      void this.#rest(this.#outage.failed(kind, result.failure));
+    }
+    this.#tellWritable();
+  }
+
+  async #query(batch: readonly Pending[]): Promise<{ verdict: Verdict } | { failure: WriteFailure }> {
+    let statement;
+    try {
+      statement = statementOf(batch);
+    } catch (error) {
+      return { failure: rowFault(error) };
+    }
+    try {
+      const { rows } = await this.#options.db.query<Verdict>(statement);
+      const [verdict] = rows;
+      if (verdict === undefined) throw new Error("the database answered without a row");
+      return { verdict };
+    } catch (error) {
+      return { failure: writeFailure(error) };
+    }
+  }
+
+  /** P2: rows that were not found are cancelled by their owner, locked by somebody, or not visible yet (keepUnseen). */
+  #judge(batch: readonly Pending[], verdict: Verdict): void {
+    if (verdict.missing.length === 0) {
+      this.#settle(batch);
+      return;
+    }
+    const missing = new Set(verdict.missing);
+    const locked = new Set(verdict.locked);
+    const snapshot = parseSnapshot(verdict.snapshot);
+    const settled: Pending[] = [];
+    for (const item of batch) {
+      const id = String(item.ending.request.id);
+      if (locked.has(id)) void this.#later(item, backoffMs(item.tries, LOCKED_WAITS));
+      else if (missing.has(id) && item.insertedBy !== null && !sees(snapshot, item.insertedBy)) this.#unseen.keep(item);
+      else settled.push(item);
+    }
+    this.#settle(settled);
+  }
+
+  /** A batch with a row that the database refuses: halves, down to that row, whose ending then says so instead. */
+  async #divide(batch: readonly Pending[], failure: WriteFailure): Promise<void> {
+    const [item] = batch;
+    if (batch.length > 1) {
+      const middle = Math.ceil(batch.length / 2);
+      await this.#store(batch.slice(0, middle));
+      await this.#store(batch.slice(middle));
+    } else if (item !== undefined) {
+      this.#outage.refused(failure);
+      if (item.refusal === null) {
+        item.refusal = failure.message;
+        await this.#store(batch);
+      } else {
+        if (item.ending.kind !== "parked") this.#unwritten -= 1;
+        void this.#later(item, backoffMs(item.tries, REFUSED_WAITS));
+      }
+    }
+  }
+
+  /** True for a single answer so large that the statement for it failed again and again, each time after long work. */
+  #isTooMuch([item]: readonly Pending[], tookMs: number): boolean {
+    if (item === undefined || item.bytes <= this.#bounds.bytes || tookMs < LONG_MS) return false;
+    item.tries += 1;
+    return item.tries >= LARGE_TRIES;
+  }
+
+  async #later(item: Pending, ms: number): Promise<void> {
+    item.tries += 1;
+    await this.#options.clock.sleep(ms, this.#signal);
+    this.#again([item]);
+  }
+
+  async #rest(ms: number): Promise<void> {
+    if (this.#resting) return;
+    this.#resting = true;
+    await this.#options.clock.sleep(ms, this.#signal);
+    this.#resting = false;
+    this.#flush();
+  }
+
+  #settle(items: readonly Pending[]): void {
+    if (items.length === 0) return;
+    this.#unsettled -= items.length;
+    for (const { bytes } of items) this.#waitingBytes -= bytes;
+    this.#options.listener.settled(items.map(({ ending }) => ending));
+    if (this.#unsettled > 0) return;
+    this.#drained.resolve();
+    this.#drained = Promise.withResolvers<void>();
+  }
+
+  #tellWritable(): void {
+    const share = this.#full ? 1 / 2 : 1;
+    this.#full = this.#waitingBytes > this.#maxWaitingBytes * share || this.#unwritten > this.#maxUnwritten * share;
+    const writable = !this.#outage.lasts && !this.#full;
+    if (writable === this.#writable) return;
+    this.#writable = writable;
+    this.#options.listener.writable(writable);
+  }
+}

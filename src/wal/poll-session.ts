@@ -1,0 +1,61 @@
+import pg from "pg";
+
+import type { Clock } from "../base/clock.ts";
+import { PgnetdError } from "../base/errors.ts";
+import { stopped } from "../base/loops.ts";
+import { type LockKey, takeLeaderLock } from "./leader-lock.ts";
+import type { SessionListener } from "./session.ts";
+import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "./wire.ts";
+
+/** What a session without a stream needs. */
+export interface PollSessionOptions extends Silence {
+  readonly connection: pg.ClientConfig;
+  readonly lock: LockKey;
+  readonly clock: Clock;
+}
+
+const IDENTITY = `select s.system_identifier::text as systemid,
+    ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int as timeline
+  from pg_catalog.pg_control_system() s`;
+
+/**
+ * Leads without a stream, as a loop: an ordinary connection holds the leader's lock and is asked for a sign of life
+ * until `signal` fires. For the time in which no replication connection or slot can be had.
+ */
+export async function pollSession(
+  options: PollSessionOptions,
+  listener: Pick<SessionListener, "waiting" | "leading" | "heard">,
+  signal: AbortSignal,
+): Promise<void> {
+  const { connection, lock, senderTimeoutMs, clock } = options;
+  // A connection that is gone is given up soon; until then slot.fenceMs holds everything back.
+  const answerMs = senderTimeoutMs / 4;
+  const client = new pg.Client(connection);
+  const broken = Promise.withResolvers<never>();
+  broken.promise.catch(() => undefined);
+  client.on("error", (error) => broken.reject(error));
+  const lead = async (): Promise<void> => {
+    await client.connect();
+    await endWithPeer(client, senderTimeoutMs);
+    const waiting = (): void => listener.waiting();
+    const heldAt = await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs });
+    if (heldAt === null) return;
+    const [identity] = await ask<{ systemid: string; timeline: number }>(client, IDENTITY, answerMs);
+    if (identity === undefined) throw new PgnetdError("INTERNAL", "pg_control_system() returned nothing");
+    listener.leading({ systemId: identity.systemid, timeline: identity.timeline });
+    listener.heard(heldAt);
+    while (!signal.aborted) {
+      await clock.sleep(askEveryMs(options), signal);
+      const askedAt = clock.now();
+      await ask(client, "select 1", answerMs);
+      listener.heard(askedAt);
+    }
+  };
+  const leading = lead();
+  leading.catch(() => undefined);
+  try {
+    await Promise.race([leading, broken.promise, stopped(signal)]);
+  } finally {
+    await hangUp(client, () => client.end(), clock);
+  }
+}

@@ -1,0 +1,72 @@
+import { z } from "zod";
+
+import { PgnetdError } from "../base/errors.ts";
+
+/** A publication that must publish every insert into a table, whole. */
+export interface NeededPublication {
+  readonly name: string;
+  readonly schema: string;
+  readonly table: string;
+  /** The statement that makes it. */
+  readonly make: string;
+}
+
+/** The publications that the migrations make: requests, and settings. */
+export const PUBLICATIONS: readonly NeededPublication[] = [
+  {
+    name: "pgnetd_outbox",
+    schema: "net",
+    table: "http_request_queue",
+    make: "create publication pgnetd_outbox for table net.http_request_queue with (publish = 'insert, truncate')",
+  },
+  {
+    name: "pgnetd_settings",
+    schema: "net",
+    table: "http_host_settings",
+    make: "create publication pgnetd_settings for table net.http_host_settings",
+  },
+];
+
+/**
+ * One row for each of `needed`. Without parameters, as a replication connection demands. Row filters and column lists
+ * exist from PostgreSQL 15 on, hence the detour by `to_jsonb`.
+ */
+export function selectPublications(needed: readonly NeededPublication[]): string {
+  const values = needed.map(({ name, schema, table }) => `('${name}', '${schema}', '${table}')`).join(", ");
+  return `select w.name, p.oid is not null as there,
+      p.pubinsert is true and exists (
+        select from pg_catalog.pg_publication_tables t
+        where t.pubname = w.name and t.schemaname = w.schema and t.tablename = w.tab
+          and pg_catalog.to_jsonb(t) ->> 'rowfilter'::text is null
+          and coalesce(pg_catalog.jsonb_array_length(pg_catalog.to_jsonb(t) -> 'attnames'::text) = (
+            select count(*) from pg_catalog.pg_attribute a
+            where a.attrelid = pg_catalog.format('%I.%I', w.schema, w.tab)::regclass and a.attnum > 0 and not a.attisdropped
+          ), true)
+      ) as whole,
+      pg_catalog.concat(p.oid, '/', p.xmin, '/', (
+        select pg_catalog.string_agg(pg_catalog.concat(r.oid, '/', r.xmin), ',' order by r.oid)
+        from pg_catalog.pg_publication_rel r where r.prpubid = p.oid
+      )) as version
+    from (values ${values}) as w (name, schema, tab)
+    left join pg_catalog.pg_publication p on p.pubname = w.name
+    order by w.name`;
+}
+
+const rowsSchema = z.array(z.object({ name: z.string(), there: z.boolean(), whole: z.boolean(), version: z.string() }));
+
+/**
+ * Throws STREAM_UNAVAILABLE where the rows of `selectPublications` tell that the stream would stay silent; else returns
+ * what changes with every change of the publications.
+ */
+export function assertPublished(rows: unknown): string {
+  const found = rowsSchema.parse(rows);
+  const idle = found.find(({ whole }) => !whole);
+  if (idle === undefined) return found.map(({ version }) => version).join(" ");
+  const { name, there } = idle;
+  const { make } = PUBLICATIONS.find((one) => one.name === name) ?? { make: "" };
+  throw there
+    ? new PgnetdError("STREAM_UNAVAILABLE", `publication "${name}" does not publish every insert into its table`, {
+        hint: `Make it anew: drop publication ${name}; ${make};`,
+      })
+    : new PgnetdError("STREAM_UNAVAILABLE", `publication "${name}" does not exist`, { hint: `Make it: ${make};` });
+}

@@ -1,0 +1,352 @@
+import type pg from "pg";
+import { LogicalReplicationService } from "pg-logical-replication";
+
+import type { Clock } from "../base/clock.ts";
+import { PgnetdError, toError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { runLoops, stopped } from "../base/loops.ts";
+import type { Queryable } from "../pg/pool.ts";
+import type { Decoder, WalSink } from "./events.ts";
+import { type LockKey, takeLeaderLock } from "./leader-lock.ts";
+import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "./lsn.ts";
+import type { Patience } from "./patience.ts";
+import { LARGEST_MESSAGE_BYTES } from "./message-limit.ts";
+import { acknowledgement, Positions } from "./positions.ts";
+import { assertPublished, selectPublications } from "./publications.ts";
+import { decideSlot, defaultSlotName, readSlot, selectSlot, type SlotOptions, startReplication } from "./slot.ts";
+import { makeSlot } from "./slot-making.ts";
+import type { StreamTrouble } from "./trouble.ts";
+import { ask, bytesReceived, askEveryMs, endWithPeer, hangUp, limitMessages, type Silence } from "./wire.ts";
+
+/** Which history of which cluster the positions belong to: after a failover or a restore they are others. */
+export interface ServerIdentity {
+  readonly systemId: string;
+  readonly timeline: number;
+}
+
+/** What a session tells besides what the stream brings. */
+export interface SessionListener extends Omit<WalSink, "message"> {
+  /** A control message written since the session began: one from before has been followed by a start already. */
+  message(content: string): void;
+  /** Another session holds the leader's lock; this one waits for it. */
+  waiting(): void;
+  /** The lock is held: this daemon leads until the session ends. There is no stream yet. */
+  leading(server: ServerIdentity): void;
+  /** From here on every commit reaches the sink. */
+  streaming(): void;
+  /** Everything before `position` was received; told whenever it is confirmed to the server. */
+  received(position: Lsn): void;
+  /**
+   * The session, and so the lock, was alive after `at` of the clock. What is read now may have been written long ago, so
+   * that is the time when the server was asked, not when its answer was read.
+   */
+  heard(at: number): void;
+}
+
+/** The slot as configured: without a name it is `pgnetd_` and the database's. */
+export type SessionSlot = Omit<SlotOptions, "name"> & { readonly name: string | null };
+
+/** What one replication session needs. */
+export interface SessionOptions extends Silence {
+  readonly connection: pg.ClientConfig;
+  /** For the look at the publications. */
+  readonly db: Queryable;
+  readonly slot: SessionSlot;
+  /** True where the stream of this very slot cannot be read: it is dropped and made anew. */
+  readonly renewSlot: boolean;
+  readonly patience: Patience;
+  /** Called when the stream flows. */
+  readonly begun: () => void;
+  /** What keeps the stream from flowing for now. */
+  readonly trouble: (trouble: StreamTrouble) => void;
+  readonly lock: LockKey;
+  readonly decoder: Decoder;
+  /** P5: a stream with a larger message, in bytes, is not read: its slot is made anew. `LARGEST_MESSAGE_BYTES` unless set. */
+  readonly largestMessageBytes?: number;
+  /** A publication that was dropped or altered leaves the stream silent: it is looked at so often; 60,000 unless set. */
+  readonly publicationsEveryMs?: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The library's plugin interface, which it does not export by name. */
+type Plugin = Parameters<LogicalReplicationService["subscribe"]>[0];
+
+/**
+ * One replication session, as a loop: connect, take the leader's lock, find or make the slot, stream until `signal`
+ * fires. Rejects with STREAM_LOST, STREAM_UNAVAILABLE or the server's error when it ends by itself. Slot, lock and
+ * proof of life end together with its one connection.
+ */
+export async function streamSession(
+  options: SessionOptions,
+  listener: SessionListener,
+  signal: AbortSignal,
+): Promise<void> {
+  const session = new Session(options, listener);
+  try {
+    await runLoops(signal, [
+      (all) => session.receive(all),
+      (all) => session.confirm(all),
+      (all) => session.lookAtPublications(all),
+    ]);
+  } finally {
+    await session.close();
+  }
+}
+
+class Session {
+  readonly #options: SessionOptions;
+  readonly #listener: SessionListener;
+  readonly #service: LogicalReplicationService;
+  readonly #positions = new Positions();
+  readonly #broken = Promise.withResolvers<never>();
+  #client: pg.Client | null = null;
+  #stage: "preparing" | "starting" | "streaming" | "unreadable" = "preparing";
+  /** The server's write position when the session began. */
+  #begunAt = ZERO_LSN;
+  /** The publications as they were when the session began. */
+  #published = "";
+  #answeredAt = 0;
+  /** When the server was last asked for a sign of life, and when it was asked before something came from it. */
+  #askedAt = 0;
+  #heardAt = 0;
+  #bytes = 0;
+  #bytesAt = 0;
+
+  constructor(options: SessionOptions, listener: SessionListener) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#broken.promise.catch(() => undefined);
+    // The library's own timer would confirm what was received last, finished or not: it is switched off, see confirm().
+    this.#service = new LogicalReplicationService(options.connection, {
+      acknowledge: { auto: false, timeoutSeconds: 0 },
+    });
+    this.#service.on("start", () => this.#begun());
+    this.#service.on("error", (error: Error) => this.#broken.reject(error));
+    this.#service.on("data", (_lsn: string, payload: Buffer) => this.#data(payload));
+    this.#service.on("heartbeat", (walEnd: string, _time: number, shouldRespond: boolean) =>
+      this.#keepalive(walEnd, shouldRespond),
+    );
+  }
+
+  async receive(signal: AbortSignal): Promise<void> {
+    const plugin: Plugin = {
+      options: {},
+      name: this.#options.decoder.plugin,
+      // Decoded in #data: an exception here would reach the socket's listener and end the process.
+      parse: (payload) => payload,
+      start: (client) => this.#start(client, signal),
+    };
+    const subscription = this.#service.subscribe(plugin, "");
+    subscription.catch(() => undefined);
+    await Promise.race([subscription, this.#broken.promise, stopped(signal)]);
+    if (!signal.aborted) throw new PgnetdError("STREAM_LOST", "the server ended the replication connection");
+  }
+
+  /**
+   * P4: confirms what was received, from a timer that no processing delays, and asks for a sign of life each time.
+   * Without one for the whole sender timeout the server has given this session up, or soon will; see `Patience`.
+   */
+  async confirm(signal: AbortSignal): Promise<void> {
+    const { clock, patience } = this.#options;
+    const everyMs = askEveryMs(this.#options);
+    let lookedAt = clock.now();
+    while (!signal.aborted) {
+      await clock.sleep(everyMs, signal);
+      const isLate = clock.now() - lookedAt > 2 * everyMs;
+      lookedAt = clock.now();
+      if (signal.aborted || this.#stage === "preparing") continue;
+      this.#lookForBytes();
+      const { received } = this.#positions;
+      const patienceMs = patience.ms(received);
+      if (clock.now() - Math.max(this.#heardAt, this.#bytesAt) > patienceMs) {
+        patience.lost(received);
+        throw new PgnetdError("STREAM_LOST", `nothing was heard from the server for ${patienceMs} ms`);
+      }
+      // After a stall of this process, what came meanwhile is read first: it must not pass for the answer to a new question.
+      if (this.#stage === "streaming") await this.#acknowledge(!isLate);
+    }
+  }
+
+  /** A large message is heard when it is complete; on a slow network its bytes arrive for longer than any timeout. */
+  #lookForBytes(): void {
+    const bytes = this.#client === null ? 0 : bytesReceived(this.#client);
+    if (bytes === this.#bytes) return;
+    this.#bytes = bytes;
+    this.#bytesAt = this.#options.clock.now();
+  }
+
+  async lookAtPublications(signal: AbortSignal): Promise<void> {
+    const { clock, db, decoder, publicationsEveryMs = 60_000 } = this.#options;
+    while (!signal.aborted && decoder.publications.length > 0) {
+      await clock.sleep(publicationsEveryMs, signal);
+      if (signal.aborted || this.#stage !== "streaming") continue;
+      const found = await db.query({ text: selectPublications(decoder.publications) }).catch(() => null);
+      if (found === null || assertPublished(found.rows) === this.#published) continue;
+      throw new PgnetdError("STREAM_LOST", "the publications were changed: rows may have passed unpublished");
+    }
+    await stopped(signal);
+  }
+
+  async close(): Promise<void> {
+    await hangUp(this.#client, () => this.#service.destroy(), this.#options.clock);
+  }
+
+  async #start(client: pg.Client, signal: AbortSignal): Promise<void> {
+    const { senderTimeoutMs, lock, clock, decoder, largestMessageBytes = LARGEST_MESSAGE_BYTES } = this.#options;
+    this.#client = client;
+    limitMessages(client, largestMessageBytes, (bytes) => this.#unreadable(tooLarge(bytes)));
+    await endWithPeer(client, senderTimeoutMs);
+    // From PostgreSQL 16 on the timeline is an int8, which comes as text.
+    const [identity] = await ask<{ systemid: string; timeline: number | string; xlogpos: string; dbname: string }>(
+      client,
+      "IDENTIFY_SYSTEM",
+      senderTimeoutMs,
+    );
+    if (identity === undefined) throw new PgnetdError("STREAM_LOST", "IDENTIFY_SYSTEM returned nothing");
+    this.#begunAt = parseLsn(identity.xlogpos);
+    const waiting = (): void => this.#listener.waiting();
+    const heldAt = await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs: senderTimeoutMs });
+    if (heldAt === null) return;
+    this.#listener.leading({ systemId: identity.systemid, timeline: Number(identity.timeline) });
+    this.#heard(heldAt);
+    const slot = { ...this.#options.slot, name: this.#options.slot.name ?? defaultSlotName(identity.dbname) };
+    await this.#prepareSlot(client, slot, identity.dbname, signal);
+    if (signal.aborted) return;
+    const { received } = this.#positions;
+    this.#askedAt = clock.now();
+    this.#heardAt = this.#askedAt;
+    const stream = client.query(startReplication(slot.name, received, decoder.startOptions));
+    stream.catch(() => undefined);
+    this.#stage = "starting";
+    await stream;
+  }
+
+  /** The slot as it must be for the stream to bring every row, made anew where it is missing or of no use. */
+  async #prepareSlot(client: pg.Client, slot: SlotOptions, database: string, signal: AbortSignal): Promise<void> {
+    const { log, renewSlot, senderTimeoutMs } = this.#options;
+    const find = async (): Promise<Record<string, unknown> | undefined> =>
+      (await ask<Record<string, unknown>>(client, selectSlot(slot.name), senderTimeoutMs))[0];
+    const decision = decideSlot(readSlot(await find()), slot, { database, renew: renewSlot });
+    if (decision.kind === "refuse") {
+      throw new PgnetdError("STREAM_UNAVAILABLE", decision.why, { hint: decision.hint });
+    }
+    // P4: a slot whose stream brings nothing would only hold WAL; and what it passed over cannot be decoded later.
+    const drop = async (why: string): Promise<void> => {
+      log.warn({ slot: slot.name, why }, "replication slot is dropped, to be made anew");
+      await ask(client, `DROP_REPLICATION_SLOT "${slot.name}"`, senderTimeoutMs);
+    };
+    if (decision.kind === "recreate") await drop(decision.why);
+    try {
+      await this.#lookAtEncoding(client);
+      await this.#lookForPublications(client);
+    } catch (error) {
+      if (decision.kind === "use") await drop(toError(error).message);
+      throw error;
+    }
+    if (decision.kind === "use") return this.#positions.start(decision.confirmed);
+    log.info({ slot: slot.name, plugin: slot.plugin }, "replication slot is made");
+    const heard = (at: number): void => this.#heard(at);
+    await makeSlot(client, slot, { ...this.#options, answerMs: senderTimeoutMs / 4, heard }, signal);
+    if (signal.aborted) return;
+    const made = readSlot(await find());
+    if (made !== null) this.#positions.start(made.confirmed);
+  }
+
+  async #lookAtEncoding(client: pg.Client): Promise<void> {
+    const { decoder, senderTimeoutMs } = this.#options;
+    if (decoder.encodings === null) return;
+    const [database] = await ask<{ encoding: string }>(
+      client,
+      "select pg_catalog.current_setting('server_encoding') as encoding",
+      senderTimeoutMs,
+    );
+    if (database === undefined || decoder.encodings.includes(database.encoding)) return;
+    const why = `what ${decoder.plugin} brings from a database in ${database.encoding} cannot be read`;
+    throw new PgnetdError("STREAM_UNAVAILABLE", why, { hint: "Set slot.plugin (PGNETD_SLOT_PLUGIN) to pgoutput." });
+  }
+
+  async #lookForPublications(client: pg.Client): Promise<void> {
+    const { decoder, senderTimeoutMs } = this.#options;
+    if (decoder.publications.length === 0) return;
+    this.#published = assertPublished(await ask(client, selectPublications(decoder.publications), senderTimeoutMs));
+  }
+
+  #heard(at = this.#askedAt): void {
+    this.#heardAt = at;
+    this.#listener.heard(at);
+  }
+
+  /** The server has taken START_REPLICATION. */
+  #begun(): void {
+    this.#stage = "streaming";
+    this.#heard();
+    this.#listener.streaming();
+    this.#options.begun();
+  }
+
+  #data(payload: Buffer): void {
+    if (this.#stage !== "streaming") return;
+    this.#heard();
+    try {
+      this.#options.decoder.decode(payload, this.#sink);
+    } catch (error) {
+      this.#unreadable(unreadable(error));
+    }
+  }
+
+  /** What follows would look whole without the message that could not be read, and must not be confirmed. */
+  #unreadable(error: PgnetdError): void {
+    this.#stage = "unreadable";
+    this.#broken.reject(error);
+  }
+
+  readonly #sink: WalSink = {
+    begin: (transaction) => {
+      this.#positions.begin();
+      this.#listener.begin(transaction);
+    },
+    insert: (table, row) => this.#listener.insert(table, row),
+    change: (table) => this.#listener.change(table),
+    truncate: (table) => this.#listener.truncate(table),
+    message: (content, position) => {
+      if (position >= this.#begunAt) this.#listener.message(content);
+    },
+    commit: (endLsn) => {
+      this.#positions.commit(endLsn);
+      this.#listener.commit(endLsn);
+    },
+  };
+
+  #keepalive(walEnd: string, shouldRespond: boolean): void {
+    if (this.#stage !== "streaming") return;
+    this.#heard();
+    const before = this.#positions.received;
+    this.#positions.keepalive(parseLsn(walEnd));
+    if (!shouldRespond) return;
+    // A server that waits for progress asks again as soon as it is told of none: it is answered at once only with progress.
+    const overdue = this.#options.clock.now() - this.#answeredAt > askEveryMs(this.#options);
+    if (overdue || this.#positions.received > before) {
+      this.#acknowledge(false).catch((error: unknown) => this.#broken.reject(toError(error)));
+    }
+  }
+
+  async #acknowledge(ping: boolean): Promise<void> {
+    this.#answeredAt = this.#options.clock.now();
+    if (ping) this.#askedAt = this.#answeredAt;
+    this.#listener.received(this.#positions.received);
+    await this.#service.acknowledge(formatLsn(acknowledgement(this.#positions.received)), ping);
+  }
+}
+
+/** P11: where JSON cannot be parsed, the parser's message quotes it. */
+function unreadable(cause: unknown): PgnetdError {
+  const why = cause instanceof SyntaxError ? "a message is not the JSON that it should be" : toError(cause).message;
+  return new PgnetdError("STREAM_UNREADABLE", `the stream could not be read: ${why}`, { cause });
+}
+
+function tooLarge(bytes: number): PgnetdError {
+  return new PgnetdError("STREAM_UNREADABLE", `the stream has a message of ${bytes} bytes`, {
+    hint: "The slot is made anew, past that message: a request too large to be sent, or a logical message of somebody.",
+  });
+}

@@ -1,0 +1,122 @@
+import pg from "pg";
+
+import type { Clock } from "../base/clock.ts";
+import { PgnetdError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { runLoops, stopped } from "../base/loops.ts";
+import type { LockKey } from "./leader-lock.ts";
+import { createSlot, type SlotOptions } from "./slot.ts";
+import type { StreamTrouble } from "./trouble.ts";
+import { hangUp } from "./wire.ts";
+
+/** What the making of a slot needs. */
+export interface SlotMaking {
+  /** For the connection that looks after the waiting one. */
+  readonly connection: pg.ClientConfig;
+  readonly lock: LockKey;
+  /** An answer must come within this time, in milliseconds. */
+  readonly answerMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The leader's session was alive, with the lock, after `at`. */
+  readonly heard: (at: number) => void;
+  /** Who is waited for. */
+  readonly trouble: (trouble: StreamTrouble) => void;
+}
+
+/** Most slots are made by then; from then on the session is looked after so often. */
+const LOOK_MS = 400;
+
+const SESSION = `select pg_catalog.pg_backend_pid() as pid,
+  pg_catalog.current_setting('server_version_num')::pg_catalog.int4 as version`;
+
+/**
+ * Makes the slot on `client`'s session, which waits until every transaction then in progress has ended. Meanwhile that
+ * session can say nothing: a second connection sees whether it lives and holds the lock, and who is waited for.
+ */
+export async function makeSlot(
+  client: pg.ClientBase,
+  slot: SlotOptions,
+  making: SlotMaking,
+  signal: AbortSignal,
+): Promise<void> {
+  const { rows } = await client.query<{ pid: number; version: number }>(SESSION);
+  if (slot.failover && (rows[0]?.version ?? 0) < 17_00_00) {
+    throw new PgnetdError("STREAM_UNAVAILABLE", "a slot for failover needs PostgreSQL 17 or newer", {
+      hint: "Set slot.failover (PGNETD_SLOT_FAILOVER) to false.",
+    });
+  }
+  const made = client.query(createSlot(slot));
+  made.catch(() => undefined);
+  await runLoops(signal, [
+    async (all) => {
+      await Promise.race([made, stopped(all)]);
+    },
+    (all) => lookAfter(rows[0]?.pid ?? 0, slot, making, all),
+  ]);
+}
+
+interface Blocker {
+  readonly pid: number;
+  readonly user: string | null;
+  readonly application: string | null;
+  readonly since: string | null;
+}
+
+const LOOK = `
+select
+  exists (
+    select from pg_catalog.pg_locks l
+    where l.pid = $1 and l.granted and l.locktype = 'advisory' and l.classid = $2::int8::oid and l.objid = $3::int8::oid
+  ) as leads,
+  (
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+      'pid', b.pid, 'user', a.usename, 'application', a.application_name, 'since', a.xact_start) order by b.pid), '[]')
+    from pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) as b (pid) left join pg_catalog.pg_stat_activity a using (pid)
+  ) as blockers`;
+
+async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, signal: AbortSignal): Promise<void> {
+  const { connection, lock, answerMs, clock, log, heard, trouble } = making;
+  await clock.sleep(LOOK_MS, signal);
+  if (signal.aborted) return;
+  const observer = new pg.Client({ ...connection, query_timeout: answerMs });
+  observer.on("error", () => undefined);
+  let told = "";
+  try {
+    await observer.connect();
+    while (!signal.aborted) {
+      const askedAt = clock.now();
+      const { rows } = await observer.query<{ leads: boolean; blockers: readonly Blocker[] }>(LOOK, [
+        pid,
+        lock.classId,
+        lock.shard,
+      ]);
+      if (signal.aborted) return;
+      if (rows[0]?.leads !== true) throw new PgnetdError("STREAM_LOST", "the session that made the slot is gone");
+      heard(askedAt);
+      const waiting = waitingFor(slot.name, rows[0].blockers);
+      if (waiting !== null && waiting.reason !== told) {
+        told = waiting.reason;
+        log.warn({ ...waiting, blockers: rows[0].blockers }, "the replication slot is not made yet");
+        trouble(waiting);
+      }
+      await clock.sleep(LOOK_MS, signal);
+    }
+  } finally {
+    await hangUp(observer, () => observer.end(), clock);
+  }
+}
+
+function waitingFor(slot: string, blockers: readonly Blocker[]): StreamTrouble | null {
+  if (blockers.length === 0) return null;
+  const names = blockers.map(({ pid, user, application, since }) =>
+    pid === 0
+      ? "a prepared transaction (see pg_prepared_xacts)"
+      : `process ${pid} (user ${user ?? "?"}, application ${JSON.stringify(application ?? "")}, in a transaction since ${since ?? "?"})`,
+  );
+  return {
+    reason: `replication slot "${slot}" can be made when these have ended: ${names.join(", ")}`,
+    sqlstate: null,
+    hint: "Commit or end these transactions (pg_terminate_backend); requests are sent meanwhile, by a sweep each second.",
+  };
+}

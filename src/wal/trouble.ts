@@ -1,0 +1,32 @@
+import { PgnetdError, toError } from "../base/errors.ts";
+import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
+
+import { PUBLICATIONS } from "./publications.ts";
+
+/** Why there is no stream, and what mends it. Free of secrets (P11). */
+export interface StreamTrouble {
+  readonly reason: string;
+  readonly sqlstate: string | null;
+  readonly hint: string;
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  [SQLSTATE.insufficientPrivilege]:
+    "Give the role of DATABASE_URL the right to replicate: alter role … replication, or the provider's role for it.",
+  [SQLSTATE.configurationLimitExceeded]:
+    "Raise max_replication_slots, or drop slots that nobody uses (see pg_replication_slots).",
+  [SQLSTATE.tooManyConnections]: "Raise max_wal_senders and max_connections, or end sessions that nobody needs.",
+  [SQLSTATE.objectNotInPrerequisiteState]: "Logical decoding needs wal_level = logical and a restart of PostgreSQL.",
+  [SQLSTATE.objectInUse]:
+    "Another process uses the slot: end it (active_pid in pg_replication_slots), or set slot.name (PGNETD_SLOT_NAME).",
+  [SQLSTATE.undefinedObject]: `Make the publications: ${PUBLICATIONS.map(({ make }) => make).join("; ")};`,
+  [SQLSTATE.undefinedFile]:
+    "Install the output plugin on the server, or set slot.plugin (PGNETD_SLOT_PLUGIN) to pgoutput.",
+};
+
+/** What an error that ended a session means to the operator. */
+export function troubleOf(error: unknown): StreamTrouble {
+  const sqlstate = sqlstateOf(error);
+  const general = error instanceof PgnetdError ? error : new PgnetdError("STREAM_UNAVAILABLE", "");
+  return { reason: toError(error).message, sqlstate, hint: HINTS[sqlstate ?? ""] ?? general.hint };
+}

@@ -1,0 +1,74 @@
+import type pg from "pg";
+
+import type { Clock } from "../base/clock.ts";
+import { socketOf } from "../pg/pool.ts";
+import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
+import { MessageLimit } from "./message-limit.ts";
+
+/** What has come from the server so far, in bytes. */
+export function bytesReceived(client: pg.ClientBase): number {
+  return socketOf(client).bytesRead;
+}
+
+/**
+ * P5: drops the connection of a client that is idle now as soon as a message larger than `mostBytes` begins to come, and
+ * calls `exceeded` with its size: `pg` would gather the whole of it.
+ */
+export function limitMessages(client: pg.ClientBase, mostBytes: number, exceeded: (bytes: number) => void): void {
+  const stream = socketOf(client);
+  const limit = new MessageLimit(mostBytes);
+  stream.prependListener("data", (chunk: Buffer) => {
+    const bytes = limit.exceededBy(chunk);
+    if (bytes === null) return;
+    exceeded(bytes);
+    stream.destroy();
+  });
+}
+
+/** How long a goodbye may take before the socket is dropped. */
+const GOODBYE_MS = 500;
+
+/** How long the server may be silent, in milliseconds. */
+export interface Silence {
+  /** `wal_sender_timeout` of the session: the server ends it, and the lock with it, after such a silence. */
+  readonly senderTimeoutMs: number;
+  /** After such a silence the leader starts nothing. */
+  readonly fenceMs: number;
+}
+
+/** A sign of life is asked for so often, in milliseconds: several times within either. */
+export function askEveryMs({ senderTimeoutMs, fenceMs }: Silence): number {
+  return Math.min(senderTimeoutMs / 5, fenceMs / 3);
+}
+
+/** Runs one statement that must be answered within `withinMs`; else it rejects, and the connection is of no more use. */
+export async function ask<Row extends pg.QueryResultRow>(
+  client: pg.ClientBase,
+  text: string,
+  withinMs: number,
+): Promise<Row[]> {
+  const statement = { text, query_timeout: withinMs };
+  return (await client.query<Row>(statement)).rows;
+}
+
+/** Says goodbye with `end`, and drops the connection of a peer that does not hear it. */
+export async function hangUp(client: pg.ClientBase | null, end: () => Promise<unknown>, clock: Clock): Promise<void> {
+  const goodbye = new AbortController();
+  await Promise.race([end().catch(() => undefined), clock.sleep(GOODBYE_MS, goodbye.signal)]);
+  goodbye.abort();
+  if (client !== null) socketOf(client).destroy();
+}
+
+/**
+ * Settings that end a session whose daemon is gone, and with it the leader's lock, also where the network says nothing:
+ * after a silence while it streams, while it is idle, and (where the platform can look) in the middle of a statement.
+ */
+export async function endWithPeer(client: pg.ClientBase, silenceMs: number): Promise<void> {
+  const settings = `set wal_sender_timeout = ${silenceMs}; set idle_session_timeout = ${silenceMs}`;
+  await ask(client, settings, silenceMs);
+  try {
+    await ask(client, "set client_connection_check_interval = 1000", silenceMs);
+  } catch (error) {
+    if (sqlstateOf(error) !== SQLSTATE.invalidParameterValue) throw error;
+  }
+}

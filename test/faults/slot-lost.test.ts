@@ -1,0 +1,145 @@
+import { expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { connectClient } from "../support/fault-clients.ts";
+import { startNetwork } from "../support/fault-network.ts";
+import { countFault, reportFault } from "../support/fault-report.ts";
+import { startFaultServer } from "../support/fault-server.ts";
+import { emptied, enqueue } from "../support/outbox.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+const ENV = { PGNETD_RATE_PER_SECOND: "1000" };
+
+/** The database's slots: name, plugin and state. */
+async function slots(db: Pick<TestDatabase, "query">): Promise<Record<string, unknown>[]> {
+  return db.query(
+    `select slot_name, plugin, wal_status, active, temporary from pg_replication_slots
+    where database = current_database() order by slot_name`,
+  );
+}
+
+/** Ends the walsender of the database's slot and drops the slot before it is taken again. */
+async function dropSlot(db: Pick<TestDatabase, "query">): Promise<void> {
+  await eventually(async () => {
+    await db.query(
+      "select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where database = current_database() and active",
+    );
+    const dropped = await db.query(
+      "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database() and not active",
+    );
+    return dropped.length > 0;
+  });
+}
+
+/** Writes more log than `max_slot_wal_keep_size` lets a slot hold, and removes it. */
+async function outgrow(db: Pick<TestDatabase, "query">): Promise<void> {
+  for (let segment = 1; segment <= 4; segment++) {
+    await db.query("select pg_logical_emit_message(false, 'filler', repeat('x', 1000))");
+    await db.query("select pg_switch_wal()");
+  }
+  await db.query("checkpoint");
+}
+
+test("P2 P3: the slot dropped under it, three times while 2,000 drain: all answered, nothing repeated", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave({ kind: "answer", delayMs: 20 });
+  await using daemon = await startPipeline(db.url, ENV);
+  await enqueue(db, receiver.url("/a"), 1_000);
+  for (const part of [200, 600, 1_200]) {
+    await receiver.waitFor(part);
+    await dropSlot(db);
+    if (part === 600) await enqueue(db, receiver.url("/b"), 1_000);
+  }
+  await emptied(db);
+  await eventually(async () => (await slots(db)).length === 1);
+
+  const counts = await countFault(db, receiver, 2_000);
+  reportFault(counts);
+  expect(counts).toEqual({ committed: 2_000, sent: 2_000, answered: 2_000, lost: 0, repeated: 0 });
+  expect(daemon.lines.filter(({ message }) => message === "replication slot is made").length).toBeGreaterThan(1);
+});
+
+test("P2: a slot invalidated by max_slot_wal_keep_size, while it is away and while it streams: made anew, all answered", async () => {
+  await using db = await startFaultServer({
+    max_slot_wal_keep_size: "1MB",
+    min_wal_size: "32MB",
+    max_wal_size: "32MB",
+  });
+  await using receiver = await startReceiver();
+  await (await startPipeline(db.url, ENV)).stop();
+  await enqueue(db, receiver.url("/away"), 500);
+  await eventually(async () => {
+    await outgrow(db);
+    return (await slots(db))[0]?.["wal_status"] === "lost";
+  });
+
+  await using network = await startNetwork(db.url);
+  // Patient, so that it is the server that ends the session.
+  await using daemon = await startPipeline(network.url, {
+    ...ENV,
+    PGNETD_SENDER_TIMEOUT_MS: "20000",
+    PGNETD_FENCE_MS: "15000",
+  });
+  await emptied(db);
+  expect(await slots(db)).toMatchObject([{ wal_status: "reserved", active: true }]);
+  network.cutOff("replication");
+  await enqueue(db, receiver.url("/streams"), 500);
+  await eventually(async () => {
+    await outgrow(db);
+    return (await slots(db))[0]?.["wal_status"] === "lost";
+  });
+  network.restore("replication");
+  await emptied(db);
+  await eventually(async () => (await slots(db))[0]?.["wal_status"] === "reserved");
+
+  const counts = await countFault(db, receiver, 1_000);
+  reportFault(counts);
+  expect(counts).toEqual({ committed: 1_000, sent: 1_000, answered: 1_000, lost: 0, repeated: 0 });
+  expect(daemon.lines).toContainEqual(
+    expect.objectContaining({ why: expect.stringContaining("invalidated") as string }),
+  );
+});
+
+test("P2: a slot of that name made for another plugin is made anew", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await db.query("select pg_create_logical_replication_slot('pgnetd_' || current_database(), 'test_decoding')");
+  await enqueue(db, receiver.url("/"), 100);
+  await using _daemon = await startPipeline(db.url, ENV);
+  await emptied(db);
+  const counts = await countFault(db, receiver, 100);
+  reportFault(counts);
+  expect(counts).toEqual({ committed: 100, sent: 100, answered: 100, lost: 0, repeated: 0 });
+  expect(await slots(db)).toMatchObject([{ slot_name: `pgnetd_${db.name}`, plugin: SLOT_PLUGIN }]);
+});
+
+test("P2 P4: the outbox truncated while 40,000 drain: the flood stops within 2 s, fast and slow destinations alike", async () => {
+  await using db = await testDatabase();
+  await using fast = await startReceiver();
+  await using slow = await startReceiver();
+  slow.behave({ kind: "answer", delayMs: 500 });
+  await using _daemon = await startPipeline(db.url, { PGNETD_RATE_PER_SECOND: "unlimited" });
+  await using client = await connectClient(db.url);
+  await client.query(
+    "select count(net.http_get(case when g % 2 = 0 then $1 else $2 end || g)) from generate_series(1, 40000) g",
+    [fast.url("/"), slow.url("/")],
+  );
+  await fast.waitFor(500, 30_000);
+  await slow.waitFor(70, 30_000);
+  await client.query("truncate net.http_request_queue");
+  const truncatedAt = performance.timeOrigin + performance.now();
+  await eventually(async () => (await db.query("select from net.http_request_queue")).length === 0);
+  const late = (): number[] =>
+    [...fast.requests, ...slow.requests].map(({ at }) => at - truncatedAt).filter((after) => after > 0);
+  await eventually(() => performance.timeOrigin + performance.now() - Math.max(0, ...late()) - truncatedAt > 1_500);
+  const last = Math.round(Math.max(0, ...late()));
+  const sent = fast.requests.length + slow.requests.length;
+  const counts = { committed: sent, sent, lost: 0, repeated: 0 };
+  const [kept] = await db.query<{ count: number }>("select count(*)::int from net._http_response");
+  reportFault({ ...counts, answered: kept?.count ?? 0 }, `${late().length} more in the ${last} ms after the truncate`);
+  expect(last).toBeLessThan(2_000);
+  expect(fast.countByPath().size + slow.countByPath().size).toBe(sent);
+});

@@ -1,0 +1,82 @@
+import { expect, test } from "vitest";
+import { PUBLICATIONS } from "../../src/wal/publications.ts";
+import { eventually } from "../support/eventually.ts";
+import { countFault, reportFault } from "../support/fault-report.ts";
+import { startStream } from "../support/fault-stream.ts";
+import { emptied, enqueue } from "../support/outbox.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { testDatabase } from "../support/postgres.ts";
+import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+/** wal2json knows no publications. */
+const HAS_PUBLICATIONS = SLOT_PLUGIN === "pgoutput";
+
+const MAKE = PUBLICATIONS[0]?.make ?? "";
+const ROW =
+  "insert into net.http_request_queue (method, url, headers, timeout_milliseconds) values ('GET', 'http://x/', '{}', 1)";
+
+const SILENCES: readonly (readonly [string, string, string])[] = [
+  ["dropped", "drop publication pgnetd_outbox", MAKE],
+  [
+    "without inserts",
+    "alter publication pgnetd_outbox set (publish = 'delete')",
+    "alter publication pgnetd_outbox set (publish = 'insert')",
+  ],
+  [
+    "without the outbox",
+    "alter publication pgnetd_outbox drop table net.http_request_queue",
+    "alter publication pgnetd_outbox add table net.http_request_queue",
+  ],
+];
+
+test.skipIf(!HAS_PUBLICATIONS).for(SILENCES)(
+  "P2: a publication %s under the stream: noticed, said, and taken up when mended",
+  async ([, silence, mend]) => {
+    await using db = await testDatabase();
+    await using stream = await startStream(db.url, { publicationsEveryMs: 300 });
+    await db.query(silence);
+    await db.query(ROW);
+    await eventually(() => stream.trouble?.reason.startsWith('publication "pgnetd_outbox" does not'));
+    expect(stream.trouble?.hint).toContain("create publication pgnetd_outbox");
+    const told = stream.lines.filter(({ reason }) => String(reason).startsWith("publication"));
+    await db.query(mend);
+    const { sessions } = stream;
+    await eventually(() => stream.sessions > sessions, 20_000);
+    const [row] = await db.query<{ id: string }>(`${ROW} returning id::text`);
+    await eventually(() => stream.ids.includes(row?.id ?? ""));
+    expect(stream.trouble).toBeNull();
+    // Told once for each reason: the server's own words, and ours.
+    expect(told.length).toBeLessThanOrEqual(2);
+  },
+);
+
+test.skipIf(!HAS_PUBLICATIONS)(
+  "P2: a publication dropped and made anew at once: the stream begins again, so that what passed unpublished is swept",
+  async () => {
+    await using db = await testDatabase();
+    await using stream = await startStream(db.url, { publicationsEveryMs: 300 });
+    const { sessions } = stream;
+    for (const statement of ["drop publication pgnetd_outbox", ROW, MAKE]) await db.query(statement);
+    await eventually(() => stream.sessions > sessions, 20_000);
+    const [row] = await db.query<{ id: string }>(`${ROW} returning id::text`);
+    await eventually(() => stream.ids.includes(row?.id ?? ""));
+    expect(stream.trouble).toBeNull();
+  },
+);
+
+test("P2: a publication dropped and made anew while the daemon is away", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await (await startPipeline(db.url)).stop();
+  await db.query("drop publication pgnetd_outbox");
+  await enqueue(db, receiver.url("/a"), 50);
+  await db.query(MAKE);
+  await enqueue(db, receiver.url("/b"), 50);
+  await using _daemon = await startPipeline(db.url);
+  await enqueue(db, receiver.url("/c"), 50);
+  await emptied(db);
+  const counts = await countFault(db, receiver, 150);
+  reportFault(counts);
+  expect(counts).toEqual({ committed: 150, sent: 150, answered: 150, lost: 0, repeated: 0 });
+});

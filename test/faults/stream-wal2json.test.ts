@@ -1,0 +1,230 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { setTimeout as delay } from "node:timers/promises";
+import { type OutboxRow, readRow } from "../../src/outbox/row.ts";
+import { sweep } from "../../src/outbox/sweep.ts";
+import { openPool } from "../../src/pg/pool.ts";
+import { openDecoder } from "../../src/wal/decoder.ts";
+import { eventually } from "../support/eventually.ts";
+import { connectClient } from "../support/fault-clients.ts";
+import { countFault, reportFault } from "../support/fault-report.ts";
+import type { FaultServer } from "../support/fault-server.ts";
+import { startStream } from "../support/fault-stream.ts";
+import { hasWal2json, startWal2jsonServer } from "../support/fault-wal2json.ts";
+import { emptied, enqueue } from "../support/outbox.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+const ENV = {
+  PGNETD_SLOT_PLUGIN: "wal2json",
+  PGNETD_RATE_PER_SECOND: "1000",
+  // A busy machine must not look like a lost connection here.
+  PGNETD_SENDER_TIMEOUT_MS: "20000",
+  PGNETD_FENCE_MS: "15000",
+};
+const DEFAULTS = { maxRedirects: 5 };
+
+/** Rows of every kind that the functions make, and some that only a direct insert does. */
+const ROWS = `
+insert into net.http_request_queue (id, method, url, headers, body, timeout_milliseconds, next_attempt_at, attempts, deduplication_key, options) values
+  (9007199254740993, 'GET', 'http://x/é"\\"type":"bigint","value":1', '{"a": "b", "n": 1.50, "ü": null, "o": {"p": [1]}}', null, 5000, null, 0, null, null),
+  (2, 'POST', 'http://x/' || E'\\t\\r\\n\\u0001\\\\', '{}', '\\x00ff5c22', 1, '2036-05-04 03:02:01.123456+05:30', 3, 'key', '{"max_attempts": 7, "keep": "status"}'),
+  (3, 'DELETE', 'http://x/', null, '', 2147483647, '1999-12-31 23:59:59Z', 0, null, '{}'),
+  (4, 'HEAD', '', '{"x": ""}', convert_to(repeat('ü', 100000), 'UTF8'), -1, null, 0, null, '{"max_redirects": 0}'),
+  (-5, 'PUT', 'x', '{}', null, 0, null, 0, null, '{"keep": "nothing of the kind"}')`;
+
+/** Commits wait for a standby that is not there, where a session asks for it, until this is closed. */
+async function withoutStandby(db: FaultServer): Promise<AsyncDisposable> {
+  await db.query("alter system set synchronous_standby_names = 'nobody'");
+  await db.query("select pg_reload_conf()");
+  return {
+    async [Symbol.asyncDispose]() {
+      await db.query("alter system reset synchronous_standby_names");
+      await db.query("select pg_reload_conf()");
+    },
+  };
+}
+
+describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
+  let db: FaultServer;
+  beforeAll(async () => {
+    db = await startWal2jsonServer({ synchronous_commit: "local" });
+  });
+  afterAll(async () => {
+    await db[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    await db.query("truncate net.http_request_queue, net._http_response, net.http_response_detail");
+  });
+
+  test("rows read from wal2json, from pgoutput and by a sweep are the same", async () => {
+    const streamed: Record<"pgoutput" | "wal2json", OutboxRow[]> = { pgoutput: [], wal2json: [] };
+    const open = (plugin: "pgoutput" | "wal2json", shard: number): ReturnType<typeof startStream> =>
+      startStream(db.url, {
+        slot: { name: `same_${plugin}`, plugin, temporary: true, failover: false },
+        lock: { classId: 1, shard },
+        decoder: openDecoder(plugin),
+        inserted: (row) => streamed[plugin].push(readRow(row, DEFAULTS)),
+      });
+    await using pgoutput = await open("pgoutput", 1);
+    await using wal2json = await open("wal2json", 2);
+    await db.query(ROWS);
+    await pgoutput.waitFor(5);
+    await wal2json.waitFor(5);
+    await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
+    const swept = await sweep(pool, { above: -10n, rows: 100, bytes: 1 << 30, known: [] }, DEFAULTS);
+    const byId = (rows: readonly OutboxRow[]): OutboxRow[] =>
+      rows.toSorted((one, other) => Number(one.request.id - other.request.id));
+    expect(byId(streamed.wal2json)).toEqual(byId(streamed.pgoutput));
+    // The sweep leaves those for later where they are.
+    const now = streamed.wal2json.filter(
+      ({ nextAttemptAt }) => nextAttemptAt === null || nextAttemptAt.getTime() < Date.now(),
+    );
+    expect(byId(now)).toEqual(byId(swept.rows));
+    expect(wal2json.messages).toEqual([]);
+    await db.query("select net.wake(), pg_logical_emit_message(true, 'other', 'not ours')");
+    await eventually(() => wal2json.messages.length > 0);
+    expect(wal2json.messages).toEqual(['{"command":"wake"}']);
+  });
+
+  test("P2 P3: the walsender ended again and again while 2,000 drain: all answered, nothing repeated", async () => {
+    await using receiver = await startReceiver();
+    receiver.behave({ kind: "answer", delayMs: 20 });
+    await using _daemon = await startPipeline(db.url, ENV);
+    await enqueue(db, receiver.url("/a"), 1_000);
+    for (let part = 100; part <= 1_900; part += 300) {
+      await receiver.waitFor(part, 20_000);
+      await db.query("select pg_terminate_backend(active_pid) from pg_replication_slots where active");
+      if (part !== 400) continue;
+      for (let one = 1; one <= 100; one++) await enqueue(db, receiver.url(`/b${one}-`), 10);
+    }
+    await emptied(db);
+    const counts = await countFault(db, receiver, 2_000);
+    reportFault(counts);
+    expect(counts).toEqual({ committed: 2_000, sent: 2_000, answered: 2_000, lost: 0, repeated: 0 });
+    const slots = await db.query("select plugin from pg_replication_slots");
+    expect(slots).toEqual([{ plugin: "wal2json" }]);
+  });
+
+  test("P1 P2 P3: savepoints, late commits and overflow: each once, nothing rolled back", async () => {
+    await using receiver = await startReceiver();
+    receiver.behave({ kind: "answer", delayMs: 5 });
+    await using daemon = await startPipeline(db.url, { ...ENV, PGNETD_MEMORY_REQUESTS: "100" });
+    await using late = await connectClient(db.url);
+    await late.query("begin");
+    await enqueue(late, receiver.url("/late"), 5);
+    await late.query("savepoint s");
+    await enqueue(late, receiver.url("/never"), 5);
+    await late.query("rollback to s");
+    await late.query("savepoint t");
+    await enqueue(late, receiver.url("/released"), 5);
+    await late.query("release t");
+    await enqueue(db, receiver.url("/flood"), 1_000);
+    await receiver.waitFor(300);
+    await late.query("commit");
+    await emptied(db);
+    const counts = await countFault(db, receiver, 1_010);
+    reportFault(counts);
+    expect(counts).toEqual({ committed: 1_010, sent: 1_010, answered: 1_010, lost: 0, repeated: 0 });
+    expect(receiver.requests.filter(({ path }) => path.startsWith("/never"))).toEqual([]);
+    expect(daemon.lines).toContainEqual(expect.objectContaining({ from: "live", to: "catch-up" }));
+  });
+
+  test("P2 P3: a commit decoded before it is visible: nothing lost, left behind or repeated", async () => {
+    await using receiver = await startReceiver();
+    await using _daemon = await startPipeline(db.url, ENV);
+    await using client = await connectClient(db.url);
+    await using standby = await withoutStandby(db);
+    await client.query("set synchronous_commit = on");
+    const committed = enqueue(client, receiver.url("/unseen"), 40);
+    await receiver.waitFor(40);
+    await enqueue(db, receiver.url("/other"), 40);
+    await receiver.waitFor(80);
+    expect(await db.query("select from net.http_request_queue where url like '%/unseen%'")).toEqual([]);
+    await delay(500);
+    await standby[Symbol.asyncDispose]();
+    await committed;
+    await emptied(db);
+    await eventually(async () => (await db.query("select from net._http_response")).length === 80);
+    const counts = await countFault(db, receiver, 80);
+    reportFault(counts);
+    expect(counts).toEqual({ committed: 80, sent: 80, answered: 80, lost: 0, repeated: 0 });
+  });
+
+  test("P2: the slot lost, and one of another plugin in its place: made anew", async () => {
+    await using receiver = await startReceiver();
+    await using _daemon = await startPipeline(db.url, ENV);
+    await eventually(async () => {
+      await db.query("select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where active");
+      const dropped = await db.query(
+        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active",
+      );
+      return dropped.length > 0;
+    });
+    await db.query("select pg_create_logical_replication_slot('pgnetd_postgres', 'pgoutput')").catch(() => undefined);
+    await enqueue(db, receiver.url("/"), 100);
+    await emptied(db);
+    await eventually(async () => {
+      const [slot] = await db.query("select plugin, active from pg_replication_slots");
+      return slot?.["plugin"] === "wal2json" && slot["active"] === true;
+    }, 15_000);
+    await enqueue(db, receiver.url("/after"), 100);
+    await emptied(db);
+    const counts = await countFault(db, receiver, 200);
+    reportFault(counts);
+    expect(counts).toEqual({ committed: 200, sent: 200, answered: 200, lost: 0, repeated: 0 });
+  });
+
+  test("P2: large bodies, requests for later, settings of hosts and a truncate take effect", async () => {
+    await using receiver = await startReceiver();
+    await using _daemon = await startPipeline(db.url, ENV);
+    const body = "é".repeat(2_500_000);
+    await db.query("select net.http_request('POST', $1, $2::text)", [receiver.url("/large"), body]);
+    await receiver.waitFor(1);
+    expect(receiver.requests[0]?.body.equals(Buffer.from(body))).toBe(true);
+
+    const began = performance.now();
+    await db.query("select net.http_request('POST', $1, 'later', delay := '700 milliseconds')", [
+      receiver.url("/later"),
+    ]);
+    await receiver.waitFor(2);
+    expect(performance.now() - began).toBeGreaterThan(690);
+
+    receiver.behave({ kind: "answer", delayMs: 300 });
+    await enqueue(db, receiver.url("/flood"), 2_000);
+    await receiver.waitFor(70);
+    await db.query("truncate net.http_request_queue");
+    const sent = receiver.requests.length;
+    await delay(1_000);
+    // Of some thousand that were in memory.
+    expect(receiver.requests.length - sent).toBeLessThan(150);
+    await enqueue(db, receiver.url("/after"), 10);
+    await receiver.waitFor(sent + 10);
+    await emptied(db);
+    expect(receiver.requests.filter(({ path }) => path.startsWith("/after"))).toHaveLength(10);
+  });
+
+  test("P8: keeps up with a database that writes much and requests nothing", async () => {
+    await using _daemon = await startPipeline(db.url, ENV);
+    await db.query("create table public.other (n int, filler text)");
+    let written = 0;
+    let most = 0;
+    const began = performance.now();
+    while (performance.now() - began < 2_000) {
+      await db.query("insert into public.other select g, repeat('x', 200) from generate_series(1, 500) g");
+      const [row] = await db.query<{ behind: number; at: number }>(
+        `select (pg_current_wal_lsn() - confirmed_flush_lsn)::float8 as behind, (pg_current_wal_lsn() - '0/0')::float8 as at
+        from pg_replication_slots`,
+      );
+      written = row?.at ?? 0;
+      most = Math.max(most, row?.behind ?? 0);
+    }
+    expect(written).toBeGreaterThan(16 * 1024 ** 2);
+    expect(most).toBeLessThan(48 * 1024 ** 2);
+    await eventually(async () => {
+      const [row] = await db.query<{ behind: number }>(
+        "select (pg_current_wal_lsn() - confirmed_flush_lsn)::float8 as behind from pg_replication_slots",
+      );
+      return row?.behind === 0;
+    });
+  });
+});

@@ -1,0 +1,215 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { startDaemon } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { connectClient } from "../support/fault-clients.ts";
+import { countFault, reportFault } from "../support/fault-report.ts";
+import { type FaultServer, startFaultServer } from "../support/fault-server.ts";
+import { emptied, enqueue } from "../support/outbox.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { type Receiver, startReceiver } from "../support/receiver.ts";
+
+const ENV = {
+  PGNETD_RATE_PER_SECOND: "1000",
+  // A busy machine must not look like a lost connection here.
+  PGNETD_SENDER_TIMEOUT_MS: "20000",
+  PGNETD_FENCE_MS: "15000",
+};
+
+/** A server whose commits wait for a standby that is not there, where a session asks for it. */
+async function startLonelyServer(): Promise<FaultServer> {
+  const db = await startFaultServer({ synchronous_commit: "local" });
+  await removeStandby(db);
+  return db;
+}
+
+async function removeStandby(db: FaultServer): Promise<void> {
+  await db.query("alter system set synchronous_standby_names = 'nobody'");
+  await db.query("select pg_reload_conf()");
+  await eventually(async () => {
+    const [row] = await db.query("show synchronous_standby_names");
+    return row?.["synchronous_standby_names"] === "nobody";
+  });
+}
+
+/** A commit that is in the log, and so decoded, but not visible to anybody. */
+interface Waiting extends AsyncDisposable {
+  /** The commit ends. */
+  release(): Promise<void>;
+}
+
+/** Commits `count` requests; resolves when the commit waits for its standby. */
+async function commitUnseen(db: FaultServer, receiver: Receiver, count: number): Promise<Waiting> {
+  const client = await connectClient(db.url);
+  await client.query("set synchronous_commit = on");
+  const committed = enqueue(client, receiver.url("/unseen"), count);
+  committed.catch(() => undefined);
+  await eventually(
+    async () => (await db.query("select from pg_stat_activity where wait_event = 'SyncRep'")).length === 1,
+  );
+  expect(await db.query("select from net.http_request_queue where url like '%/unseen%'")).toEqual([]);
+  return {
+    async release() {
+      await db.query("alter system reset synchronous_standby_names");
+      await db.query("select pg_reload_conf()");
+      await committed;
+    },
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+  };
+}
+
+/** Other requests, about 200 a second, each in its own transaction, until the returned function is called. */
+function goOn(db: FaultServer, receiver: Receiver): () => Promise<number> {
+  const stop = new AbortController();
+  const going = (async () => {
+    let made = 0;
+    while (!stop.signal.aborted) {
+      await db.query("select net.http_post($1)", [receiver.url(`/other${made}`)]);
+      made++;
+      await delay(4);
+    }
+    return made;
+  })();
+  return async () => {
+    stop.abort();
+    return going;
+  };
+}
+
+/** How many of the requests that nobody sees have arrived. */
+function unseenArrivals({ requests }: Receiver): number {
+  return requests.filter(({ path }) => path.startsWith("/unseen")).length;
+}
+
+const ROWS = 40;
+
+// What happens while the commit waits, and how many of its requests have been sent by then.
+const MEANWHILE: Record<string, (db: FaultServer) => Promise<unknown>> = {
+  "nothing happens": () => Promise.resolve(),
+  "the stream is cut": (db) => db.query("select pg_terminate_backend(active_pid) from pg_replication_slots"),
+  "the slot is lost": async (db) =>
+    eventually(async () => {
+      await db.query("select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where active");
+      return (
+        (await db.query("select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active"))
+          .length > 0
+      );
+    }),
+};
+
+test.each(
+  Object.entries(MEANWHILE).flatMap(([name, act]) => [
+    [name, "alone", act] as const,
+    [name, "with 200 other requests a second", act] as const,
+  ]),
+)(
+  "P2 P3: a commit decoded before it is visible, while %s, %s: nothing lost, left behind or repeated",
+  async (_name, company, act) => {
+    await using db = await startLonelyServer();
+    await using receiver = await startReceiver();
+    await using _daemon = await startPipeline(db.url, ENV);
+    const stop = company === "alone" ? () => Promise.resolve(0) : goOn(db, receiver);
+    await using waiting = await commitUnseen(db, receiver, ROWS);
+    await eventually(() => unseenArrivals(receiver) === ROWS);
+    await act(db);
+    // Long enough for the answers to be tried, kept, and tried again.
+    await delay(700);
+    await waiting.release();
+    await eventually(async () => {
+      const rows = await db.query("select from net._http_response");
+      return rows.length >= ROWS;
+    });
+    const others = await stop();
+    await emptied(db);
+    const counts = await countFault(db, receiver, ROWS + others);
+    reportFault(counts);
+    const all = ROWS + others;
+    expect(counts).toEqual({ committed: all, sent: all, answered: all, lost: 0, repeated: 0 });
+  },
+);
+
+test("P2 P3: such a commit when memory overflows: nothing lost, left behind or repeated", async () => {
+  await using db = await startLonelyServer();
+  await using receiver = await startReceiver();
+  await using daemon = await startPipeline(db.url, { ...ENV, PGNETD_MEMORY_REQUESTS: "15" });
+  const stop = goOn(db, receiver);
+  await using waiting = await commitUnseen(db, receiver, ROWS);
+  await eventually(() => daemon.lines.some(({ from, to }) => from === "live" && to === "catch-up"));
+  await delay(700);
+  expect(unseenArrivals(receiver)).toBeLessThan(ROWS);
+  await waiting.release();
+  await eventually(() => unseenArrivals(receiver) === ROWS);
+  const others = await stop();
+  await emptied(db);
+  const counts = await countFault(db, receiver, ROWS + others);
+  reportFault(counts);
+  const all = ROWS + others;
+  expect(counts).toEqual({ committed: all, sent: all, answered: all, lost: 0, repeated: 0 });
+});
+
+test("P2 P3: such a commit decoded while the daemon is away, and at its start", async () => {
+  await using db = await startLonelyServer();
+  await using receiver = await startReceiver();
+  await (await startPipeline(db.url, ENV)).stop();
+  await using waiting = await commitUnseen(db, receiver, ROWS);
+  await using _daemon = await startPipeline(db.url, ENV);
+  const stop = goOn(db, receiver);
+  await delay(700);
+  await waiting.release();
+  await eventually(() => unseenArrivals(receiver) === ROWS);
+  const others = await stop();
+  await emptied(db);
+  const counts = await countFault(db, receiver, ROWS + others);
+  reportFault(counts);
+  const all = ROWS + others;
+  expect(counts).toEqual({ committed: all, sent: all, answered: all, lost: 0, repeated: 0 });
+});
+
+test("P2 P3: such a commit when the daemon is killed and started again: nothing lost; repeated is only what was sent before", async () => {
+  await using db = await startLonelyServer();
+  await using receiver = await startReceiver();
+  const first = await startDaemon({ databaseUrl: db.url, env: ENV });
+  await using waiting = await commitUnseen(db, receiver, ROWS);
+  await eventually(() => unseenArrivals(receiver) === ROWS);
+  // Confirmed, so that the stream does not bring it again.
+  await eventually(async () => {
+    const [row] = await db.query<{ confirmed: boolean }>(
+      "select confirmed_flush_lsn >= pg_current_wal_flush_lsn() as confirmed from pg_replication_slots",
+    );
+    return row?.confirmed;
+  });
+  await first.kill();
+  await using _second = await startDaemon({ databaseUrl: db.url, env: ENV });
+  const stop = goOn(db, receiver);
+  await delay(700);
+  expect(unseenArrivals(receiver)).toBe(ROWS);
+  await waiting.release();
+  await eventually(() => unseenArrivals(receiver) === 2 * ROWS);
+  const others = await stop();
+  await emptied(db);
+  const counts = await countFault(db, receiver, ROWS + others);
+  reportFault(counts, "sent, not written at the kill: all of its requests");
+  const all = ROWS + others;
+  expect(counts).toEqual({ committed: all, sent: all + ROWS, answered: all, lost: 0, repeated: ROWS });
+});
+
+test("P2 P3: every commit waits, those of the results, too: nothing lost, left behind or repeated", async () => {
+  await using db = await startFaultServer();
+  await using receiver = await startReceiver();
+  await using daemon = await startPipeline(db.url, { ...ENV, PGNETD_STATEMENT_TIMEOUT_MS: "1000" });
+  await removeStandby(db);
+  await using client = await connectClient(db.url);
+  const committed = enqueue(client, receiver.url("/unseen"), ROWS);
+  await eventually(() => unseenArrivals(receiver) === ROWS);
+  await using local = await connectClient(db.url);
+  await local.query("set synchronous_commit = local");
+  await enqueue(local, receiver.url("/seen"), ROWS);
+  await eventually(() => daemon.lines.some(({ message }) => String(message).startsWith("results cannot be written")));
+  await db.query("alter system reset synchronous_standby_names");
+  await db.query("select pg_reload_conf()");
+  await committed;
+  await emptied(db);
+  const counts = await countFault(db, receiver, 2 * ROWS);
+  reportFault(counts);
+  expect(counts).toEqual({ committed: 2 * ROWS, sent: 2 * ROWS, answered: 2 * ROWS, lost: 0, repeated: 0 });
+});

@@ -1,0 +1,150 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { parseCommandLine } from "../../src/cli/args.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { eventually } from "../support/eventually.ts";
+import { ROOT } from "../support/markdown.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { type Receiver, startReceiver } from "../support/receiver.ts";
+
+const LEFT = "select count(*)::int as left from net.http_request_queue";
+const SLOTS = "select count(*)::int as slots from pg_replication_slots where database = current_database()";
+const PUBLICATIONS = "select count(*)::int as publications from pg_publication";
+
+interface Draining {
+  readonly lines: readonly string[];
+  readonly stop: () => void;
+  /** Null where it ended well. */
+  readonly ended: Promise<unknown>;
+}
+
+function startDrain(url: string, ...flags: string[]): Draining {
+  const lines: string[] = [];
+  const stop = new AbortController();
+  const asked = parseCommandLine(["drain", ...flags], COMMANDS);
+  if (asked.kind !== "run") throw new Error("not a command");
+  const env = { DATABASE_URL: url, PGNETD_ALLOW_NETWORKS: "127.0.0.0/8", PGNETD_GRACE_MS: "1000" };
+  const print = (line: string): void => void lines.push(line);
+  const ended = asked.command.run({ ...asked, env: { ...env, PGNETD_LOG_LEVEL: "error" }, print, stop: stop.signal });
+  return {
+    lines,
+    stop: () => stop.abort(),
+    ended: ended.then(
+      () => null,
+      (error: unknown) => error,
+    ),
+  };
+}
+
+async function enqueue(
+  db: TestDatabase,
+  receiver: Receiver,
+  count: number,
+  delay: string | null = null,
+): Promise<void> {
+  const call = "net.http_request('GET', $1 || g, delay := $3::interval)";
+  await db.query(`select ${call} from generate_series(1, $2::int) g`, [receiver.url("/"), count, delay]);
+}
+
+test("drain sends what waits and ends; with its flags slot and publications are gone", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await enqueue(db, receiver, 300);
+  const drain = startDrain(db.url, "--drop-slot", "--drop-publications");
+  expect(await drain.ended).toBeNull();
+  expect(receiver.countByPath().size).toBe(300);
+  expect(receiver.requests).toHaveLength(300);
+  expect(await db.query(LEFT)).toEqual([{ left: 0 }]);
+  expect(await db.query("select count(*)::int as answered from net._http_response")).toEqual([{ answered: 300 }]);
+  expect(await db.query(SLOTS)).toEqual([{ slots: 0 }]);
+  expect(await db.query(PUBLICATIONS)).toEqual([{ publications: 0 }]);
+  expect(drain.lines.at(-4)).toBe("drained: the outbox is empty");
+  expect(drain.lines.at(-3)).toMatch(/^replication slot pgnetd_\w+ is dropped$/);
+  // What it prints makes them again.
+  for (const line of drain.lines.slice(-2)) await db.query(/to have it again: (.*);$/.exec(line)?.[1] ?? line);
+  await using _daemon = await startPipeline(db.url);
+});
+
+test("without flags the slot stays for the next start", async () => {
+  await using db = await testDatabase();
+  await using _receiver = await startReceiver();
+  await using daemon = await startPipeline(db.url);
+  await daemon.stop();
+  expect(await startDrain(db.url).ended).toBeNull();
+  expect(await db.query(SLOTS)).toEqual([{ slots: 1 }]);
+});
+
+test("while another daemon leads it says so, and goes on when that one has ended", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using daemon = await startPipeline(db.url);
+  const drain = startDrain(db.url);
+  await eventually(() => drain.lines.some((line) => line.startsWith("another pgnetd leads this database: stop it")));
+  await daemon.stop();
+  await enqueue(db, receiver, 3);
+  expect(await drain.ended).toBeNull();
+  expect(receiver.requests).toHaveLength(3);
+});
+
+test("a later time is waited for, unless only what is due is asked for", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await enqueue(db, receiver, 2);
+  await enqueue(db, receiver, 1, "1 hour");
+  const dueOnly = startDrain(db.url, "--due-only");
+  expect(await dueOnly.ended).toBeNull();
+  expect(receiver.requests).toHaveLength(2);
+  expect(dueOnly.lines.at(-1)).toMatch(/^drained; left in the outbox: 0 due, 1 for a later time, the first at 2/);
+
+  const all = startDrain(db.url);
+  await eventually(() =>
+    all.lines.some((line) => line.startsWith("only requests for a later time are left: 0 due, 1")),
+  );
+  await db.query("update net.http_request_queue set next_attempt_at = now()");
+  await db.query("select net.wake()");
+  expect(await all.ended).toBeNull();
+  expect(receiver.requests).toHaveLength(3);
+});
+
+test("told to end early it says what is left and fails", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await db.query("insert into net.http_host_settings (host, paused) values ('127.0.0.1', true)");
+  await enqueue(db, receiver, 2);
+  await enqueue(db, receiver, 1, "1 hour");
+  const drain = startDrain(db.url, "--drop-slot");
+  await eventually(async () => (await db.query<{ slots: number }>(SLOTS))[0]?.slots === 1);
+  await eventually(() => drain.lines.some((line) => line.includes("paused hosts: 127.0.0.1")));
+  drain.stop();
+  expect(await drain.ended).toMatchObject({
+    code: "NOT_DONE",
+    exitCode: 75,
+    message: expect.stringMatching(/^ended before the outbox was empty: .*paused hosts: 127\.0\.0\.1$/) as unknown,
+  });
+  expect(receiver.requests).toHaveLength(0);
+  expect(await db.query(LEFT)).toEqual([{ left: 3 }]);
+  expect(await db.query(SLOTS)).toEqual([{ slots: 1 }]);
+});
+
+test("as a process, SIGTERM ends it with exit code 75 and says what is left", async () => {
+  await using db = await testDatabase();
+  await db.query("select net.http_request('GET', 'https://example.com', delay := '1 hour')");
+  const child = spawn(process.execPath, [join(ROOT, "src/cli/main.ts"), "drain"], {
+    env: { PATH: process.env["PATH"], DATABASE_URL: db.url },
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += String(chunk)));
+  const ended = once(child, "close");
+  await eventually(() => output.includes("only requests for a later time are left"));
+  child.kill("SIGTERM");
+  expect(await ended).toEqual([75, null]);
+  expect(output).toMatch(/^pgnetd: ended before the outbox was empty: 0 due, 1 for a later time, .*\nhint: .*/m);
+});
+
+test("a database without the schema is told at once", async () => {
+  await using db = await testDatabase({ migrated: false });
+  expect(await startDrain(db.url).ended).toMatchObject({ code: "SCHEMA_MISSING" });
+});

@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { parseCommandLine } from "../../src/cli/args.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { testDatabase } from "../support/postgres.ts";
+
+async function pgnetd(url: string, ...argv: string[]): Promise<readonly string[]> {
+  const lines: string[] = [];
+  const asked = parseCommandLine(argv, COMMANDS);
+  if (asked.kind !== "run") throw new Error(`not a command: ${argv.join(" ")}`);
+  const print = (line: string): void => void lines.push(line);
+  await asked.command.run({ ...asked, env: { DATABASE_URL: url }, print, stop: new AbortController().signal });
+  return lines;
+}
+
+test("migrate installs, then finds nothing to do", async () => {
+  await using db = await testDatabase({ migrated: false });
+  expect(await pgnetd(db.url, "migrate")).toEqual([expect.stringMatching(/^schema installed: version \d+$/)]);
+  expect(await pgnetd(db.url, "migrate")).toEqual([expect.stringMatching(/nothing to do$/)]);
+});
+
+test("migrate --webhooks installs the trigger function, and a later migrate keeps it", async () => {
+  await using db = await testDatabase();
+  await pgnetd(db.url, "migrate", "--webhooks");
+  await pgnetd(db.url, "migrate");
+  expect(await db.query("select to_regprocedure('supabase_functions.http_request()') is not null as there")).toEqual([
+    { there: true },
+  ]);
+});
+
+test("migrate --grants restricted leaves calling to one role", async () => {
+  await using db = await testDatabase();
+  const role = `caller_${db.name}`;
+  await db.query(`create role ${role}`);
+  try {
+    await pgnetd(db.url, "migrate", "--grants", "restricted", "--callers", role);
+    const may = (who: string): Promise<unknown> =>
+      db.query("select has_function_privilege($1, 'net.http_get(text, jsonb, jsonb, integer)', 'execute') as may", [
+        who,
+      ]);
+    expect(await may(role)).toEqual([{ may: true }]);
+    expect(await may("public")).toEqual([{ may: false }]);
+  } finally {
+    await db.query(`drop owned by ${role}`);
+    await db.query(`drop role ${role}`);
+  }
+});
+
+test.for([
+  [["--grants", "restricted"], "--grants restricted needs --callers <role>, the role that may call"],
+  [["--grants", "some"], "--grants is some: must be open or restricted"],
+  [["--callers", "app"], "--callers goes with --grants restricted"],
+] as const)("migrate %j is refused", async ([argv, message]) => {
+  await expect(pgnetd("postgres://nowhere/x", "migrate", ...argv)).rejects.toMatchObject({ code: "USAGE", message });
+});

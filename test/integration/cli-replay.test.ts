@@ -1,0 +1,66 @@
+import { expect, test } from "vitest";
+import { parseCommandLine } from "../../src/cli/args.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+
+async function replay(url: string, ...flags: string[]): Promise<{ lines: string[]; failure: unknown }> {
+  const lines: string[] = [];
+  const asked = parseCommandLine(["replay", ...flags], COMMANDS);
+  if (asked.kind !== "run") throw new Error("not a command");
+  const print = (line: string): void => void lines.push(line);
+  const context = { ...asked, env: { DATABASE_URL: url }, print, stop: new AbortController().signal };
+  const failure = await asked.command.run(context).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  return { lines, failure };
+}
+
+async function deadLetters(db: TestDatabase, ...ids: number[]): Promise<void> {
+  await db.query(
+    `insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts, deduplication_key)
+     select id, 'GET', 'https://example.com', 5000, now(), 3, 'key ' || id from unnest($1::bigint[]) as id`,
+    [ids],
+  );
+}
+
+/** The ids in the outbox and in the dead letters. */
+async function where(db: TestDatabase): Promise<unknown> {
+  const [row] = await db.query(`select array(select id::int from net.http_request_queue order by id) as waiting,
+    array(select id::int from net.http_dead_letter order by id) as dead`);
+  return row;
+}
+
+test("replay puts one dead letter, or all, back into the outbox", async () => {
+  await using db = await testDatabase();
+  await deadLetters(db, 11, 12, 13);
+  expect(await replay(db.url, "--id", "12")).toEqual({
+    lines: ["1 dead letters are in the outbox again"],
+    failure: null,
+  });
+  expect(await where(db)).toEqual({ waiting: [12], dead: [11, 13] });
+  expect(await replay(db.url, "--all")).toEqual({ lines: ["2 dead letters are in the outbox again"], failure: null });
+  expect(await where(db)).toEqual({ waiting: [11, 12, 13], dead: [] });
+});
+
+test("a dead letter whose id or key waits stays, and is named", async () => {
+  await using db = await testDatabase();
+  await deadLetters(db, 11, 12);
+  await db.query("select net.http_request('GET', 'https://example.com', deduplication_key := 'key 11')");
+  const { lines, failure } = await replay(db.url, "--all");
+  expect(lines).toEqual(["1 dead letters are in the outbox again"]);
+  expect(failure).toMatchObject({
+    code: "NOT_DONE",
+    message: "left, as the same id or deduplication key waits already: 11",
+  });
+  expect(await where(db)).toEqual({ waiting: [1, 12], dead: [11] });
+});
+
+test("an id that is no dead letter is told", async () => {
+  await using db = await testDatabase();
+  expect((await replay(db.url, "--id", "7")).failure).toMatchObject({ message: "there is no dead letter with id 7" });
+});
+
+test.for([[[]], [["--all", "--id", "7"]], [["--id", "seven"]]] as const)("replay %j is refused", async ([flags]) => {
+  expect((await replay("postgres://nowhere/x", ...flags)).failure).toMatchObject({ code: "USAGE" });
+});

@@ -1,0 +1,192 @@
+import { expect, test } from "vitest";
+import { parseCommandLine } from "../../src/cli/args.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { migrate } from "../../src/pg/migrate.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { dumpSchema } from "../support/schema-dump.ts";
+
+async function uninstall(url: string, ...flags: string[]): Promise<{ lines: string[]; failure: unknown }> {
+  const lines: string[] = [];
+  const asked = parseCommandLine(["uninstall", ...flags], COMMANDS);
+  if (asked.kind !== "run") throw new Error("not a command");
+  const print = (line: string): void => void lines.push(line);
+  const context = { ...asked, env: { DATABASE_URL: url }, print, stop: new AbortController().signal };
+  const failure = await asked.command.run(context).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  return { lines, failure };
+}
+
+/** The slot, the publications and the schemas that are there. */
+async function there(db: TestDatabase): Promise<unknown> {
+  const [row] = await db.query(`select
+    (select count(*)::int from pg_replication_slots where database = current_database()) as slots,
+    (select count(*)::int from pg_publication) as publications,
+    to_regnamespace('net') is not null as net, to_regnamespace('supabase_functions') is not null as webhooks`);
+  return row;
+}
+
+/** As a daemon leaves it that was stopped. */
+async function leaveSlot(db: TestDatabase): Promise<void> {
+  await using daemon = await startPipeline(db.url);
+  await daemon.stop();
+}
+
+const NOTHING = { slots: 0, publications: 0, net: false, webhooks: false };
+const ALL = { slots: 1, publications: 2, net: true, webhooks: true };
+
+test("uninstall leaves nothing behind, and migrate works again", async () => {
+  await using db = await testDatabase();
+  await migrate(db.url, { webhooks: true });
+  const before = await dumpSchema(db, ["net", "supabase_functions"]);
+  await leaveSlot(db);
+  await db.query("insert into net._http_response (id) values (1)");
+  expect(await there(db)).toEqual(ALL);
+  const { lines, failure } = await uninstall(db.url, "--yes");
+  expect(failure).toBeNull();
+  expect(lines).toEqual([
+    expect.stringMatching(/^replication slot pgnetd_\w+ is dropped$/),
+    "publication pgnetd_outbox is dropped",
+    "publication pgnetd_settings is dropped",
+    "the tables, functions and types of pgnetd are dropped, with 0 requests, 0 dead letters and 1 answers",
+    "schema net is dropped",
+    "schema supabase_functions is dropped",
+  ]);
+  expect(await there(db)).toEqual(NOTHING);
+  await migrate(db.url, { webhooks: true });
+  expect(await dumpSchema(db, ["net", "supabase_functions"])).toBe(before);
+});
+
+test("after restricted grants, too", async () => {
+  await using db = await testDatabase();
+  const role = `caller_${db.name}`;
+  await db.query(`create role ${role}`);
+  try {
+    await migrate(db.url, { grants: { kind: "restricted", callers: role } });
+    expect((await uninstall(db.url, "--yes")).failure).toBeNull();
+    expect(await there(db)).toEqual(NOTHING);
+  } finally {
+    await db.query(`drop role ${role}`);
+  }
+});
+
+test("what others made in the schemas stays, and is named", async () => {
+  await using db = await testDatabase();
+  await db.query("create schema supabase_functions");
+  await db.query("create table supabase_functions.hooks (id int)");
+  await db.query("create table net.mine (id int)");
+  await db.query("create function net.http_get(url text) returns int language sql as 'select 1'");
+  await db.query(
+    "create function call_it() returns bigint language plpgsql as $$ begin return net.http_get('x'); end $$",
+  );
+  const { lines, failure } = await uninstall(db.url, "--yes");
+  expect(failure).toBeNull();
+  expect(lines).toContain("schema net stays: it has function net.http_get(text), table net.mine");
+  expect(lines.at(-1)).toBe("these call net.* and fail without it: public.call_it()");
+  expect(await db.query("select to_regclass('supabase_functions.hooks') is not null as there")).toEqual([
+    { there: true },
+  ]);
+});
+
+test("without --yes it says what would go and drops nothing", async () => {
+  await using db = await testDatabase();
+  await migrate(db.url, { webhooks: true });
+  await leaveSlot(db);
+  await db.query("select net.http_get('https://example.com')");
+  const { lines, failure } = await uninstall(db.url);
+  expect(failure).toMatchObject({ code: "USAGE", message: "nothing was dropped: uninstall needs --yes" });
+  expect(lines.at(-1)).toBe("with 1 requests, 0 dead letters and 0 answers");
+  expect(await there(db)).toEqual(ALL);
+});
+
+test.for([
+  ["select net.http_get('https://example.com')", "1 requests wait and there are 0 dead letters: they would be lost"],
+  [
+    `insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts)
+     values (1, 'GET', 'https://example.com', 1, now(), 1)`,
+    "0 requests wait and there are 1 dead letters: they would be lost",
+  ],
+] as const)("it refuses to lose what is there: %s", async ([insert, message]) => {
+  await using db = await testDatabase();
+  await db.query(insert);
+  expect((await uninstall(db.url, "--yes")).failure).toMatchObject({ code: "NOT_DONE", message });
+  expect((await uninstall(db.url, "--yes", "--force")).failure).toBeNull();
+  expect(await there(db)).toEqual(NOTHING);
+});
+
+test("it refuses while a daemon runs, and names its process", async () => {
+  await using db = await testDatabase();
+  await using _daemon = await startPipeline(db.url);
+  const [leader] = await db.query<{ pid: number }>("select net._leader_pid() as pid");
+  expect((await uninstall(db.url, "--yes", "--force")).failure).toMatchObject({
+    code: "NOT_DONE",
+    exitCode: 75,
+    message: `pgnetd is connected to this database: process ${leader?.pid}`,
+  });
+  await db.query("select net.check_worker_is_up()");
+});
+
+test.for([
+  ["create view mine as select * from net._http_response", "view public.mine depends on table net._http_response"],
+  [
+    `create table orders (id int); create trigger hook after insert on orders
+     for each row execute function supabase_functions.http_request('https://example.com', 'POST')`,
+    "trigger hook on table public.orders depends on function supabase_functions.http_request()",
+  ],
+] as const)("where others use it nothing is dropped: %s", async ([use, detail]) => {
+  await using db = await testDatabase();
+  await migrate(db.url, { webhooks: true });
+  await leaveSlot(db);
+  await db.query(use);
+  expect((await uninstall(db.url, "--yes")).failure).toMatchObject({
+    code: "NOT_DONE",
+    message: `others use what would be dropped: ${detail}`,
+  });
+  expect(await there(db)).toEqual(ALL);
+});
+
+test("while a transaction uses the tables nothing is dropped", async () => {
+  await using db = await testDatabase();
+  await db.pool.connect().then(async (other) => {
+    await other.query("begin");
+    await other.query("select from net.http_request_queue");
+    expect((await uninstall(db.url, "--yes")).failure).toMatchObject({
+      code: "NOT_DONE",
+      message: "other transactions use the tables of pgnetd",
+    });
+    await other.query("rollback");
+    other.release();
+  });
+  expect(await there(db)).toMatchObject({ publications: 2, net: true });
+});
+
+test("a role that may not drop the slot drops nothing", async () => {
+  await using db = await testDatabase({ migrated: false });
+  const role = `owner_${db.name}`;
+  const url = new URL(db.url);
+  url.username = role;
+  url.password = "secret";
+  await db.query(`create role ${role} login password 'secret'`);
+  try {
+    await db.query(`grant create on database ${db.name} to ${role}`);
+    await migrate(url.href);
+    await leaveSlot(db);
+    expect((await uninstall(url.href, "--yes")).failure).toMatchObject({ code: "PG_REFUSED", exitCode: 77 });
+    expect(await there(db)).toMatchObject({ slots: 1, publications: 2, net: true });
+    await db.query(`alter role ${role} replication`);
+    expect((await uninstall(url.href, "--yes")).failure).toBeNull();
+    expect(await there(db)).toEqual(NOTHING);
+  } finally {
+    await db.query(`drop owned by ${role}`);
+    await db.query(`drop role ${role}`);
+  }
+});
+
+test("a database without pgnetd is left as it is", async () => {
+  await using db = await testDatabase({ migrated: false });
+  const { lines, failure } = await uninstall(db.url, "--yes");
+  expect(failure).toBeNull();
+  expect(lines).toEqual(["there was no replication slot", "pgnetd was not installed in this database"]);
+});

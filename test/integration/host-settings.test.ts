@@ -1,0 +1,127 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { expect, test } from "vitest";
+
+import { eventually } from "../support/eventually.ts";
+import { emptied, enqueue } from "../support/outbox.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { type Received, startReceiver } from "../support/receiver.ts";
+
+const FAST = { PGNETD_RATE_PER_SECOND: "unlimited" };
+
+async function set(db: TestDatabase, host: string, columns: string): Promise<void> {
+  await db.query(`update net.http_host_settings set ${columns} where host = $1`, [host]);
+}
+
+/** The most arrivals within any `spanMs`. */
+function mostWithin(requests: readonly Received[], spanMs: number): number {
+  const times = requests.map(({ at }) => at).toSorted((a, b) => a - b);
+  return Math.max(0, ...times.map((from, index) => times.slice(index).filter((at) => at < from + spanMs).length));
+}
+
+/** The rate of the arrivals over their whole time. */
+function perSecond(requests: readonly Received[]): number {
+  const times = requests.map(({ at }) => at);
+  return ((times.length - 1) * 1_000) / (Math.max(...times) - Math.min(...times));
+}
+
+test("P7: a rate of a host holds from its commit on, is changed and taken away while requests go on", async () => {
+  await using db = await testDatabase();
+  await using limited = await startReceiver({ host: "127.0.0.2" });
+  await using other = await startReceiver();
+  await using _daemon = await startPipeline(db.url, FAST);
+  await db.query("insert into net.http_host_settings (host, rate_per_second) values ('127.0.0.2', 20)");
+  // The daemon has it when a request that was sent after it has come.
+  await db.query("select net.wake()");
+  await delay(200);
+  await enqueue(db, limited.url("/"), 1_000);
+  await enqueue(db, other.url("/"), 200);
+  await other.waitFor(200, 5_000);
+
+  await limited.waitFor(60);
+  // The first arrive late, over new connections, and any may by what a busy machine needs: hence less than a second.
+  const slow = limited.requests.slice(10, 60);
+  expect(mostWithin(slow, 800)).toBeLessThanOrEqual(20);
+  expect(perSecond(slow)).toBeGreaterThan(10);
+  expect(perSecond(slow)).toBeLessThan(21);
+
+  await set(db, "127.0.0.2", "rate_per_second = 100");
+  await delay(300);
+  const from = limited.requests.length;
+  await limited.waitFor(from + 150);
+  const faster = limited.requests.slice(from + 10, from + 150);
+  expect(mostWithin(faster, 800)).toBeLessThanOrEqual(100);
+  expect(perSecond(faster)).toBeGreaterThan(50);
+  expect(perSecond(faster)).toBeLessThan(105);
+
+  await db.query("delete from net.http_host_settings");
+  await emptied(db, 10_000);
+  expect([limited.requests.length, limited.countByPath().size]).toEqual([1_000, 1_000]);
+});
+
+test("a concurrency of a host takes effect while more are in flight, and only once it is committed", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  const delayMs = 100;
+  receiver.behave({ kind: "answer", delayMs });
+  await using _daemon = await startPipeline(db.url, FAST);
+  const inFlightAt = ({ at }: Received): number =>
+    receiver.requests.filter((one) => one.at <= at && one.at > at - delayMs + 20).length;
+  await db.query("insert into net.http_host_settings (host) values ('127.0.0.1')");
+  await enqueue(db, receiver.url("/"), 1_000);
+  await receiver.waitFor(150);
+  expect(Math.max(...receiver.requests.map(inFlightAt))).toBeGreaterThan(50);
+
+  const client = await db.pool.connect();
+  try {
+    await client.query("begin; update net.http_host_settings set concurrency = 1; rollback; begin");
+    await client.query("update net.http_host_settings set concurrency = 3");
+    const uncommitted = receiver.requests.length;
+    await receiver.waitFor(uncommitted + 100);
+    expect(Math.max(...receiver.requests.slice(uncommitted + 70).map(inFlightAt))).toBeGreaterThan(30);
+    await client.query("commit");
+  } finally {
+    client.release();
+  }
+  await delay(2 * delayMs + 200);
+  const from = receiver.requests.length;
+  await receiver.waitFor(from + 20);
+  expect(Math.max(...receiver.requests.slice(from).map(inFlightAt))).toBeLessThanOrEqual(3);
+
+  await set(db, "127.0.0.1", "concurrency = null");
+  await emptied(db, 20_000);
+  expect([receiver.requests.length, receiver.countByPath().size]).toEqual([1_000, 1_000]);
+});
+
+test("a paused host gets nothing while others do; resumed, it gets all, each once; a restart keeps the pause", async () => {
+  await using db = await testDatabase();
+  await using paused = await startReceiver({ host: "127.0.0.2" });
+  await using other = await startReceiver();
+  paused.behave({ kind: "answer", delayMs: 20 });
+  await db.query("insert into net.http_host_settings (host) values ('127.0.0.2')");
+  const first = await startPipeline(db.url, FAST);
+  await enqueue(db, paused.url("/"), 2_000);
+  await paused.waitFor(100);
+  await set(db, "127.0.0.2", "paused = true");
+  const parked = async (): Promise<boolean> => {
+    const [rows] = await db.query<{ all: boolean }>(
+      "select count(*) > 0 and bool_and(next_attempt_at is not null) as all from net.http_request_queue",
+    );
+    return rows?.all === true;
+  };
+  await eventually(parked, 5_000);
+  const sent = paused.requests.length;
+  expect(sent).toBeLessThan(2_000);
+  await enqueue(db, other.url("/"), 100);
+  await other.waitFor(100, 5_000);
+  await first.stop();
+  await using _second = await startPipeline(db.url, FAST);
+  await enqueue(db, other.url("/again-"), 100);
+  await enqueue(db, paused.url("/again-"), 100);
+  await other.waitFor(200, 5_000);
+  expect(paused.requests.length).toBe(sent);
+
+  await set(db, "127.0.0.2", "paused = false");
+  await emptied(db, 15_000);
+  expect([paused.requests.length, paused.countByPath().size]).toEqual([2_100, 2_100]);
+});

@@ -1,0 +1,123 @@
+import { readdir } from "node:fs/promises";
+import pg from "pg";
+import { describe, expect, test } from "vitest";
+import { migrate, schemaVersion } from "../../src/pg/migrate.ts";
+import { LATEST_VERSION, MIGRATIONS } from "../../src/pg/migrations.ts";
+import { databaseUrl, testDatabase } from "../support/postgres.ts";
+
+const EMPTY = { migrated: false };
+
+describe("migrate", () => {
+  test("knows every numbered file of sql/, in order and without a gap", async () => {
+    const files = await readdir(new URL("../../sql/", import.meta.url));
+    expect(files.filter((file) => /^\d/.test(file)).toSorted()).toEqual([...MIGRATIONS]);
+    expect(MIGRATIONS.map((file) => Number(file.slice(0, 4)))).toEqual(MIGRATIONS.map((_, index) => index + 1));
+  });
+
+  test("installs everything in a fresh database, and nothing when repeated", async () => {
+    await using db = await testDatabase(EMPTY);
+    expect(await schemaVersion(db.pool)).toBe(0);
+    expect(await migrate(db.url)).toEqual({ from: 0, to: LATEST_VERSION });
+    expect(await schemaVersion(db.pool)).toBe(LATEST_VERSION);
+    const before = await db.query("select * from net.pgnetd_migrations order by version");
+    expect(before.map((row) => row["name"])).toEqual([...MIGRATIONS]);
+
+    expect(await migrate(db.url)).toEqual({ from: LATEST_VERSION, to: LATEST_VERSION });
+    expect(await db.query("select * from net.pgnetd_migrations order by version")).toEqual(before);
+  });
+
+  test("goes on from every version there has been", async () => {
+    for (let version = 1; version < LATEST_VERSION; version += 1) {
+      await using db = await testDatabase(EMPTY);
+      expect(await migrate(db.url, { to: version })).toEqual({ from: 0, to: version });
+      expect(await schemaVersion(db.pool)).toBe(version);
+      expect(await migrate(db.url)).toEqual({ from: version, to: LATEST_VERSION });
+      expect(await migrate(db.url, { to: version })).toEqual({ from: LATEST_VERSION, to: LATEST_VERSION });
+    }
+  });
+
+  test("runs once when started twenty times at once", async () => {
+    await using db = await testDatabase(EMPTY);
+    const results = await Promise.all(Array.from({ length: 20 }, () => migrate(db.url)));
+    expect(results.every(({ to }) => to === LATEST_VERSION)).toBe(true);
+    expect(await db.query("select version::int from net.pgnetd_migrations order by 1")).toEqual(
+      MIGRATIONS.map((_, index) => ({ version: index + 1 })),
+    );
+  });
+
+  test("refuses a database of a newer pgnetd and changes nothing", async () => {
+    await using db = await testDatabase();
+    await db.query("insert into net.pgnetd_migrations (version, name) values ($1, 'from the future')", [
+      LATEST_VERSION + 1,
+    ]);
+    await expect(migrate(db.url)).rejects.toMatchObject({
+      code: "SCHEMA_NEWER",
+      message: `the schema is at version ${LATEST_VERSION + 1}, this pgnetd knows ${LATEST_VERSION}`,
+    });
+  });
+
+  test("names the file and the cause of a failure, and leaves that file undone", async () => {
+    await using db = await testDatabase(EMPTY);
+    await migrate(db.url, { to: 1 });
+    await db.query("create function net._is_plain_url(text) returns int language sql as 'select 1'");
+    const failure = migrate(db.url);
+    await expect(failure).rejects.toMatchObject({ code: "MIGRATION_FAILED", cause: { code: "42723" } });
+    await expect(failure).rejects.toThrow(/^0002_urls\.sql: .*_is_plain_url/);
+    expect(await schemaVersion(db.pool)).toBe(1);
+    expect(await db.query("select to_regprocedure('net._urlencode_string(varchar)') as f")).toEqual([{ f: null }]);
+    await db.query("drop function net._is_plain_url(text)");
+    expect(await migrate(db.url)).toEqual({ from: 1, to: LATEST_VERSION });
+  });
+
+  test("refuses a database that has the extension pg_net", async () => {
+    await using db = await testDatabase(EMPTY);
+    await db.query(`set allow_system_table_mods = on;
+      insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+      select 99999, 'pg_net', 10, 'public'::regnamespace, false, '0.20.0'; reset allow_system_table_mods`);
+    await expect(migrate(db.url)).rejects.toMatchObject({
+      code: "MIGRATION_FAILED",
+      message: "the extension pg_net is installed in this database",
+    });
+    expect(await schemaVersion(db.pool)).toBe(0);
+  });
+
+  test("runs over a given connection and leaves it usable", async () => {
+    await using db = await testDatabase(EMPTY);
+    const client = new pg.Client({ connectionString: db.url });
+    await client.connect();
+    try {
+      await client.query("set default_transaction_isolation = 'serializable'; set search_path = public");
+      expect(await migrate(client)).toEqual({ from: 0, to: LATEST_VERSION });
+      expect((await client.query("show search_path")).rows).toEqual([{ search_path: "public" }]);
+    } finally {
+      await client.end();
+    }
+  });
+});
+
+describe("migrate as an ordinary role", () => {
+  test("needs CREATE on the database and nothing else", async () => {
+    await using db = await testDatabase(EMPTY);
+    const role = `${db.name}_installer`;
+    await db.query(`create role ${role} login password 'x'`);
+    const url = new URL(databaseUrl(db.url, db.name));
+    url.username = role;
+    url.password = "x";
+    try {
+      await expect(migrate(url.href)).rejects.toMatchObject({ code: "MIGRATION_FAILED", cause: { code: "42501" } });
+      await db.query(`grant create on database ${db.name} to ${role}`);
+      expect(await migrate(url.href)).toEqual({ from: 0, to: LATEST_VERSION });
+      await db.query(`revoke create on database ${db.name} from ${role}`);
+      expect(await migrate(url.href)).toEqual({ from: LATEST_VERSION, to: LATEST_VERSION });
+
+      await db.query(`set role ${role}; select net.http_get('https://example.com/'); reset role`);
+      const owners = await db.query(
+        `select distinct rolname from pg_class join pg_roles on pg_roles.oid = relowner
+        where relnamespace = 'net'::regnamespace`,
+      );
+      expect(owners).toEqual([{ rolname: role }]);
+    } finally {
+      await db.query(`drop owned by ${role} cascade; drop role ${role}`);
+    }
+  });
+});

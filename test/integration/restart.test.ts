@@ -1,0 +1,84 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { startDaemon } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { testDatabase, type TestDatabase } from "../support/postgres.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+const QUEUE = "select count(net.http_post($1 || n)) from generate_series(1, $2::int) n";
+
+async function answered(db: TestDatabase): Promise<number> {
+  const [row] = await db.query<{ count: number }>("select count(*)::int from net._http_response");
+  return row?.count ?? 0;
+}
+
+/** A configuration file of its own; closing it removes it. */
+async function configFile(
+  text: string,
+): Promise<AsyncDisposable & { path: string; write(text: string): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), "pgnetd-config-"));
+  const path = join(folder, "pgnetd.yaml");
+  await writeFile(path, text);
+  return {
+    path,
+    write: (changed) => writeFile(path, changed),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
+  };
+}
+
+test("P2, P3: net.worker_restart() in the middle of a drain loses and repeats nothing, and loads the settings anew", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave({ kind: "answer", delayMs: 20 });
+  await using file = await configFile("rate:\n  perSecond: 100\n");
+  await using daemon = await startDaemon({ databaseUrl: db.url, args: ["--config", file.path] });
+  await db.query(QUEUE, [receiver.url("/?n="), 600]);
+  await receiver.waitFor(50);
+  await file.write("rate:\n  perSecond: unlimited\n");
+  expect(await db.query("select net.worker_restart() as told")).toEqual([{ told: true }]);
+
+  await eventually(async () => (await answered(db)) === 600);
+  expect(receiver.requests).toHaveLength(600);
+  expect(receiver.countByPath().size).toBe(600);
+  const lines = daemon.events().map((line) => JSON.stringify(line));
+  expect(lines.filter((line) => line.includes('"restart"'))).toHaveLength(1);
+  // At 100 per second what was left would have taken more than five seconds.
+  const [first, last] = [receiver.requests.at(60)?.at ?? 0, receiver.requests.at(-1)?.at ?? 0];
+  expect(last - first).toBeLessThan(4_500);
+});
+
+test("a setting that cannot be read at a restart leaves those before in force, and the log says why", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using file = await configFile("rate:\n  perSecond: 100\n");
+  await using daemon = await startDaemon({ databaseUrl: db.url, args: ["--config", file.path] });
+  await file.write("rate:\n  perSecond: fast\n");
+  await db.query("select net.worker_restart()");
+  await eventually(() => daemon.log().includes("rate.perSecond"));
+  await db.query(QUEUE, [receiver.url("/?n="), 5]);
+  await eventually(async () => (await answered(db)) === 5);
+  expect(receiver.requests).toHaveLength(5);
+});
+
+test("pg_net.ttl and pg_net.batch_size of the database are honoured at start and at a restart", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  const expired = (): Promise<unknown> =>
+    db.query("insert into net._http_response (id, created) values (-1, now() - interval '1 hour')");
+  const isGone = async (): Promise<boolean> => (await answered(db)) === 0;
+  await db.query(`alter database ${db.name} set pg_net.ttl = '30 minutes'`);
+  await expired();
+  await using daemon = await startDaemon({ databaseUrl: db.url });
+  await eventually(isGone);
+
+  await db.query(`alter database ${db.name} set pg_net.batch_size = 20`);
+  await db.query("select net.worker_restart()");
+  await eventually(() => daemon.events().filter(({ msg }) => msg === "health is served").length === 2);
+  const before = receiver.requests.length;
+  await db.query(QUEUE, [receiver.url("/?m="), 30]);
+  const all = await receiver.waitFor(before + 30);
+  const [first, last] = [all.at(before)?.at ?? 0, all.at(before + 29)?.at ?? 0];
+  expect(last - first).toBeGreaterThan(1_000);
+});

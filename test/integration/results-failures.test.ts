@@ -1,0 +1,274 @@
+import pg from "pg";
+import { describe, expect, test } from "vitest";
+
+import { systemClock } from "../../src/base/clock.ts";
+import type { Outcome } from "../../src/http/outcome.ts";
+import type { Queryable } from "../../src/pg/pool.ts";
+import { openResultWriter } from "../../src/results/writer.ts";
+import { eventually } from "../support/eventually.ts";
+import {
+  answer,
+  enqueue,
+  failure,
+  never,
+  requestOf,
+  responses,
+  session,
+  setUp,
+  waiting,
+} from "../support/result-writer.ts";
+
+describe("failed writes", () => {
+  test("P2 the session ended from outside: kept, said once, written again", async () => {
+    await using t = await setUp();
+    const ids = await enqueue(t.database, 40);
+    await using other = await session(t.database);
+    await other.query("begin; lock table net._http_response in access exclusive mode");
+    for (const id of ids) t.writer.write(answer(id), null);
+    await eventually(
+      async () =>
+        (
+          await t.database.query(
+            "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+          )
+        ).length > 0,
+    );
+    await t.database.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd' and datname = current_database()",
+    );
+    await eventually(() => t.told.writable.length > 0);
+    await other.query("commit");
+    await t.writer.drained(never());
+    expect(await responses(t.database)).toHaveLength(40);
+    expect(t.told.writable).toEqual([false, true]);
+    expect(t.told.lines.map(({ level, code }) => [level, code])).toEqual([
+      ["error", "57P01"],
+      ["info", undefined],
+    ]);
+  });
+
+  test.each([
+    {
+      what: "a right lost",
+      code: "42501",
+      harm: "revoke insert on net._http_response from pgnetd_test_writer",
+      mend: "grant insert on net._http_response to pgnetd_test_writer",
+    },
+    {
+      what: "a table gone",
+      code: "42P01",
+      harm: "alter table net._http_response rename to away",
+      mend: "alter table net.away rename to _http_response",
+    },
+  ])("P2 $what: nothing is lost, said once, goes on by itself", async ({ code, harm, mend }) => {
+    await using t = await setUp();
+    await t.database.query(
+      `do $$ begin create role pgnetd_test_writer; exception when duplicate_object or unique_violation then null; end $$`,
+    );
+    await t.database.query(
+      "revoke all on net._http_response from public; grant all on all tables in schema net to pgnetd_test_writer",
+    );
+    const client = new pg.Pool({ connectionString: t.database.url, options: "-c role=pgnetd_test_writer", max: 2 });
+    const told: boolean[] = [];
+    const lines: unknown[] = [];
+    const log = {
+      debug: () => {},
+      info: () => {},
+      warn: () => {},
+      error: (fields: Readonly<Record<string, unknown>>) => void lines.push(fields["code"]),
+    };
+    {
+      await using writer = openResultWriter({
+        db: client,
+        listener: { settled: () => {}, writable: (ok) => told.push(ok) },
+        log,
+        clock: systemClock,
+        signal: new AbortController().signal,
+      });
+      await t.database.query(harm);
+      const ids = await enqueue(t.database, 5);
+      for (const id of ids) writer.write(answer(id), null);
+      await writer.drained(AbortSignal.timeout(600));
+      expect(told).toEqual([false]);
+      expect(lines).toEqual([code]);
+      await t.database.query(mend);
+      await writer.drained(never());
+      expect(told).toEqual([false, true]);
+      expect(await responses(t.database)).toHaveLength(5);
+    }
+    await client.end();
+    await t.database.query("drop owned by pgnetd_test_writer");
+  });
+
+  test("P2 a read-only database", async () => {
+    await using t = await setUp();
+    const [id = 0n] = await enqueue(t.database);
+    await t.database.query(`alter database ${t.database.name} set default_transaction_read_only = on`);
+    t.writer.write(answer(id), null);
+    await eventually(() => t.told.lines.some(({ code }) => code === "25006"));
+    await t.database.query(
+      "begin read write; do $$ begin execute format('alter database %I reset default_transaction_read_only', current_database()); end $$; commit",
+    );
+    await t.database.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd' and datname = current_database()",
+    );
+    await t.writer.drained(never());
+    expect(await responses(t.database)).toHaveLength(1);
+    expect(t.told.writable).toEqual([false, true]);
+  });
+
+  test("P2 a row that the database refuses spoils only itself", async () => {
+    await using t = await setUp();
+    await t.database.query("alter table net._http_response add constraint odd check (status_code <> 418)");
+    const ids = await enqueue(t.database, 300);
+    const teapots = new Set([ids[0], ids[111], ids[112], ids[299]]);
+    for (const id of ids) t.writer.write(answer(id, teapots.has(id) ? { status: 418 } : {}), null);
+    await t.writer.drained(never());
+    const rows = await t.database.query<{ id: string; error_msg: string | null }>(
+      "select id, error_msg from net._http_response order by id",
+    );
+    expect(rows).toHaveLength(300);
+    const refused = rows.filter(({ error_msg }) => error_msg !== null);
+    expect(refused.map(({ id }) => BigInt(id))).toEqual([...teapots]);
+    expect(refused[0]?.error_msg).toMatch(/^The answer \(status 418\) could not be stored: .*odd/);
+    expect(t.told.writable).toEqual([]);
+    expect(t.told.lines.map(({ level, code }) => [level, code])).toEqual([["warn", "23514"]]);
+  });
+
+  test("P2 a row refused even so is kept, and holds up no other", async () => {
+    await using t = await setUp();
+    await t.database.query("alter table net._http_response add constraint odd check (id % 10 <> 0)");
+    const ids = await enqueue(t.database, 30);
+    for (const id of ids) t.writer.write(answer(id), null);
+    await eventually(() => t.told.settled.length === 27);
+    expect(await waiting(t.database)).toHaveLength(3);
+    expect(t.told.lines).toHaveLength(1);
+    expect(t.told.writable).toEqual([]);
+  });
+
+  test("NUL, lone surrogates and escapes in every text are stored", async () => {
+    await using t = await setUp();
+    const [first = 0n, second = 0n] = await enqueue(t.database, 2);
+    const odd = '\0 \uD800 \\u0000 " \\ \u{1F600}';
+    t.writer.write(
+      answer(first, {
+        headers: [
+          [odd, odd],
+          [odd, "again"],
+        ],
+        contentType: odd,
+        content: Buffer.from([0, 0xed, 0xa0, 0x80, 0x22, 0x5c]),
+      }),
+      null,
+    );
+    t.writer.write(
+      { kind: "answered", request: requestOf(second), outcome: { ...failure, message: odd } as Outcome },
+      null,
+    );
+    await t.writer.drained(never());
+    const shown = '\uFFFD \uFFFD \\u0000 " \\ \u{1F600}';
+    expect(await responses(t.database)).toMatchObject([
+      { headers: { [shown]: "again" }, content_type: shown, error_msg: null },
+      { error_msg: shown },
+    ]);
+    expect(t.told.lines).toEqual([]);
+  });
+
+  test("P5 a large answer is stored among others; no request should start while more waits than memory should hold", async () => {
+    await using t = await setUp({ maxWaitingBytes: 8 * 1024 * 1024 });
+    const ids = await enqueue(t.database, 3);
+    const content = Buffer.alloc(16 * 1024 * 1024, "x");
+    ids.forEach((id, index) => t.writer.write(answer(id, index === 1 ? { content } : {}), null));
+    expect(t.told.writable).toEqual([false]);
+    await t.writer.drained(never());
+    expect(t.told.writable).toEqual([false, true]);
+    const rows = await t.database.query<{ length: number }>(
+      "select octet_length(content) as length from net._http_response order by id",
+    );
+    expect(rows[1]?.length).toBe(content.length);
+  });
+
+  test("P3 no request should start while many answers are on their way, those with a locked row apart", async () => {
+    await using t = await setUp({ maxUnwritten: 100 });
+    const ids = await enqueue(t.database, 300);
+    await using other = await session(t.database);
+    await other.query("begin");
+    await other.query("select from net.http_request_queue where id <= $1 for update", [String(ids[149])]);
+    for (const id of ids) t.writer.write(answer(id), null);
+    expect(t.told.writable).toEqual([false]);
+    await eventually(() => t.told.settled.length === 150);
+    await eventually(() => t.told.writable.length === 2);
+    await other.query("commit");
+    await t.writer.drained(never());
+    expect(t.told.settled).toHaveLength(300);
+    expect(t.told.writable.at(-1)).toBe(true);
+  });
+
+  test("P2 an answer too large for the database to take in time is told as such after three tries, and holds up no other", async () => {
+    let tries = 0;
+    let now = 0;
+    await using t = await setUp();
+    const slow: Queryable = {
+      query: async (statement) => {
+        if (!statement.values?.some((value) => Buffer.isBuffer(value) && value.length > 1_000_000))
+          return t.pool.query(statement);
+        tries += 1;
+        now += 20_000;
+        throw new Error("Query read timeout");
+      },
+    };
+    const told: boolean[] = [];
+    await using writer = openResultWriter({
+      db: slow,
+      listener: { settled: () => {}, writable: (ok) => told.push(ok) },
+      log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      clock: { now: () => now, sleep: () => Promise.resolve() },
+      maxBatchBytes: 1_000_000,
+      signal: new AbortController().signal,
+    });
+    const ids = await enqueue(t.database, 3);
+    ids.forEach((id, index) =>
+      writer.write(answer(id, index === 1 ? { content: Buffer.alloc(2_000_000, "x") } : {}), null),
+    );
+    await writer.drained(never());
+    expect(tries).toBe(3);
+    expect(told.at(-1)).toBe(true);
+    expect(await responses(t.database)).toMatchObject([
+      { error_msg: null },
+      { status_code: null, error_msg: "The answer (status 200) could not be stored: Query read timeout" },
+      { error_msg: null },
+    ]);
+  });
+
+  test("P3 a commit whose answer was lost is not written twice", async () => {
+    let lose = true;
+    await using t = await setUp();
+    const losing: Queryable = {
+      query: async (statement) => {
+        const result = await t.pool.query(statement);
+        if (lose) {
+          lose = false;
+          throw Object.assign(new Error("Connection terminated"), { code: "ECONNRESET" });
+        }
+        return result as never;
+      },
+    };
+    const settled: bigint[] = [];
+    await using writer = openResultWriter({
+      db: losing,
+      listener: { settled: (endings) => settled.push(...endings.map(({ request }) => request.id)), writable: () => {} },
+      log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      clock: systemClock,
+      signal: new AbortController().signal,
+    });
+    const [first = 0n, second = 0n] = await enqueue(t.database, 2);
+    writer.write({ kind: "parked", request: requestOf(first), outcome: failure, delayMs: 1 }, null);
+    await writer.drained(never());
+    writer.write(answer(second), null);
+    lose = true;
+    await writer.drained(never());
+    expect(settled).toEqual([first, second]);
+    expect(await t.database.query("select attempts from net.http_request_queue")).toEqual([{ attempts: 1 }]);
+    expect(await responses(t.database)).toHaveLength(1);
+  });
+});

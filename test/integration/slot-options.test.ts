@@ -1,0 +1,61 @@
+import { expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { testDatabase, type TestDatabase } from "../support/postgres.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+async function slots(db: TestDatabase, columns = "temporary"): Promise<Record<string, unknown>[]> {
+  return db.query(`select ${columns} from pg_replication_slots where database = current_database()`);
+}
+
+async function answered(db: TestDatabase, count: number): Promise<void> {
+  await eventually(async () => (await db.query("select from net._http_response")).length === count);
+}
+
+test("P2, P4: a temporary slot goes with the daemon, and what was committed meanwhile is sent at the next start", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  const call = (path: string): Promise<unknown> => db.query("select net.http_get($1)", [receiver.url(path)]);
+  const env = { PGNETD_SLOT_TEMPORARY: "true" };
+  const first = await startPipeline(db.url, env);
+  expect(await slots(db)).toEqual([{ temporary: true }]);
+  await call("/while-up");
+  await answered(db, 1);
+  await first.stop();
+  await eventually(async () => (await slots(db)).length === 0);
+
+  await call("/while-down");
+  await using _second = await startPipeline(db.url, env);
+  await answered(db, 2);
+  expect([...receiver.countByPath()]).toEqual([
+    ["/while-up", 1],
+    ["/while-down", 1],
+  ]);
+});
+
+test("a permanent slot of that name gives way to a temporary one, and back", async () => {
+  await using db = await testDatabase();
+  await (await startPipeline(db.url)).stop();
+  expect(await slots(db)).toEqual([{ temporary: false }]);
+  await (await startPipeline(db.url, { PGNETD_SLOT_TEMPORARY: "true" })).stop();
+  await eventually(async () => (await slots(db)).length === 0);
+  await using _daemon = await startPipeline(db.url);
+  expect(await slots(db)).toEqual([{ temporary: false }]);
+});
+
+test("a slot for failover is made where the server knows them; elsewhere the log says so, and requests are sent", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  const [server] = await db.query<{ major: number }>(
+    "select current_setting('server_version_num')::int / 10000 as major",
+  );
+  const hasFailover = (server?.major ?? 0) >= 17;
+  await using daemon = await startPipeline(db.url, { PGNETD_SLOT_FAILOVER: "true" }, hasFailover ? "live" : "polling");
+  const wanted = hasFailover ? '"failover":true' : "needs PostgreSQL 17 or newer";
+  await eventually(async () =>
+    JSON.stringify(hasFailover ? await slots(db, "failover") : daemon.lines).includes(wanted),
+  );
+  await db.query("select net.http_get($1)", [receiver.url()]);
+  await answered(db, 1);
+  expect(receiver.requests).toHaveLength(1);
+});

@@ -1,0 +1,147 @@
+import { readFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+
+import { startDaemon } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { emptied } from "../support/outbox.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { drive, latencies, quantile } from "../support/traffic.ts";
+
+const PER_SECOND = 100;
+
+/** Receivers on addresses of their own, 127.0.0.2 and on, all of which accept and never answer. */
+async function hanging(count: number, stack: AsyncDisposableStack): Promise<readonly Receiver[]> {
+  const receivers: Receiver[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const receiver = stack.use(await startReceiver({ host: `127.0.0.${index + 2}` }));
+    receiver.behave({ kind: "hang" });
+    receivers.push(receiver);
+  }
+  return receivers;
+}
+
+async function fill(db: TestDatabase, hung: readonly Receiver[], count: number): Promise<void> {
+  await db.query(`select count(net.http_post(($1::text[])[1 + g % $2::int] || g)) from generate_series(1, $3::int) g`, [
+    hung.map((one) => one.url("/before-")),
+    hung.length,
+    count,
+  ]);
+}
+
+/** A function that sends every `every`th request to one of the hung hosts, the others to `good`. */
+function mixed(phase: string, good: Receiver, hung: readonly Receiver[], every: number): (index: number) => string {
+  return (index) => {
+    const to = index % every === 0 ? hung[(index / every) % hung.length] : undefined;
+    return (to ?? good).url(`/${phase}-${index}`);
+  };
+}
+
+test.each([
+  { every: 100, hosts: 1, before: 0, rate: "200" },
+  { every: 2, hosts: 1, before: 5_000, rate: "200" },
+  { every: 2, hosts: 3, before: 5_000, rate: "200" },
+  { every: 2, hosts: 12, before: 5_000, rate: "unlimited" },
+])(
+  "P6: one request in $every goes to one of $hosts hosts that hang, $before wait for them before, rate $rate: the others arrive as soon as ever",
+  { timeout: 60_000 },
+  async ({ every, hosts, before, rate }) => {
+    await using stack = new AsyncDisposableStack();
+    const db = stack.use(await testDatabase());
+    const good = stack.use(await startReceiver());
+    const hung = await hanging(hosts, stack);
+    const env = { PGNETD_RATE_PER_SECOND: rate, PGNETD_GRACE_MS: "0" };
+    stack.use(await startDaemon({ databaseUrl: db.url, env }));
+    const run = async (phase: string, ms: number, share: number): Promise<readonly number[]> =>
+      latencies(await drive({ db, perSecond: PER_SECOND, ms, to: mixed(phase, good, hung, share) }), good);
+
+    const without = await run("without", 1_500, Infinity);
+    if (before > 0) await fill(db, hung, before);
+    // That they hang shows once their places are taken, which at 200 per second takes a third of a second each.
+    const first = await run("first", 3_000, every);
+    const later = await run("later", 4_000, every);
+
+    const [was, is] = [quantile(without, 0.99), quantile(later, 0.99)];
+    expect(is, `p99 was ${was} ms`).toBeLessThan(Math.max(200, 5 * was));
+    expect(quantile(later, 0.5)).toBeLessThan(Math.max(20, 5 * quantile(without, 0.5)));
+    expect(first.at(-1)).toBeLessThan(6_000);
+    for (const one of hung) expect(one.requests.length).toBeGreaterThan(0);
+  },
+);
+
+test("P6: what was parked is sent, each once, when the host recovers", { timeout: 60_000 }, async () => {
+  await using stack = new AsyncDisposableStack();
+  const db = stack.use(await testDatabase());
+  const good = stack.use(await startReceiver());
+  const [hung] = await hanging(1, stack);
+  if (hung === undefined) throw new Error("no receiver");
+  stack.use(await startDaemon({ databaseUrl: db.url, env: { PGNETD_RATE_PER_SECOND: "unlimited" } }));
+  await fill(db, [hung], 3_000);
+  await drive({ db, perSecond: PER_SECOND, ms: 3_000, to: mixed("meanwhile", good, [hung], 2) });
+  const [parked] = await db.query<{ count: number }>(
+    "select count(*)::int as count from net.http_request_queue where next_attempt_at is not null",
+  );
+  expect(parked?.count).toBeGreaterThan(2_000);
+
+  hung.behave({ kind: "answer" });
+  await emptied(db, 30_000);
+  const [ends] = await db.query<{ answered: number; failed: number }>(
+    `select count(*) filter (where status_code = 200)::int as answered, count(*) filter (where timed_out)::int as failed
+    from net._http_response`,
+  );
+  expect(ends?.failed).toBeLessThanOrEqual(64 + 1);
+  expect((ends?.answered ?? 0) + (ends?.failed ?? 0)).toBe(3_000 + 300);
+  expect([hung.requests.length, hung.countByPath().size]).toEqual([3_150, 3_150]);
+});
+
+test("what somebody put off while it was parked is not called back", { timeout: 60_000 }, async () => {
+  await using stack = new AsyncDisposableStack();
+  const db = stack.use(await testDatabase());
+  const [hung] = await hanging(1, stack);
+  if (hung === undefined) throw new Error("no receiver");
+  stack.use(await startDaemon({ databaseUrl: db.url, env: { PGNETD_RATE_PER_SECOND: "200" } }));
+  await db.query("insert into net.http_host_settings (host, concurrency) values ('127.0.0.2', 4)");
+  await fill(db, [hung], 1_000);
+  const waiting = async (where: string): Promise<number> =>
+    (await db.query(`select from net.http_request_queue where ${where}`)).length;
+  await eventually(async () => (await waiting("next_attempt_at is null")) < 10);
+  const put = await db.query(
+    "update net.http_request_queue set next_attempt_at = 'infinity' where next_attempt_at > now() + interval '0.5 s' returning id",
+  );
+  expect(put.length).toBeGreaterThan(100);
+  hung.behave({ kind: "answer" });
+  await eventually(
+    async () => (await waiting("next_attempt_at < 'infinity' or next_attempt_at is null")) === 0,
+    30_000,
+  );
+  expect(await waiting("true")).toBe(put.length);
+  await db.query("update net.http_request_queue set next_attempt_at = null");
+  await db.query("select net.wake()");
+  await emptied(db, 30_000);
+  expect(hung.countByPath().size).toBe(1_000);
+});
+
+test("P5 P6: memory stays bounded while large requests wait for hosts that hang", { timeout: 60_000 }, async () => {
+  await using stack = new AsyncDisposableStack();
+  const db = stack.use(await testDatabase());
+  const good = stack.use(await startReceiver());
+  const hung = await hanging(3, stack);
+  const env = { PGNETD_RATE_PER_SECOND: "unlimited", PGNETD_MEMORY_BYTES: "32MiB", PGNETD_GRACE_MS: "0" };
+  const daemon = stack.use(await startDaemon({ databaseUrl: db.url, env }));
+  const residentMb = async (): Promise<number> => {
+    const status = await readFile(`/proc/${daemon.pid}/status`, "utf8");
+    return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1]) / 1024;
+  };
+  const body = "jsonb_build_object('x', repeat('x', 200000))";
+  await db.query(`select count(net.http_post(($1::text[])[1 + g % 3] || g, ${body})) from generate_series(1, 1000) g`, [
+    hung.map((one) => one.url("/large-")),
+  ]);
+  await eventually(
+    async () => (await db.query("select from net.http_request_queue where next_attempt_at is null")).length < 100,
+    30_000,
+  );
+  const told = await drive({ db, perSecond: PER_SECOND, ms: 3_000, to: (index) => good.url(`/${index}`) });
+  expect(quantile(await latencies(told, good), 0.99)).toBeLessThan(1_000);
+  // Two hundred megabytes wait; Node itself takes some hundred.
+  expect(await residentMb()).toBeLessThan(400);
+});

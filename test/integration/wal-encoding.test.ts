@@ -1,0 +1,62 @@
+import pg from "pg";
+import { expect, test } from "vitest";
+import { migrate } from "../../src/pg/migrate.ts";
+import { dropDatabase } from "../support/drop-database.ts";
+import { eventually } from "../support/eventually.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { databaseUrl, testDatabase } from "../support/postgres.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
+
+/** The server converts what pgoutput writes, and not what wal2json writes. */
+const UNREADABLE = SLOT_PLUGIN === "wal2json" ? ["LATIN1"] : [];
+
+/** A migrated database in `encoding`, with a slot of another plugin in the way. */
+async function databaseIn(encoding: string): Promise<AsyncDisposable & { readonly url: string; readonly db: pg.Pool }> {
+  await using cleanup = new AsyncDisposableStack();
+  const admin = cleanup.use(await testDatabase({ migrated: false }));
+  const name = `${admin.name}_other`;
+  await admin.query(`create database ${name} template template0 encoding '${encoding}' lc_collate 'C' lc_ctype 'C'`);
+  cleanup.defer(async () => {
+    const client = await admin.pool.connect();
+    await dropDatabase(client, name).finally(() => client.release());
+  });
+  const url = databaseUrl(admin.url, name);
+  await migrate(url);
+  const db = new pg.Pool({ connectionString: url, max: 1 });
+  cleanup.defer(() => db.end());
+  await db.query(`select pg_create_logical_replication_slot('pgnetd_${name}', 'test_decoding')`);
+  const all = cleanup.move();
+  return { url, db, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+const slots = async (db: pg.Pool): Promise<unknown[]> =>
+  (await db.query<{ plugin: string }>("select plugin from pg_replication_slots where database = current_database()"))
+    .rows;
+
+test.each(["LATIN1", "SQL_ASCII"])(
+  "P2: from a database in %s each letter arrives as it was written",
+  async (encoding) => {
+    await using receiver = await startReceiver();
+    await using other = await databaseIn(encoding);
+    await using _daemon = await startPipeline(other.url, {}, UNREADABLE.includes(encoding) ? "polling" : "live");
+    await other.db.query("select net.http_request('POST', $1, 'größe'::text)", [receiver.url("/é")]);
+    await receiver.waitFor(1);
+    expect(receiver.requests[0]).toMatchObject({ path: "/%C3%A9", body: Buffer.from("größe") });
+    await eventually(async () => (await other.db.query("select from net._http_response")).rowCount === 1);
+  },
+);
+
+test.each(UNREADABLE)(
+  "P4: with no stream to be had from a database in %s it is said why, and no slot is left",
+  async (encoding) => {
+    await using other = await databaseIn(encoding);
+    await using daemon = await startPipeline(other.url, {}, "polling");
+    const said = await eventually(async () => {
+      const health = (await (await fetch(`${daemon.address}/readyz`)).json()) as { detail: string };
+      return health.detail.includes(encoding) && health.detail;
+    });
+    expect(said).toMatch(/a database in LATIN1 cannot be read.*slot\.plugin/);
+    expect(await slots(other.db)).toEqual([]);
+  },
+);

@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
+import { connectionConfig } from "../../src/pg/pool.ts";
+import { pollSession } from "../../src/wal/poll-session.ts";
+import type { ServerIdentity } from "../../src/wal/session.ts";
+import { startStream } from "../support/fault-stream.ts";
+import { testDatabase } from "../support/postgres.ts";
+
+/** Another key than the stream's, so that neither waits for the other. */
+const LOCK = { classId: 1, shard: 0 };
+
+test("P3: a session with a stream and one without tell the same history of a server", async () => {
+  await using db = await testDatabase();
+  await using stream = await startStream(db.url);
+  const led = Promise.withResolvers<ServerIdentity>();
+  const stop = new AbortController();
+  const polling = pollSession(
+    {
+      connection: connectionConfig(db.url, "pgnetd leader"),
+      lock: LOCK,
+      senderTimeoutMs: 4_000,
+      fenceMs: 2_500,
+      clock: systemClock,
+    },
+    { waiting: () => undefined, leading: led.resolve, heard: () => undefined },
+    stop.signal,
+  );
+  const withoutStream = await Promise.race([led.promise, polling]);
+  stop.abort();
+  await polling;
+  expect(withoutStream).toBeDefined();
+  expect(stream.identity).toEqual(withoutStream);
+});

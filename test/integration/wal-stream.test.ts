@@ -1,0 +1,231 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { describe, expect, test } from "vitest";
+import { migrate } from "../../src/pg/migrate.ts";
+import { openDecoder } from "../../src/wal/decoder.ts";
+import { parseLsn } from "../../src/wal/lsn.ts";
+import { eventually } from "../support/eventually.ts";
+import { connectClient, type TestClient } from "../support/fault-clients.ts";
+import { startStream } from "../support/fault-stream.ts";
+import { type TestDatabase, testDatabase, testServer } from "../support/postgres.ts";
+import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
+
+const ROW =
+  "insert into net.http_request_queue (method, url, headers, timeout_milliseconds) values ('GET', 'http://x/', '{}', 1)";
+
+/** So many rows in one transaction. */
+const MANY = (count: string, body = "null"): string =>
+  `insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
+  select 'GET', 'http://x/', '{}', ${body}, 1 from generate_series(1, ${count}) g`;
+
+/** The slot's confirmed position, and the end of the log. */
+async function positions(db: Pick<TestDatabase, "query"> | TestClient): Promise<{ confirmed: string; behind: number }> {
+  const [row] = await db.query<{ confirmed: string; behind: number }>(
+    `select confirmed_flush_lsn::text as confirmed, (pg_current_wal_lsn() - confirmed_flush_lsn)::float8 as behind
+    from pg_replication_slots where database = current_database()`,
+  );
+  if (row === undefined) throw new Error("there is no slot");
+  return row;
+}
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+/** What is in memory and not garbage, in bytes. */
+function heldBytes(): number {
+  // What the first collection found to be garbage is counted until the second.
+  collectGarbage();
+  collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+async function endWalsender(db: Pick<TestDatabase, "query">): Promise<void> {
+  await db.query(
+    "select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where database = current_database() and active",
+  );
+}
+
+describe("P2: no commit is passed over", () => {
+  test("a commit that begins where the confirmed one ended comes after a cut", async () => {
+    await using db = await testDatabase();
+    await using stream = await startStream(db.url);
+    await using first = await connectClient(db.url);
+    await using second = await connectClient(db.url);
+    let committed = 0;
+    // Whatever else the server writes in between spoils a try, not the test.
+    await eventually(async () => {
+      for (const client of [first, second]) await client.query(`begin; ${ROW}`);
+      await first.query("commit");
+      const { sessions } = stream;
+      const confirmed = await eventually(async () => {
+        const position = await positions(db);
+        return position.behind === 0 && position.confirmed;
+      });
+      await endWalsender(db);
+      const [insert] = await second.query<{ at: string }>("select pg_current_wal_insert_lsn()::text as at");
+      await second.query("commit");
+      committed += 2;
+      await eventually(() => stream.sessions > sessions);
+      return insert?.at === confirmed;
+    }, 20_000);
+    await stream.waitFor(committed);
+    expect(new Set(stream.ids).size).toBe(committed);
+  });
+
+  test("of thousands in a row, while sessions are cut at random, each is brought", async () => {
+    await using db = await testDatabase();
+    await using stream = await startStream(db.url);
+    await using one = await connectClient(db.url);
+    await using two = await connectClient(db.url);
+    await using three = await connectClient(db.url);
+    const stop = new AbortController();
+    let committed = 0;
+    const writing = [one, two, three].map(async (client) => {
+      await client.query("set synchronous_commit = off");
+      while (!stop.signal.aborted) {
+        await client.query(ROW);
+        committed++;
+      }
+    });
+    try {
+      for (let cut = 1; cut <= 8; cut++) {
+        const { sessions } = stream;
+        const many = stream.ids.length + 50 + Math.floor(Math.random() * 300);
+        await eventually(() => stream.ids.length >= many);
+        await endWalsender(db);
+        await eventually(() => stream.sessions > sessions);
+      }
+    } finally {
+      stop.abort();
+      await Promise.all(writing);
+    }
+    await stream.waitFor(committed, 20_000);
+    expect(new Set(stream.ids).size).toBe(committed);
+    expect(committed).toBeGreaterThan(1_000);
+    expect(stream.losses).toBeGreaterThanOrEqual(8);
+  });
+
+  test("nothing of a transaction is confirmed before its end has come", async () => {
+    await using db = await testDatabase();
+    await using stream = await startStream(db.url);
+    await db.query(ROW);
+    await eventually(async () => (await positions(db)).behind === 0);
+    await using watcher = await connectClient(db.url);
+    const written = db.query(MANY("60000"));
+    await eventually(() => stream.ids.length > 1, 20_000);
+    const meanwhile = await positions(watcher);
+    const cameMeanwhile = stream.ids.length;
+    await stream.waitFor(60_001, 20_000);
+    await written;
+    await eventually(async () => (await positions(db)).behind === 0);
+    expect(cameMeanwhile).toBeLessThan(60_001);
+    // The server skips a commit that begins before the confirmed position.
+    expect(parseLsn(meanwhile.confirmed)).toBeLessThan(stream.begun ?? 0n);
+    expect(stream.losses).toBe(0);
+  });
+});
+
+describe("a session", () => {
+  test("P5: holds nothing of a transaction of 200 MB", async () => {
+    await using db = await testDatabase();
+    let most = 0;
+    let rows = 0;
+    await using stream = await startStream(db.url, {
+      inserted: () => {
+        if (++rows % 5_000 === 0) most = Math.max(most, heldBytes());
+      },
+    });
+    const before = heldBytes();
+    await db.query(MANY("50000", "convert_to(repeat(md5(g::text), 128), 'UTF8')"));
+    await stream.waitFor(50_000, 30_000);
+    expect(most).toBeGreaterThan(before);
+    expect(most - before).toBeLessThan(30 * 1024 ** 2);
+    expect(stream.losses).toBe(0);
+  });
+
+  test("P8: keeps up with a database that writes much and requests nothing, without a flood", async () => {
+    await using db = await testDatabase();
+    await db.query("create table public.other (n int, filler text)");
+    await using stream = await startStream(db.url);
+    await eventually(async () => (await positions(db)).behind === 0);
+    const heardBefore = stream.heard;
+    const began = performance.now();
+    let most = 0;
+    while (performance.now() - began < 3_000) {
+      await db.query("insert into public.other select g, repeat('x', 200) from generate_series(1, 2000) g");
+      most = Math.max(most, (await positions(db)).behind);
+    }
+    const [written] = await db.query<{ bytes: number }>("select pg_table_size('public.other')::int as bytes");
+    const heard = stream.heard - heardBefore;
+    // Confirmed every 200 ms; the walsender itself needs its time for what is written at such a pace.
+    expect(most).toBeLessThan(Math.max(16 * 1024 ** 2, (written?.bytes ?? 0) / 3));
+    expect(heard).toBeLessThan(5_000);
+    await eventually(async () => (await positions(db)).behind === 0);
+    expect(stream.losses).toBe(0);
+  });
+
+  test("lets a server that shuts down go at once, and comes back with it", async () => {
+    await using server = await testServer();
+    await migrate(server.url());
+    await using stream = await startStream(server.url());
+    {
+      await using client = await connectClient(server.url());
+      await client.query(MANY("5000"));
+      await stream.waitFor(5_000);
+      await client.query(ROW);
+    }
+    const heardBefore = stream.heard;
+    const began = performance.now();
+    await server.stop("fast");
+    expect(performance.now() - began).toBeLessThan(3_000);
+    expect(stream.heard - heardBefore).toBeLessThan(1_000);
+    await server.start();
+    await using client = await connectClient(server.url());
+    await client.query(ROW);
+    await stream.waitFor(5_002);
+    expect(stream.sessions).toBe(2);
+  });
+
+  test("of which a message cannot be read ends, and its slot is made anew", async () => {
+    await using db = await testDatabase();
+    const decoder = openDecoder(SLOT_PLUGIN);
+    let broken = true;
+    await using stream = await startStream(db.url, {
+      decoder: {
+        ...decoder,
+        decode: (payload, sink) => {
+          if (broken && payload.includes("unreadable")) throw new TypeError("what is this?");
+          decoder.decode(payload, sink);
+        },
+      },
+    });
+    await db.query(ROW.replace("'http://x/'", "'http://unreadable/'"));
+    await eventually(() => stream.losses > 0);
+    await eventually(() => stream.sessions > 1);
+    const unreadable = "the stream could not be read: what is this?";
+    expect(stream.lines).toContainEqual(expect.objectContaining({ reason: unreadable }));
+    expect(stream.lines).toContainEqual(expect.objectContaining({ why: "what it brought could not be read" }));
+    broken = false;
+    const [id] = await db.query<{ id: string }>(`${ROW} returning id::text`);
+    await stream.waitFor(1);
+    expect(stream.ids).toEqual([id?.id]);
+  });
+
+  test("reads times and bodies in PostgreSQL's own form, whatever the database's settings are", async () => {
+    await using db = await testDatabase();
+    await db.query(`alter database ${db.name} set datestyle = 'SQL, DMY'`);
+    await db.query(`alter database ${db.name} set timezone = 'Asia/Kathmandu'`);
+    await db.query(`alter database ${db.name} set bytea_output = 'escape'`);
+    const came: unknown[] = [];
+    await using stream = await startStream(db.url, {
+      inserted: ({ next_attempt_at, body }) => came.push(next_attempt_at, body),
+    });
+    await db.query(
+      `insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds, next_attempt_at)
+      values ('GET', 'http://x/', '{}', '\\xff5c0061', 1, '2036-05-04 03:02:01Z')`,
+    );
+    await stream.waitFor(1);
+    expect(came).toEqual([new Date("2036-05-04T03:02:01Z"), Buffer.from("ff5c0061", "hex")]);
+  });
+});

@@ -1,0 +1,27 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+const FIRST_WAIT_MS = 5;
+const MAX_WAIT_MS = 100;
+
+/**
+ * Calls `probe` until it returns something other than `undefined` or `false`, and resolves to that. A probe that throws,
+ * such as a failed expectation, is tried again too; after `withinMs` (default 10 s) the last failure is thrown.
+ */
+export async function eventually<T>(
+  probe: () => T | Promise<T>,
+  withinMs = 10_000,
+): Promise<Exclude<T, undefined | false>> {
+  const deadline = performance.now() + withinMs;
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, MAX_WAIT_MS)) {
+    let failure: unknown;
+    try {
+      const value = await probe();
+      if (value !== undefined && value !== false) return value as Exclude<T, undefined | false>;
+      failure = new Error(`not within ${withinMs} ms: ${probe.toString().slice(0, 300)}`);
+    } catch (error) {
+      failure = error;
+    }
+    if (performance.now() + waitMs > deadline) throw failure;
+    await delay(waitMs);
+  }
+}

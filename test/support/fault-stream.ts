@@ -1,0 +1,162 @@
+import pg from "pg";
+import { systemClock } from "../../src/base/clock.ts";
+import type { Log } from "../../src/base/log.ts";
+import { connectionConfig } from "../../src/pg/pool.ts";
+import { openDecoder } from "../../src/wal/decoder.ts";
+import type { Begin } from "../../src/wal/events.ts";
+import { LOCK_CLASS_ID } from "../../src/wal/leader-lock.ts";
+import type { Lsn } from "../../src/wal/lsn.ts";
+import { type ServerIdentity, type SessionOptions, streamSession } from "../../src/wal/session.ts";
+import { superviseSessions } from "../../src/wal/supervise.ts";
+import { Patience } from "../../src/wal/patience.ts";
+import type { StreamTrouble } from "../../src/wal/trouble.ts";
+import { stopped } from "../../src/base/loops.ts";
+import { eventually } from "./eventually.ts";
+import { SLOT_PLUGIN } from "./slot-plugin.ts";
+
+/** A stream without a dispatcher: what it brought, and how its sessions went. Closing it ends it. */
+export interface RecordedStream extends AsyncDisposable {
+  /** Ids of the outbox rows in the order they came, also those of transactions cut in the middle. */
+  readonly ids: readonly string[];
+  /** Sessions that came as far as streaming. */
+  readonly sessions: number;
+  /** Sessions that ended by themselves. */
+  readonly losses: number;
+  /** Which history of which cluster the last session was of. */
+  readonly identity: ServerIdentity | null;
+  /** How often the server was heard: data and keepalives. */
+  readonly heard: number;
+  /** Where the commit record of the transaction begins that came last. */
+  readonly begun: Lsn | null;
+  readonly messages: readonly string[];
+  readonly trouble: StreamTrouble | null;
+  readonly lines: readonly Readonly<Record<string, unknown>>[];
+  /** Resolves when `count` different rows have come. */
+  waitFor(count: number, withinMs?: number): Promise<void>;
+}
+
+/** What may be other than usual. */
+export interface StreamChoices extends Partial<SessionOptions> {
+  /** Called for each row, before it counts. */
+  readonly inserted?: (row: Readonly<Record<string, unknown>>) => void;
+  /** Called with each moment that the session was alive after. */
+  readonly heard?: (at: number) => void;
+}
+
+const SENDER_TIMEOUT_MS = 4_000;
+
+/** Starts a supervised stream from `url` and resolves when it flows. */
+export async function startStream(url: string, choices: StreamChoices = {}): Promise<RecordedStream> {
+  const stop = new AbortController();
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  pool.on("error", () => undefined);
+  const ids: string[] = [];
+  const messages: string[] = [];
+  const lines: Readonly<Record<string, unknown>>[] = [];
+  const say = (fields: Readonly<Record<string, unknown>>, message: string): void => {
+    lines.push({ ...fields, message });
+  };
+  const log: Log = { debug: say, info: say, warn: say, error: say };
+  const seen = {
+    sessions: 0,
+    losses: 0,
+    heard: 0,
+    begun: null as Lsn | null,
+    identity: null as ServerIdentity | null,
+    trouble: null as StreamTrouble | null,
+  };
+  const listener = {
+    waiting: () => undefined,
+    leading: (server: ServerIdentity) => {
+      seen.identity = server;
+    },
+    streaming: () => {
+      seen.sessions++;
+    },
+    received: () => undefined,
+    heard: (at: number) => {
+      choices.heard?.(at);
+      seen.heard++;
+    },
+    begin: ({ commitLsn }: Begin) => {
+      seen.begun = commitLsn;
+    },
+    insert: (_table: string, row: Readonly<Record<string, unknown>>) => {
+      choices.inserted?.(row);
+      ids.push(String(row["id"]));
+    },
+    change: () => undefined,
+    truncate: () => undefined,
+    message: (content: string) => {
+      messages.push(content);
+    },
+    commit: () => undefined,
+  };
+  const clock = systemClock;
+  const patience = new Patience(choices.senderTimeoutMs ?? SENDER_TIMEOUT_MS);
+  const ended = superviseSessions(
+    {
+      stream: async (attempt, signal) => {
+        await streamSession(
+          {
+            connection: connectionConfig(url, "pgnetd leader"),
+            db: pool,
+            slot: { name: null, plugin: SLOT_PLUGIN, temporary: false, failover: false },
+            lock: { classId: LOCK_CLASS_ID, shard: 0 },
+            decoder: openDecoder(SLOT_PLUGIN),
+            senderTimeoutMs: SENDER_TIMEOUT_MS,
+            patience,
+            fenceMs: 750,
+            clock,
+            log,
+            ...attempt,
+            ...choices,
+          },
+          listener,
+          signal,
+        ).finally(() => {
+          if (!stop.signal.aborted) seen.losses++;
+        });
+      },
+      poll: stopped,
+      lost: () => undefined,
+      trouble: (trouble) => {
+        seen.trouble = trouble;
+      },
+    },
+    { clock, log, signal: stop.signal },
+  );
+  const stream: RecordedStream = {
+    ids,
+    messages,
+    lines,
+    get sessions() {
+      return seen.sessions;
+    },
+    get losses() {
+      return seen.losses;
+    },
+    get identity() {
+      return seen.identity;
+    },
+    get heard() {
+      return seen.heard;
+    },
+    get begun() {
+      return seen.begun;
+    },
+    get trouble() {
+      return seen.trouble;
+    },
+    async waitFor(count, withinMs) {
+      await eventually(() => new Set(ids).size >= count, withinMs);
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await ended;
+      await pool.end();
+    },
+  };
+  await eventually(() => stream.sessions > 0);
+  return stream;
+}

@@ -1,0 +1,86 @@
+import pg from "pg";
+import { inject } from "vitest";
+import { dropDatabase } from "./drop-database.ts";
+
+export { testServer } from "./server.ts";
+
+/** A database for one test or one file. Closing it ends its sessions, drops its slots, then the database. */
+export interface TestDatabase extends AsyncDisposable {
+  readonly name: string;
+  /** A superuser's connection string. */
+  readonly url: string;
+  /** Up to five connections to it. */
+  readonly pool: pg.Pool;
+  /** Runs one statement in the pool and returns its rows. */
+  query<Row extends pg.QueryResultRow = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>;
+}
+
+let count = 0;
+
+/** A new database on the run's server: with pgnetd's schema in it unless `migrated` is false. */
+export async function testDatabase(options: { readonly migrated?: boolean } = {}): Promise<TestDatabase> {
+  const { url, prefix } = inject("postgres");
+  count += 1;
+  const name = `${prefix}${process.pid}_${count}`;
+  await withAdmin(url, async (admin) => {
+    const template = options.migrated === false ? "template0" : await migratedTemplate(admin, url, prefix);
+    await admin.query(`create database ${name} template ${template}`);
+  });
+  const own = databaseUrl(url, name);
+  const pool = new pg.Pool({ connectionString: own, max: 5 });
+  // Sessions ended from outside, by a test or when the database goes, are no failure of the pool's user, not even while in use.
+  pool.on("error", () => undefined);
+  pool.on("connect", (client) => client.on("error", () => undefined));
+  return {
+    name,
+    url: own,
+    pool,
+    async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
+      return (await pool.query<Row>(text, values)).rows;
+    },
+    async [Symbol.asyncDispose]() {
+      await pool.end();
+      await withAdmin(url, (admin) => dropDatabase(admin, name));
+    },
+  };
+}
+
+/** `url` with another database. */
+export function databaseUrl(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${database}`;
+  return changed.href;
+}
+
+/** Made once per run, by whichever worker process comes first. */
+async function migratedTemplate(admin: pg.Client, url: string, prefix: string): Promise<string> {
+  const name = `${prefix}template`;
+  await admin.query("select pg_advisory_lock(hashtext($1))", [name]);
+  try {
+    const ready = await admin.query("select from pg_catalog.pg_database where datname = $1 and datistemplate", [name]);
+    if (ready.rowCount === 0) {
+      await admin.query(`drop database if exists ${name} with (force)`);
+      await admin.query(`create database ${name} template template0`);
+      await migrateTo(databaseUrl(url, name));
+      await admin.query(`alter database ${name} is_template true`);
+    }
+    return name;
+  } finally {
+    await admin.query("select pg_advisory_unlock(hashtext($1))", [name]);
+  }
+}
+
+async function migrateTo(url: string): Promise<void> {
+  const { migrate } = await import("../../src/pg/migrate.ts");
+  await migrate(url);
+}
+
+async function withAdmin<T>(url: string, use: (admin: pg.Client) => Promise<T>): Promise<T> {
+  const admin = new pg.Client({ connectionString: url });
+  await admin.connect();
+  try {
+    return await use(admin);
+  } finally {
+    await admin.end();
+  }
+}

@@ -1,0 +1,396 @@
+import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
+import type { MemoryBounds } from "../../src/dispatch/memory.ts";
+import type { Outcome } from "../../src/http/outcome.ts";
+import type { Request } from "../../src/outbox/request.ts";
+import type { SweepPlan, SweepResult } from "../../src/outbox/sweep.ts";
+import type { Ending } from "../../src/results/ending.ts";
+import { lsn } from "../../src/wal/lsn.ts";
+import { lowXid, type Xid } from "../../src/wal/xid.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { NOW_ACTIVE, requestOf, type Row, snapshotOf, streamed, type Transaction } from "./world-rows.ts";
+
+const TABLE = "net.http_request_queue";
+const TIMINGS = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
+
+interface PendingSweep {
+  readonly plan: SweepPlan;
+  readonly resolve: (result: SweepResult) => void;
+  readonly reject: (error: Error) => void;
+  result: SweepResult | null;
+}
+
+interface Flight {
+  readonly row: Row;
+  readonly request: Request;
+  readonly resolve: (outcome: Outcome) => void;
+}
+
+/** What a world is made of. */
+export interface WorldOptions {
+  readonly memory: MemoryBounds;
+  readonly concurrency?: number;
+}
+
+/**
+ * A small world around the real dispatcher: a server that commits, decodes and makes visible as it likes, destinations
+ * that answer when they like, and a referee that counts every request. Nothing happens but by its methods.
+ */
+export class World {
+  readonly clock = new FakeClock();
+  readonly transactions: Transaction[] = [];
+  readonly rows = new Map<bigint, Row>();
+  readonly harms: string[] = [];
+  readonly #options: WorldOptions;
+  readonly #log: Transaction[] = [];
+  #nextId = 1n;
+  #nextXid = NOW_ACTIVE;
+  #lsn = 1_000n;
+  #timeline = 1;
+  #confirmed = 0;
+  #received = 0;
+  #part = 0;
+  #writes: { readonly ending: Ending; readonly insertedBy: Xid | null }[] = [];
+  #flights: Flight[] = [];
+  #sweep: PendingSweep | null = null;
+  #streaming = false;
+  /** Rows of which the daemon was told that they were truncated. */
+  readonly #gone = new Set<Row>();
+  #dispatcher: Dispatcher;
+  #stop = new AbortController();
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.#dispatcher = this.#start();
+  }
+
+  get dispatcher(): Dispatcher {
+    return this.#dispatcher;
+  }
+
+  #start(): Dispatcher {
+    this.#stop = new AbortController();
+    const total = this.#options.concurrency ?? 100;
+    const quiet = (): void => undefined;
+    const dispatcher: Dispatcher = new Dispatcher(
+      {
+        outbox: {
+          sweep: (plan) => this.#asked(plan),
+          snapshot: async () => snapshotOf(this.transactions),
+          recall: async () => undefined,
+        },
+        http: { send: (request) => this.#send(request) },
+        results: { write: (ending, insertedBy) => this.#writes.push({ ending, insertedBy }) },
+        rate: { isFree: () => true, tryTake: () => true },
+        rateOf: () => null,
+        control: { changed: quiet, message: quiet, leading: () => dispatcher.configureHosts(new Map()) },
+        clock: this.clock,
+        log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+        random: () => 0.5,
+      },
+      {
+        memory: this.#options.memory,
+        concurrency: { total, perHost: total },
+        rowDefaults: { maxRedirects: 5 },
+        fenceMs: Number.MAX_SAFE_INTEGER,
+        outboxTable: TABLE,
+      },
+    );
+    void dispatcher.run(this.#stop.signal);
+    dispatcher.leading({ systemId: "1", timeline: this.#timeline });
+    return dispatcher;
+  }
+
+  // The server.
+
+  insert(rows: readonly { readonly failures?: number; readonly delayMs?: number }[]): Transaction {
+    const transaction: Transaction = {
+      xid: this.#nextXid++,
+      rows: rows.map(({ failures = 0, delayMs }) => ({
+        id: this.#nextId++,
+        failures,
+        nextAttemptAt: delayMs === undefined ? null : this.clock.now() + delayMs,
+        attempts: 0,
+        state: "waiting",
+        sends: 0,
+        excused: 0,
+      })),
+      at: "open",
+      commitLsn: 0n,
+    };
+    for (const row of transaction.rows) this.rows.set(row.id, row);
+    this.transactions.push(transaction);
+    return transaction;
+  }
+
+  /** A transaction that writes elsewhere: it has an id, and never appears in the stream. */
+  insertElsewhere(): Transaction {
+    return this.insert([]);
+  }
+
+  record(transaction: Transaction): void {
+    transaction.at = "recorded";
+    transaction.commitLsn = this.#lsn;
+    this.#lsn += 100n;
+    if (transaction.rows.length > 0) this.#log.push(transaction);
+  }
+
+  reveal(transaction: Transaction): void {
+    transaction.at = "visible";
+  }
+
+  abort(transaction: Transaction): void {
+    transaction.at = "aborted";
+  }
+
+  /** The owner deletes the row, where it is visible and still there. */
+  cancel(row: Row): void {
+    if (row.state === "waiting" && this.#isVisible(row)) row.state = "cancelled";
+  }
+
+  /** The owner removes all rows at once; not before everybody who inserts has ended. */
+  truncate(): void {
+    if (this.transactions.some(({ at, rows }) => rows.length > 0 && (at === "open" || at === "recorded"))) return;
+    const truncates = [...this.rows.values()].filter(({ state }) => state === "waiting");
+    for (const row of truncates) row.state = "cancelled";
+    const transaction: Transaction = {
+      xid: this.#nextXid++,
+      rows: [],
+      truncates,
+      at: "visible",
+      commitLsn: this.#lsn,
+    };
+    this.#lsn += 100n;
+    this.transactions.push(transaction);
+    this.#log.push(transaction);
+  }
+
+  #ownerOf(row: Row): Transaction | undefined {
+    return this.transactions.find(({ rows }) => rows.includes(row));
+  }
+
+  #isVisible(row: Row): boolean {
+    return this.#ownerOf(row)?.at === "visible";
+  }
+
+  // The stream.
+
+  /** Brings the next row of the stream; false where there is none. */
+  stream(): boolean {
+    const transaction = this.#log[this.#received];
+    if (!this.#streaming || transaction === undefined) return false;
+    const row = transaction.rows[this.#part];
+    if (this.#part === 0) {
+      const { xid, commitLsn } = transaction;
+      this.#dispatcher.begin({ xid: lowXid(xid), commitLsn: lsn(commitLsn), commitTimeMs: 0 });
+    }
+    if (row !== undefined) this.#dispatcher.insert(TABLE, streamed(row));
+    if (transaction.truncates !== undefined) {
+      this.#dispatcher.truncate(TABLE);
+      for (const gone of transaction.truncates) this.#gone.add(gone);
+    }
+    this.#part++;
+    if (this.#part >= transaction.rows.length) {
+      this.#part = 0;
+      this.#received++;
+      this.#dispatcher.commit();
+    }
+    return true;
+  }
+
+  confirm(): void {
+    this.#confirmed = this.#received;
+  }
+
+  /** The replication connection ends; the lock goes with it. */
+  cut(): void {
+    this.#streaming = false;
+    this.#part = 0;
+    this.#received = this.#confirmed;
+    this.#dispatcher.lost();
+  }
+
+  /** The connection is made again; a slot that was lost starts at the end of the log. */
+  connect(slotLost: boolean): void {
+    if (this.#streaming) return;
+    if (slotLost) this.#confirmed = this.#log.length;
+    this.#received = this.#confirmed;
+    this.#dispatcher.leading({ systemId: "1", timeline: this.#timeline });
+    this.#dispatcher.streaming();
+    this.#streaming = true;
+  }
+
+  /** A standby without a slot takes over: its log goes on at a position where the other's had been before. */
+  promote(): void {
+    this.cut();
+    this.#lsn = 1n;
+    this.#timeline++;
+    this.connect(true);
+  }
+
+  /** SIGKILL and a new start: memory is gone, requests in flight may have arrived. */
+  crash(): void {
+    for (const { row } of this.#flights) row.excused++;
+    for (const { ending } of this.#writes) this.#excuse(ending);
+    this.#flights = [];
+    this.#writes = [];
+    this.#sweep = null;
+    this.#stop.abort();
+    this.#streaming = false;
+    this.#part = 0;
+    this.#received = this.#confirmed;
+    this.#dispatcher = this.#start();
+  }
+
+  #excuse({ request, outcome }: Ending): void {
+    const row = this.rows.get(request.id);
+    if (row !== undefined && outcome !== null) row.excused++;
+  }
+
+  // The outbox as asked.
+
+  #asked(plan: SweepPlan): Promise<SweepResult> {
+    if (this.#sweep !== null) this.harms.push("two sweeps at once");
+    const { promise, resolve, reject } = Promise.withResolvers<SweepResult>();
+    this.#sweep = { plan, resolve, reject, result: null };
+    return promise;
+  }
+
+  /** The statement takes its snapshot and reads. */
+  executeSweep(): void {
+    const sweep = this.#sweep;
+    if (sweep === null || sweep.result !== null) return;
+    const { above, rows: limit, known } = sweep.plan;
+    const now = this.clock.now();
+    const waiting = [...this.rows.values()].filter(
+      (row) => row.state === "waiting" && this.#isVisible(row) && !known.includes(row.id),
+    );
+    const dueLimit = Math.floor((limit + 1) / 2);
+    const due = waiting.filter((row) => row.nextAttemptAt !== null && row.nextAttemptAt <= now).slice(0, dueLimit);
+    const freshLimit = limit - due.length;
+    const fresh = waiting.filter((row) => row.nextAttemptAt === null && row.id > above).slice(0, freshLimit);
+    const later = [...this.rows.values()].filter(
+      (row) => row.state === "waiting" && this.#isVisible(row) && row.nextAttemptAt !== null && row.nextAttemptAt > now,
+    );
+    sweep.result = {
+      rows: [...due, ...fresh].map((row) => ({ request: requestOf(row), defect: null, nextAttemptAt: null })),
+      snapshot: snapshotOf(this.transactions),
+      insertLsn: lsn(this.#lsn),
+      nextXid: above === 0n ? this.#nextXid++ : null,
+      highestId: fresh.at(-1)?.id ?? null,
+      all: due.length < dueLimit && fresh.length < freshLimit,
+      nextDueMs: later.length === 0 ? null : Math.min(...later.map((row) => (row.nextAttemptAt ?? 0) - now)),
+    };
+    const own = { xid: this.#nextXid - 1n, rows: [], at: "visible", commitLsn: 0n } as const;
+    if (above === 0n) this.transactions.push({ ...own });
+  }
+
+  /** The statement's answer arrives, or its failure. */
+  returnSweep(fails: boolean): void {
+    const sweep = this.#sweep;
+    if (sweep === null) return;
+    if (!fails) this.executeSweep();
+    this.#sweep = null;
+    if (fails || sweep.result === null) sweep.reject(new Error("the connection was lost"));
+    else sweep.resolve(sweep.result);
+  }
+
+  // The destinations and the results.
+
+  #send(request: Request): Promise<Outcome> {
+    const { promise, resolve } = Promise.withResolvers<Outcome>();
+    const row = this.rows.get(request.id);
+    if (row === undefined) throw new RangeError("a request that nobody made");
+    const owner = this.#ownerOf(row)?.at;
+    row.sends++;
+    if (row.sends > 1 + row.attempts + row.excused) this.harms.push(`doubled ${row.id}`);
+    if (owner === "open" || owner === "aborted") this.harms.push(`phantom ${row.id}`);
+    if (row.nextAttemptAt !== null && row.nextAttemptAt > this.clock.now()) this.harms.push(`early ${row.id}`);
+    if (this.#gone.has(row)) this.harms.push(`truncated ${row.id}`);
+    this.#flights.push({ row, request, resolve });
+    return promise;
+  }
+
+  get flights(): number {
+    return this.#flights.length;
+  }
+
+  /** One destination answers. */
+  answer(which: number): void {
+    const [flight] = this.#flights.splice(which % Math.max(1, this.#flights.length), 1);
+    if (flight === undefined) return;
+    const failing = flight.row.attempts < flight.row.failures;
+    flight.resolve({
+      kind: "answered",
+      status: failing ? 503 : 200,
+      headers: [],
+      contentType: null,
+      content: Buffer.alloc(0),
+      timings: TIMINGS,
+    });
+  }
+
+  get writes(): number {
+    return this.#writes.length;
+  }
+
+  /** One ending is written; kept where its row is not visible yet (rule keepUnseen). */
+  writeBack(which: number): void {
+    const index = which % Math.max(1, this.#writes.length);
+    const write = this.#writes[index];
+    if (write === undefined) return;
+    const { ending, insertedBy } = write;
+    const row = this.rows.get(ending.request.id);
+    if (row === undefined) throw new RangeError("an ending for no row");
+    if (!this.#isVisible(row) && insertedBy !== null) return;
+    this.#writes.splice(index, 1);
+    if (row.state === "waiting" && this.#isVisible(row)) this.#apply(ending, row);
+    this.#dispatcher.settled([ending]);
+  }
+
+  #apply(ending: Ending, row: Row): void {
+    if (ending.kind === "parked") {
+      row.nextAttemptAt = this.clock.now() + ending.delayMs;
+      if (ending.outcome !== null) row.attempts++;
+    } else row.state = "answered";
+  }
+
+  // The referee.
+
+  /** Lets everything that can happen happen, until nothing is left; then what still waits is lost. */
+  async settle(): Promise<void> {
+    for (const transaction of this.transactions) {
+      if (transaction.at === "open") this.record(transaction);
+      if (transaction.at === "recorded") this.reveal(transaction);
+    }
+    this.connect(false);
+    for (let round = 0; round < 200; round++) {
+      while (this.stream()) this.confirm();
+      this.returnSweep(false);
+      while (this.#flights.length > 0) {
+        this.answer(0);
+        await turn();
+      }
+      while (this.#writes.length > 0) this.writeBack(0);
+      await turn();
+      this.clock.advance(1_000);
+      await turn();
+      if (this.#isDone()) break;
+    }
+    for (const row of this.rows.values()) {
+      if (row.state === "waiting" && this.#isVisible(row)) this.harms.push(`lost ${row.id}`);
+    }
+    this.#stop.abort();
+  }
+
+  #isDone(): boolean {
+    const waits = [...this.rows.values()].some((row) => row.state === "waiting" && this.#isVisible(row));
+    return !waits && this.#sweep === null && this.#flights.length === 0 && this.#writes.length === 0;
+  }
+}
+
+/** Lets the dispatcher's promises run. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { readConfig } from "../../src/config/load.ts";
+import { withPgNetSettings } from "../../src/config/pg-net.ts";
+
+const DATABASE_URL = "postgres://localhost/app";
+const SET = { ttlSeconds: 60, batchSize: 500 };
+
+test("pg_net's settings take the place of defaults", () => {
+  const { rate, results } = withPgNetSettings(readConfig({ env: { DATABASE_URL } }), SET);
+  expect([rate.perSecond, results.ttlSeconds]).toEqual([500, 60]);
+});
+
+test("what is set for pgnetd wins over pg_net's settings", () => {
+  const env = { DATABASE_URL, PGNETD_RATE_PER_SECOND: "200", PGNETD_TTL: "6 hours" };
+  const { rate, results } = withPgNetSettings(readConfig({ env }), SET);
+  expect([rate.perSecond, results.ttlSeconds]).toEqual([200, 21_600]);
+});
+
+test("without pg_net's settings nothing changes", () => {
+  const loaded = readConfig({ env: { DATABASE_URL } });
+  expect(withPgNetSettings(loaded, { ttlSeconds: null, batchSize: null })).toEqual(loaded.config);
+});

@@ -1,0 +1,157 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { PgnetdError } from "../../src/base/errors.ts";
+import { describeConfig } from "../../src/config/describe.ts";
+import { type ConfigInput, loadConfig, readConfig } from "../../src/config/load.ts";
+
+const URL_OF_APP = "postgres://app:hunter2@db:5432/app";
+const folder = mkdtempSync(join(tmpdir(), "pgnetd-config-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+let files = 0;
+
+function file(text: string): string {
+  const path = join(folder, `${files++}.yaml`);
+  writeFileSync(path, text);
+  return path;
+}
+
+function refusal(input: ConfigInput): PgnetdError {
+  try {
+    loadConfig(input);
+  } catch (error) {
+    if (error instanceof PgnetdError) return error;
+    throw error;
+  }
+  throw new Error("the configuration was accepted");
+}
+
+it("needs nothing but the database", () => {
+  expect(loadConfig({ env: { DATABASE_URL: URL_OF_APP } })).toEqual({
+    database: { url: URL_OF_APP, poolSize: 4, statementTimeoutMs: 30_000 },
+    slot: {
+      name: null,
+      plugin: "pgoutput",
+      temporary: false,
+      failover: false,
+      senderTimeoutMs: 4000,
+      fenceMs: 2500,
+    },
+    rate: { perSecond: 200 },
+    http: {
+      concurrency: 256,
+      hostConcurrency: 64,
+      allowNetworks: [],
+      maxResponseBytes: 10 * 1024 ** 2,
+      maxRedirects: 5,
+      idempotencyKey: true,
+    },
+    outbox: { memoryRequests: 10_000, memoryBytes: 64 * 1024 ** 2 },
+    results: { ttlSeconds: 21_600, deadLetterTtlSeconds: "never" },
+    server: { host: "0.0.0.0", port: 9464 },
+    log: { level: "info" },
+    stop: { graceMs: 10_000 },
+    migrate: { atStart: false },
+  });
+});
+
+it("takes the environment over the file over the default, and says which", () => {
+  const path = file("rate:\n  perSecond: 50\nserver:\n  port: 1000\ndatabase:\n  poolSize:\nlog:\n");
+  const { config, sources } = readConfig({ env: { DATABASE_URL: URL_OF_APP, PGNETD_PORT: "2000" }, file: path });
+  expect([config.rate.perSecond, config.server.port, config.database.poolSize]).toEqual([50, 2000, 4]);
+  expect(["rate.perSecond", "server.port", "database.poolSize"].map((key) => sources.get(key))).toEqual([
+    "file",
+    "environment",
+    "default",
+  ]);
+});
+
+it("finds the file by PGNETD_CONFIG, and by the argument first", () => {
+  const env = { DATABASE_URL: URL_OF_APP, PGNETD_CONFIG: file("server: { port: 1 }") };
+  expect(loadConfig({ env }).server.port).toBe(1);
+  expect(loadConfig({ env, file: file("server: { port: 2 }") }).server.port).toBe(2);
+});
+
+it("lists every problem at once, with setting, value and rule", () => {
+  const path = file("rate:\n  perSecond: fast\nhtttp:\n  concurrency: 1\nhttp:\n  concurency: 1\nstop: soon\n");
+  const error = refusal({ env: { PGNETD_POOL_SIZE: "many", PGNETD_RATE: "5" }, file: path });
+  expect(error.code).toBe("CONFIG_INVALID");
+  expect(error.exitCode).toBe(78);
+  expect(error.message.replaceAll(path, "FILE")).toBe(
+    [
+      "7 problems in the configuration:",
+      "PGNETD_RATE is not a setting; did you mean PGNETD_RATE_PER_SECOND?",
+      "FILE: htttp is not a section; did you mean http?",
+      "FILE: http.concurency is not a setting; did you mean http.concurrency?",
+      "FILE: stop must be a section with settings below it",
+      "database.url (DATABASE_URL) is required; it must be a URL such as postgres://host:5432/database, with user and password percent-encoded where they need it",
+      'database.poolSize (PGNETD_POOL_SIZE) is "many": must be a whole number from 1 to 100',
+      'rate.perSecond (PGNETD_RATE_PER_SECOND) is "fast": must be a number above 0 and up to 100000, or unlimited',
+    ].join("\n  - "),
+  );
+});
+
+it("refuses a fence that is not clearly shorter than the sender's timeout, naming both", () => {
+  const env = { DATABASE_URL: URL_OF_APP, PGNETD_SENDER_TIMEOUT_MS: "4000" };
+  expect(loadConfig({ env: { ...env, PGNETD_FENCE_MS: "3000" } }).slot.fenceMs).toBe(3000);
+  const { message } = refusal({ env: { ...env, PGNETD_FENCE_MS: "3001" } });
+  expect(message).toBe(
+    "slot.fenceMs (PGNETD_FENCE_MS) is 3001: must be at most three quarters of slot.senderTimeoutMs (PGNETD_SENDER_TIMEOUT_MS), which is 4000",
+  );
+});
+
+it.each([
+  ["a missing file", join(folder, "absent.yaml"), /cannot be read: ENOENT/],
+  ["text that is not YAML", file("rate: [1"), /yaml: .*line 1/],
+  ["a key given twice", file("rate:\n  perSecond: 1\n  perSecond: 2\n"), /unique/],
+  ["a list", file("- rate"), /must hold sections/],
+])("refuses %s", (_name, path, rule) => {
+  expect(refusal({ env: { DATABASE_URL: URL_OF_APP }, file: path }).message).toMatch(rule);
+});
+
+it("takes an empty file and empty variables as nothing set", () => {
+  const env = { DATABASE_URL: URL_OF_APP, PGNETD_PORT: "", PGNETD_CONFIG: " " };
+  expect(loadConfig({ env, file: file("# nothing\n") })).toEqual(loadConfig({ env: { DATABASE_URL: URL_OF_APP } }));
+});
+
+it("is not misled by what Kubernetes sets for a service called pgnetd", () => {
+  const env = {
+    DATABASE_URL: URL_OF_APP,
+    PGNETD_SERVICE_HOST: "10.96.0.7",
+    PGNETD_SERVICE_PORT: "9464",
+    PGNETD_SERVICE_PORT_HTTP: "9464",
+    PGNETD_PORT: "tcp://10.96.0.7:9464",
+    PGNETD_PORT_9464_TCP: "tcp://10.96.0.7:9464",
+    PGNETD_PORT_9464_TCP_PROTO: "tcp",
+    PGNETD_PORT_9464_TCP_PORT: "9464",
+    PGNETD_PORT_9464_TCP_ADDR: "10.96.0.7",
+  };
+  expect(loadConfig({ env }).server.port).toBe(9464);
+  expect(refusal({ env: { ...env, PGNETD_SERVICE: "x" } }).message).toContain("PGNETD_SERVICE is not a setting");
+});
+
+it.each([
+  ["postgres://app:hunter2@db/app#x", "postgres://app:***@db/app"],
+  ["postgres://app:hunter2/3@db/app", "***"],
+  ["mysql://app:hunter2@db/app", "mysql://app:***@db/app"],
+  ["hunter2", "***"],
+])("P11: shows no password when it refuses %s", (url, masked) => {
+  const { message } = refusal({ env: { DATABASE_URL: url } });
+  expect(message).toContain(`is ${masked}: must be`);
+  expect(message).not.toContain("hunter2");
+});
+
+it("P11: describes what is in effect without the password, with the source of each", () => {
+  const env = { DATABASE_URL: `${URL_OF_APP}?sslpassword=hunter2&sslmode=require`, PGNETD_TTL: "1 hour" };
+  const lines = describeConfig(readConfig({ env, file: file("server: { port: 7 }") })).split(/\n/);
+  expect(lines.map((line) => line.trim().replace(/ +/g, " "))).toEqual(
+    expect.arrayContaining([
+      "url: postgres://app:***@db:5432/app?sslpassword=***&sslmode=require # DATABASE_URL",
+      "ttlSeconds: 3600 # PGNETD_TTL",
+      "port: 7 # file",
+      "poolSize: 4 # default",
+    ]),
+  );
+  expect(lines.join("\n")).not.toContain("hunter2");
+});

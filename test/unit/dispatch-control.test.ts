@@ -1,0 +1,172 @@
+import { describe, expect, it } from "vitest";
+import { Control } from "../../src/dispatch/control.ts";
+import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
+import type { HostSettings } from "../../src/outbox/host-settings.ts";
+import type { SweepResult } from "../../src/outbox/sweep.ts";
+import { lsn } from "../../src/wal/lsn.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { turn } from "../support/world.ts";
+import { requestOf } from "../support/world-rows.ts";
+
+const TABLE = "net.http_host_settings";
+const quiet = (): void => undefined;
+const log = { debug: quiet, info: quiet, warn: quiet, error: quiet };
+
+function settings(concurrency: number): ReadonlyMap<string, HostSettings> {
+  return new Map([["example.com", { ratePerSecond: null, concurrency, paused: false }]]);
+}
+
+/** A control whose table answers with `answers` in turn, and then with the last one. */
+function startControl(answers: readonly (ReadonlyMap<string, HostSettings> | Error)[]): {
+  readonly control: Control;
+  readonly clock: FakeClock;
+  readonly inForce: unknown[];
+  readonly stop: () => Promise<void>;
+} {
+  const clock = new FakeClock();
+  const inForce: unknown[] = [];
+  const left = [...answers];
+  const readHosts = async (): Promise<ReadonlyMap<string, HostSettings>> => {
+    const answer = left.length > 1 ? left.shift() : left[0];
+    if (answer === undefined || answer instanceof Error) throw answer ?? new Error("nothing to read");
+    return answer;
+  };
+  const configureHosts = (hosts: ReadonlyMap<string, HostSettings>): void => {
+    inForce.push(hosts.get("example.com")?.concurrency ?? null);
+  };
+  const control = new Control({ readHosts, configureHosts, assumeSpent: quiet, restart: quiet, clock, log });
+  const end = new AbortController();
+  const ended = control.run(end.signal);
+  const stop = async (): Promise<void> => {
+    end.abort();
+    await ended;
+  };
+  return { control, clock, inForce, stop };
+}
+
+describe("control messages", () => {
+  it("of anybody, however many, are told now and then, and only known words of them", () => {
+    const clock = new FakeClock();
+    const told: object[] = [];
+    const info = (fields: object): void => void told.push(fields);
+    let restarts = 0;
+    const control = new Control({
+      readHosts: async () => new Map(),
+      configureHosts: quiet,
+      assumeSpent: quiet,
+      restart: () => void restarts++,
+      clock,
+      log: { ...log, info },
+    });
+    const forged = [`{"command":"${"x".repeat(100_000_000)}"}`, '{"command":"see ]8;;http://h","restart":1}', "{", ""];
+    for (const message of ['{"command":"wake"}', ...forged, '{"command":"restart"}']) control.message(message);
+    clock.advance(10_000);
+    control.message("{");
+    expect(told).toEqual([
+      { command: "wake", messages: 1 },
+      { command: "unknown", messages: 6 },
+    ]);
+    expect(restarts).toBe(1);
+  });
+});
+
+describe("settings of hosts", () => {
+  it("are read again after a change, since its commit may be streamed before it is visible", async () => {
+    const { control, clock, inForce, stop } = startControl([settings(1), settings(2), settings(3)]);
+    control.changed(TABLE);
+    await turn();
+    expect(inForce).toEqual([1]);
+    for (const ms of [30, 1_000, 3_600_000]) {
+      clock.advance(ms);
+      await turn();
+    }
+    expect(inForce).toEqual([1, 2, 3]);
+    await stop();
+  });
+
+  it("are read again also after a change that came between two readings", async () => {
+    const { control, clock, inForce, stop } = startControl([settings(1), settings(1), settings(2)]);
+    control.changed(TABLE);
+    await turn();
+    clock.advance(20);
+    control.changed(TABLE);
+    await turn();
+    expect(inForce).toEqual([1, 1]);
+    clock.advance(30);
+    await turn();
+    expect(inForce).toEqual([1, 1, 2]);
+    await stop();
+  });
+
+  it("P8: that cannot be read stay as they are, and are tried again each second until they can", async () => {
+    const failure = new Error("no connection");
+    const { control, clock, inForce, stop } = startControl([settings(1), failure, failure, failure, settings(2)]);
+    control.leading();
+    await turn();
+    for (const ms of [30, 999, 1, 999, 1, 999, 1, 3_600_000]) {
+      clock.advance(ms);
+      await turn();
+    }
+    expect(inForce).toEqual([1, 1, 1, 1, 2]);
+    await stop();
+  });
+
+  it("P7: are known before a leader starts its first request", async () => {
+    const clock = new FakeClock();
+    let sent = 0;
+    const row = {
+      id: 1n,
+      failures: 0,
+      nextAttemptAt: null,
+      attempts: 0,
+      state: "waiting",
+      sends: 0,
+      excused: 0,
+    } as const;
+    const found: SweepResult = {
+      rows: [{ request: requestOf(row), defect: null, nextAttemptAt: null }],
+      snapshot: { xmin: 9n, xmax: 9n, inProgress: new Set() },
+      insertLsn: lsn(1n),
+      nextXid: 9n,
+      highestId: 1n,
+      all: true,
+      nextDueMs: null,
+    };
+    const dispatcher = new Dispatcher(
+      {
+        outbox: { sweep: async () => found, snapshot: async () => found.snapshot, recall: async () => undefined },
+        http: {
+          send: async () => {
+            sent += 1;
+            return new Promise(quiet);
+          },
+        },
+        results: { write: quiet },
+        rate: { isFree: () => true, tryTake: () => true },
+        rateOf: () => null,
+        control: { changed: quiet, message: quiet, leading: quiet },
+        clock,
+        log,
+        random: () => 0.5,
+      },
+      {
+        memory: { requests: 10, bytes: 1e6, waiting: 10 },
+        concurrency: { total: 10, perHost: 10 },
+        rowDefaults: { maxRedirects: 5 },
+        fenceMs: 2_500,
+        outboxTable: "net.http_request_queue",
+      },
+    );
+    const stop = new AbortController();
+    const ended = dispatcher.run(stop.signal);
+    dispatcher.leading({ systemId: "1", timeline: 1 });
+    dispatcher.heard(clock.now());
+    dispatcher.streaming();
+    await turn();
+    expect({ sent, waiting: dispatcher.state.waiting }).toEqual({ sent: 0, waiting: 1 });
+    dispatcher.configureHosts(new Map());
+    expect(sent).toBe(1);
+    stop.abort();
+    await ended;
+  });
+});

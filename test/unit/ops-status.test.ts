@@ -1,0 +1,93 @@
+import { expect, test } from "vitest";
+import { statusLines } from "../../src/cli/status.ts";
+import type { DispatcherState } from "../../src/dispatch/dispatcher.ts";
+import type { DatabaseStatus } from "../../src/ops/database-status.ts";
+import { healthOf } from "../../src/ops/status.ts";
+import { parseLsn } from "../../src/wal/lsn.ts";
+import { type SlotHealth, slotHealth, type SlotState } from "../../src/wal/slot-health.ts";
+
+const GIB = 1024 ** 3;
+const SLOT: SlotState = {
+  isOurs: true,
+  walStatus: "reserved",
+  retainedWalBytes: 0,
+  safeWalBytes: null,
+  confirmed: null,
+};
+
+const healths: readonly (readonly [SlotHealth, SlotState | null])[] = [
+  ["missing", null],
+  ["unknown", { ...SLOT, isOurs: false }],
+  ["ok", SLOT],
+  ["ok", { ...SLOT, retainedWalBytes: 100 * GIB }],
+  ["ok", { ...SLOT, retainedWalBytes: 2 * GIB, safeWalBytes: GIB }],
+  ["at_risk", { ...SLOT, retainedWalBytes: 4 * GIB, safeWalBytes: GIB }],
+  ["at_risk", { ...SLOT, walStatus: "unreserved", safeWalBytes: -5 }],
+  ["lost", { ...SLOT, walStatus: "lost" }],
+];
+
+test.for(healths)("a slot is %s", ([health, slot]) => {
+  expect(slotHealth(slot)).toBe(health);
+});
+
+const STATE: DispatcherState = {
+  phase: "live",
+  standby: false,
+  waiting: 3,
+  inFlight: 2,
+  inMemory: 5,
+  memoryBytes: 5_000,
+  received: parseLsn("0/1A0"),
+};
+
+const DATABASE: DatabaseStatus = {
+  slotName: "pgnetd_app",
+  slot: "ok",
+  retainedWalBytes: 2_000,
+  current: parseLsn("0/200"),
+  confirmed: parseLsn("0/190"),
+  leaderPid: 42,
+  waiting: 7,
+  parked: 1,
+  oldest: { id: "9", ageSeconds: 1.25 },
+  deadLetters: 0,
+};
+
+test("health tells the positions, the oldest request and what is in hand", () => {
+  expect(healthOf({ state: STATE, trouble: null, database: DATABASE })).toMatchObject({
+    state: "live",
+    ready: true,
+    slot: "ok",
+    positions: { current: "0/200", received: "0/1A0", confirmed: "0/190" },
+    oldest: { id: "9", ageSeconds: 1.25 },
+    requests: { outbox: 7, waiting: 3, inFlight: 2 },
+  });
+});
+
+test("health says why there is no stream, and what mends it", () => {
+  const trouble = { reason: "no slot is free", sqlstate: "53400", hint: "Raise max_replication_slots." };
+  const health = healthOf({ state: { ...STATE, phase: "polling" }, trouble, database: null });
+  expect(health).toMatchObject({ state: "polling", ready: true, slot: "unknown" });
+  expect(health.detail).toContain("no slot is free. Raise max_replication_slots.");
+});
+
+test("a daemon is not ready without the database, and is while it stands by", () => {
+  const without = healthOf({ state: null, trouble: null, database: null });
+  expect(without).toMatchObject({ state: "starting", ready: false });
+  const waiting = { ...STATE, phase: "waiting" } as const;
+  expect(healthOf({ state: waiting, trouble: null, database: null }).ready).toBe(false);
+  expect(healthOf({ state: { ...waiting, standby: true }, trouble: null, database: null }).ready).toBe(true);
+});
+
+test("the status names what an operator looks for", () => {
+  expect(Object.fromEntries(statusLines({ ...DATABASE, waiting: 100_000 }))).toEqual({
+    leader: "process 42",
+    slot: "pgnetd_app: ok",
+    "retained WAL": "2 KiB",
+    current: "0/200",
+    confirmed: "0/190",
+    waiting: "100000 or more (1 for a later time)",
+    oldest: "request 9, 1.3 s",
+    "dead letters": "0",
+  });
+});

@@ -1,0 +1,66 @@
+import { expect, it } from "vitest";
+import { PgnetdError } from "../../src/base/errors.ts";
+import { awaitSchema } from "../../src/pg/await-schema.ts";
+import { LATEST_VERSION } from "../../src/pg/migrations.ts";
+import type { Queryable } from "../../src/pg/pool.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { turn } from "../support/world.ts";
+
+/** Longer than the longest wait between two tries, in milliseconds. */
+const LONG_MS = 10_000;
+
+/** A database with the schema of `version`. */
+function database(version: number): Queryable {
+  const answer = { rows: [{ installed: version > 0, version }], rowCount: 1 };
+  return { query: async () => answer as never };
+}
+
+/** Waits for a database of `version` whose reading ends as `endings` say, one after the other. */
+function wait(version: number, endings: readonly (string | Error)[]) {
+  const clock = new FakeClock();
+  const warnings: string[] = [];
+  const quiet = (): void => undefined;
+  const log = { debug: quiet, info: quiet, warn: (_: unknown, text: string) => warnings.push(text), error: quiet };
+  const left = [...endings];
+  const read = async (): Promise<{ readonly what: string }> => {
+    const ending = left.shift() ?? new Error("read once too often");
+    if (ending instanceof Error) throw ending;
+    return { what: ending };
+  };
+  const stop = new AbortController();
+  const result = awaitSchema(database(version), { read }, { clock, log, signal: stop.signal });
+  result.catch(quiet);
+  const later = async (): Promise<void> => {
+    await turn();
+    clock.advance(LONG_MS);
+    await turn();
+  };
+  return { result, warnings, later, stop };
+}
+
+it("returns what was read with the schema there", async () => {
+  expect(await wait(LATEST_VERSION, ["settings"]).result).toEqual({ what: "settings" });
+});
+
+it("P2: a database that goes between the look at its schema and the first reading is waited for like any other", async () => {
+  const gone = Object.assign(new Error("terminating connection due to administrator command"), { code: "57P01" });
+  const { result, warnings, later } = wait(LATEST_VERSION, [gone, gone, "settings"]);
+  await later();
+  await later();
+  expect(await result).toEqual({ what: "settings" });
+  expect(warnings).toEqual([`the database cannot be used: ${gone.message}`]);
+});
+
+it("does not wait for what only a person can mend", async () => {
+  const wrong = new PgnetdError("CONFIG_INVALID", "pg_net.ttl must be an interval");
+  await expect(wait(LATEST_VERSION, [wrong]).result).rejects.toBe(wrong);
+  await expect(wait(LATEST_VERSION + 1, ["settings"]).result).rejects.toMatchObject({ code: "SCHEMA_NEWER" });
+});
+
+it("reads nothing without the schema, and ends when told to", async () => {
+  const { result, warnings, later, stop } = wait(0, ["settings"]);
+  await later();
+  stop.abort();
+  expect(await result).toBeNull();
+  expect(warnings).toEqual([`the schema is of version 0, this pgnetd needs ${LATEST_VERSION}`]);
+});

@@ -1,0 +1,92 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+
+import type { Outcome } from "../../src/http/outcome.ts";
+import type { Request } from "../../src/outbox/request.ts";
+import { Backlog, type Pending } from "../../src/results/backlog.ts";
+import type { Ending } from "../../src/results/ending.ts";
+
+const outcome: Outcome = {
+  kind: "failed",
+  code: "dns",
+  message: "",
+  maybeReceived: false,
+  timings: { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 },
+};
+
+function pending(id: number, kind: Ending["kind"], bytes: number): Pending {
+  const options = { maxAttempts: 1, retryFirstMs: 1, retryMaxMs: 1, maxRedirects: 5, keep: "all" as const };
+  const request: Request = {
+    id: BigInt(id),
+    method: "GET",
+    url: "http://a/",
+    headers: [],
+    body: null,
+    timeoutMs: 1,
+    attempts: 0,
+    options,
+    bytes: 1,
+  };
+  const ending: Ending = kind === "parked" ? { kind, request, outcome, delayMs: 1 } : { kind, request, outcome };
+  return { ending, insertedBy: null, bytes, refusal: null, tries: 0 };
+}
+
+const step = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      push: fc.array(
+        fc.record({ kind: fc.constantFrom("answered", "dead", "parked"), bytes: fc.integer({ min: 1, max: 60 }) }),
+        {
+          maxLength: 40,
+        },
+      ),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      take: fc.record({ rows: fc.integer({ min: 1, max: 9 }), bytes: fc.integer({ min: 1, max: 100 }) }),
+      back: fc.boolean(),
+    }),
+  },
+);
+
+test("every ending is taken once, in order within its kind, in batches of one kind within the bounds", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const backlog = new Backlog();
+      const pushed: Pending[] = [];
+      const taken: Pending[] = [];
+      for (const one of steps) {
+        if ("push" in one) {
+          for (const { kind, bytes } of one.push) {
+            const item = pending(pushed.length, kind, bytes);
+            pushed.push(item);
+            backlog.push(item);
+          }
+          continue;
+        }
+        const batch = backlog.take(one.take);
+        expect(batch.length).toBeLessThanOrEqual(one.take.rows);
+        expect(new Set(batch.map(({ ending }) => ending.kind)).size).toBeLessThanOrEqual(1);
+        const bytes = batch.reduce((sum, item) => sum + item.bytes, 0);
+        expect(batch.length <= 1 || bytes <= one.take.bytes).toBe(true);
+        expect(batch.length > 0 || taken.length === pushed.length).toBe(true);
+        if (one.back) backlog.putBack(batch);
+        else taken.push(...batch);
+      }
+      for (
+        let batch = backlog.take({ rows: 5, bytes: 50 });
+        batch.length > 0;
+        batch = backlog.take({ rows: 5, bytes: 50 })
+      ) {
+        taken.push(...batch);
+      }
+      for (const kind of ["answered", "dead", "parked"] as const) {
+        const of = (items: readonly Pending[]) => items.filter(({ ending }) => ending.kind === kind);
+        expect(of(taken)).toEqual(of(pushed));
+      }
+    }),
+  );
+});

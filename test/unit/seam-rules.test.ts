@@ -1,0 +1,160 @@
+import { expect, test } from "vitest";
+import { turn, World } from "../support/world.ts";
+
+type Act = (world: World) => unknown;
+
+/** Acts, and the bounds of the dispatcher's memory and of what it has in flight. */
+interface Way {
+  readonly waiting?: number;
+  readonly concurrency?: number;
+  readonly acts: readonly Act[];
+}
+
+/** Plays acts one after the other, lets everything else happen, and returns the harms the referee saw. */
+async function play({ waiting = 3, concurrency = 100, acts }: Way): Promise<readonly string[]> {
+  const world = new World({ memory: { requests: waiting + 2, bytes: 1 << 20, waiting }, concurrency });
+  world.connect(false);
+  await turn();
+  for (const act of acts) {
+    act(world);
+    await turn();
+  }
+  await world.settle();
+  return world.harms;
+}
+
+const insert: Act = (world) => world.insert([{}]);
+const insertThree: Act = (world) => world.insert([{}, {}, {}]);
+const insertLater: Act = (world) => world.insert([{ delayMs: 200 }]);
+const executeSweep: Act = (world) => world.executeSweep();
+const returnSweep: Act = (world) => world.returnSweep(false);
+const stream: Act = (world) => world.stream();
+const confirm: Act = (world) => world.confirm();
+const answer: Act = (world) => world.answer(0);
+const writeBack: Act = (world) => world.writeBack(0);
+const wait: Act = (world) => world.clock.advance(10_000);
+
+function onTransaction(index: number, act: "record" | "reveal"): Act {
+  return (world) => {
+    const transaction = world.transactions.filter(({ rows }) => rows.length > 0)[index];
+    if (transaction === undefined) throw new RangeError(`there is no transaction ${index}`);
+    world[act](transaction);
+  };
+}
+
+const record = (index: number): Act => onTransaction(index, "record");
+const reveal = (index: number): Act => onTransaction(index, "reveal");
+const restart: Act = (world) => {
+  world.crash();
+  world.connect(false);
+};
+const promote: Act = (world) => world.promote();
+const reconnect: Act = (world) => {
+  world.cut();
+  world.connect(false);
+};
+
+/** For each rule the shortest way to harm without it: with it there is none. */
+const ways: Readonly<Record<string, Way>> = {
+  "ignoreSwept: what the last sweep saw is not taken from the stream": {
+    acts: [insert, record(0), reveal(0), returnSweep, answer, writeBack, stream],
+  },
+  "fromLowest: a row with a low id may commit behind the cursor": {
+    waiting: 2,
+    acts: [
+      insert,
+      insertThree,
+      record(1),
+      reveal(1),
+      record(0),
+      stream,
+      stream,
+      stream,
+      stream,
+      executeSweep,
+      reveal(0),
+      returnSweep,
+      answer,
+      answer,
+      writeBack,
+      writeBack,
+      confirm,
+    ],
+  },
+  "watch: what is decoded before it is visible may have been dropped": {
+    acts: [insert, record(0), returnSweep, stream, confirm, restart, executeSweep, reveal(0), returnSweep],
+  },
+  "watch: also where its id is at or above the snapshot's xmax": {
+    acts: [returnSweep, insert, record(0), stream, confirm, restart, executeSweep, reveal(0), returnSweep],
+  },
+  "aside: what is streamed while a sweep runs waits for its snapshot": {
+    acts: [executeSweep, insert, record(0), reveal(0), stream, returnSweep],
+  },
+  "asideBounded: a sweep during which rows aside did not fit is not the last": {
+    waiting: 1,
+    acts: [
+      executeSweep,
+      insert,
+      record(0),
+      reveal(0),
+      insert,
+      record(1),
+      reveal(1),
+      stream,
+      stream,
+      returnSweep,
+      confirm,
+    ],
+  },
+  "leaveOutKnown: a sweep leaves out what is in memory": {
+    waiting: 1,
+    acts: [insert, record(0), reveal(0), insert, record(1), returnSweep, reveal(1), returnSweep, answer, returnSweep],
+  },
+  "notTwice: what began to be received before a cut is not taken again": {
+    acts: [
+      insert,
+      record(0),
+      returnSweep,
+      stream,
+      answer,
+      reconnect,
+      executeSweep,
+      reveal(0),
+      stream,
+      writeBack,
+      returnSweep,
+    ],
+  },
+  "notTwice: not where the positions are of another history": {
+    acts: [
+      returnSweep,
+      insert,
+      record(0),
+      reveal(0),
+      stream,
+      confirm,
+      answer,
+      writeBack,
+      promote,
+      returnSweep,
+      insert,
+      record(1),
+      reveal(1),
+      stream,
+    ],
+  },
+  "a cut gives up what waits for its turn: it is read again": {
+    concurrency: 1,
+    acts: [insertThree, record(0), reveal(0), returnSweep, reconnect],
+  },
+  "keepUnseen: a result waits for its row to be visible": {
+    acts: [insert, record(0), returnSweep, stream, confirm, answer, writeBack, reveal(0), reconnect, returnSweep],
+  },
+  "later: a row for a later time is looked for until it is visible": {
+    acts: [returnSweep, insertLater, record(0), stream, confirm, wait, returnSweep, wait, reveal(0)],
+  },
+};
+
+test.for(Object.entries(ways))("P2, P3: %s", async ([, way]) => {
+  expect(await play(way)).toEqual([]);
+});

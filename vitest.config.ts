@@ -1,0 +1,43 @@
+import { availableParallelism } from "node:os";
+import { defineConfig } from "vitest/config";
+
+// Runs once for each project that has files to run: in one process, one after the other.
+const globalSetup = ["test/support/global-setup.ts"];
+
+// Shared machines stall: in CI a test that fails where time plays a part is run once more, and the report shows both.
+const retry = process.env["CI"] === undefined ? 0 : 1;
+
+export default defineConfig({
+  test: {
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    projects: [
+      {
+        test: { name: "unit", include: ["test/unit/**/*.test.ts"], sequence: { groupOrder: 0 } },
+      },
+      {
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          globalSetup,
+          retry,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        // One file at a time: each kills, cuts and stalls, and measures how long the recovery took.
+        test: {
+          name: "faults",
+          include: ["test/faults/**/*.test.ts"],
+          globalSetup: [...globalSetup, "test/support/fault-table.ts"],
+          maxWorkers: 1,
+          retry,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
