@@ -34,6 +34,7 @@ const request: Request = {
   ],
   body: BODY,
   timeoutMs: 5_000,
+  created: "2026-11-21 09:20:32+00",
   attempts: 0,
   options: { maxAttempts: 1, retryFirstMs: 1, retryMaxMs: 1, maxRedirects: 5, keep: "all" },
   bytes: 500,

@@ -23,6 +23,8 @@ const headers = Object.entries({
   "X-Request-Id": "0f8fad5b-d9cb-469f-a165-70867728950e",
 });
 const timings = { totalMs: 1.5, dnsMs: 0, connectMs: 0.25, exchangeMs: 1.25 };
+/** When the rows were made. */
+const CREATED = "2026-11-21 09:20:32+00";
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: console.error };
 
 const FLOOR = `
@@ -50,7 +52,7 @@ async function latency(): Promise<void> {
   let done = (): void => {};
   await using results = openResultWriter({
     db,
-    listener: { settled: () => done(), writable: () => {} },
+    listener: { settled: () => done(), gone: () => {}, writable: () => {} },
     log: silent,
     clock: systemClock,
     signal: new AbortController().signal,
@@ -70,14 +72,14 @@ async function latency(): Promise<void> {
 }
 
 async function enqueue(count: number): Promise<bigint[]> {
-  await db.query("truncate net.http_request_queue, net._http_response, net.http_response_detail");
-  const inserted = await db.query<{ id: string }>(
-    `insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
-     select 'POST', 'http://127.0.0.1:8080/some/path?x=' || i, '{"Content-Type": "application/json"}', '{"n": 1}', 5000
+  await db.query({ text: "truncate net.http_request_queue, net._http_response, net.http_response_detail" });
+  const inserted = await db.query<{ id: string }>({
+    text: `insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds, created)
+     select 'POST', 'http://127.0.0.1:8080/some/path?x=' || i, '{"Content-Type": "application/json"}', '{"n": 1}', 5000, $2
      from generate_series(1, $1) as i returning id`,
-    [count],
-  );
-  await db.query("checkpoint");
+    values: [count, CREATED],
+  });
+  await db.query({ text: "checkpoint" });
   return inserted.rows.map(({ id }) => BigInt(id));
 }
 
@@ -98,14 +100,14 @@ async function measure(what: string, write: (ids: readonly bigint[]) => Promise<
 }
 
 async function walBytes(): Promise<number> {
-  const result = await db.query<{ bytes: string }>("select pg_current_wal_insert_lsn() - '0/0' as bytes");
+  const result = await db.query<{ bytes: string }>({ text: "select pg_current_wal_insert_lsn() - '0/0' as bytes" });
   return Number(result.rows[0]?.bytes);
 }
 
 async function writer(ids: readonly bigint[], size: number): Promise<void> {
   await using results = openResultWriter({
     db,
-    listener: { settled: () => {}, writable: () => {} },
+    listener: { settled: () => {}, gone: () => {}, writable: () => {} },
     log: silent,
     clock: systemClock,
     signal: new AbortController().signal,
@@ -121,7 +123,8 @@ function outcomeOf(size: number): Outcome {
 }
 
 function requestOf(id: bigint): Request {
-  return { id, method: "POST", url: "", headers: [], body: null, timeoutMs: 5_000, attempts: 0, options, bytes: 0 };
+  const content = { method: "POST", url: "", headers: [], body: null };
+  return { id, ...content, timeoutMs: 5_000, created: CREATED, attempts: 0, options, bytes: 0 };
 }
 
 async function floor(ids: readonly bigint[], size: number): Promise<void> {

@@ -14,6 +14,8 @@ import { Sender, type SenderParts, type SenderSettings } from "./sender.ts";
 /** What the dispatcher asks of its neighbours. */
 export interface DispatcherParts extends SenderParts {
   readonly outbox: IntakeParts["outbox"] & SenderParts["outbox"];
+  /** Ends the connections to the server of before a failover: what it answers is of a history that is over. */
+  readonly reconnect: () => void;
   readonly log: Log;
   /** A table other than the outbox changed, or a control message came: `schema.name`, or the message. */
   readonly control: {
@@ -51,6 +53,7 @@ export class Dispatcher implements SessionListener, ResultListener {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #control: DispatcherParts["control"];
+  readonly #reconnect: DispatcherParts["reconnect"];
   readonly #settings: DispatcherSettings;
   readonly #sender: Sender;
   readonly #intake: Intake;
@@ -64,10 +67,11 @@ export class Dispatcher implements SessionListener, ResultListener {
   #standby = false;
 
   constructor(parts: DispatcherParts, settings: DispatcherSettings) {
-    const { log, clock, control, outbox } = parts;
+    const { log, clock, control, outbox, reconnect } = parts;
     this.#log = log;
     this.#clock = clock;
     this.#control = control;
+    this.#reconnect = reconnect;
     this.#settings = settings;
     this.#sender = new Sender(parts, settings);
     this.#sender.ended = () => this.pump();
@@ -102,7 +106,9 @@ export class Dispatcher implements SessionListener, ResultListener {
   leading(server: ServerIdentity): void {
     const { systemId, timeline } = server;
     const known = this.#identity;
-    this.#cut(known === null || (known.systemId === systemId && known.timeline === timeline));
+    const sameHistory = known === null || (known.systemId === systemId && known.timeline === timeline);
+    if (!sameHistory) this.#reconnect();
+    this.#cut(sameHistory);
     this.#identity = server;
     this.#standby = false;
     this.#knowsHosts = false;
@@ -172,6 +178,11 @@ export class Dispatcher implements SessionListener, ResultListener {
     this.#sender.settled(endings);
     for (const ending of endings) if (ending.kind === "parked") this.#intake.dueIn(ending.delayMs);
     this.#intake.changed();
+  }
+
+  /** P2: ids of commits that a failover lost are given again, and those of a sequence that was restarted. */
+  gone(): void {
+    this.#intake.ask();
   }
 
   writable(ok: boolean): void {

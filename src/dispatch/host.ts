@@ -1,6 +1,6 @@
 import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Request } from "../outbox/request.ts";
-import type { Xid } from "../wal/xid.ts";
+import type { Inserter } from "../outbox/snapshot.ts";
 import { Parking } from "./parking.ts";
 import { type Measure, Throughput } from "./throughput.ts";
 
@@ -8,7 +8,7 @@ import { type Measure, Throughput } from "./throughput.ts";
 export interface Entry {
   readonly request: Request;
   /** The transaction a streamed row came with; null for a swept row, which is visible by its very reading. */
-  readonly insertedBy: Xid | null;
+  readonly insertedBy: Inserter | null;
   readonly host: string;
 }
 

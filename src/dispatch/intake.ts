@@ -4,10 +4,11 @@ import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { Wake } from "../base/wake.ts";
 import type { OutboxRow } from "../outbox/row.ts";
-import type { Snapshot } from "../outbox/snapshot.ts";
+import type { Inserter, Snapshot } from "../outbox/snapshot.ts";
 import type { SweepPlan, SweepResult } from "../outbox/sweep.ts";
 import { sqlstateOf } from "../pg/sqlstate.ts";
 import type { Begin } from "../wal/events.ts";
+import type { Xid } from "../wal/xid.ts";
 import type { Phase, PhaseEvent } from "./phase.ts";
 import { nextStep, type ScheduleState } from "./schedule.ts";
 import { Seam } from "./seam.ts";
@@ -54,6 +55,7 @@ export class Intake {
   #lookedAt = 0;
   /** Changes with each cut, so that a sweep from before it is not taken for one after it. */
   #epoch = 0;
+  #history = new AbortController();
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
@@ -86,7 +88,7 @@ export class Intake {
     const { bytes } = row.request;
     switch (this.#seam.row(row, bytes, sender.fits(bytes, this.#seam))) {
       case "take":
-        sender.take(row, this.#seam.xid);
+        sender.take(row, this.#inserter(this.#seam.xid));
         taken();
         break;
       case "overflow":
@@ -99,11 +101,19 @@ export class Intake {
     }
   }
 
+  #inserter(xid: Xid | null): Inserter | null {
+    return xid === null ? null : { xid, history: this.#history.signal };
+  }
+
   // The outbox.
 
   /** The connection is gone, or made: the outbox is read from the lowest id. */
   cut(sameHistory: boolean): void {
     this.#epoch++;
+    if (!sameHistory) {
+      this.#history.abort();
+      this.#history = new AbortController();
+    }
     this.#seam.cut(sameHistory);
     this.#swept = false;
     this.#dueAt = null;
@@ -190,7 +200,7 @@ export class Intake {
     const wasLive = this.#seam.live;
     const { last, taken: streamed } = this.#seam.sweepReturned(found);
     for (const row of found.rows) sender.take(row, null);
-    for (const { row, xid } of streamed) sender.take(row, xid);
+    for (const { row, xid } of streamed) sender.take(row, this.#inserter(xid));
     const now = clock.now();
     this.#swept = last;
     this.#notBefore = found.rows.length === 0 ? now + EMPTY_PAUSE_MS : 0;

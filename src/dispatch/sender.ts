@@ -6,8 +6,8 @@ import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Recall } from "../outbox/recall.ts";
 import type { Request } from "../outbox/request.ts";
 import type { OutboxRow } from "../outbox/row.ts";
+import type { Inserter } from "../outbox/snapshot.ts";
 import type { Ending } from "../results/ending.ts";
-import type { Xid } from "../wal/xid.ts";
 import { Drain } from "./drain.ts";
 import { endingOf } from "./ending.ts";
 import type { Entry } from "./host.ts";
@@ -17,7 +17,7 @@ import { type Held, LEAST_WAITING, Memory, type MemoryBounds, type Room } from "
 /** What the sender asks of its neighbours. */
 export interface SenderParts {
   readonly http: { send(request: Request): Promise<Outcome> };
-  readonly results: { write(ending: Ending, insertedBy: Xid | null): void };
+  readonly results: { write(ending: Ending, insertedBy: Inserter | null): void };
   /** Makes parked rows due now. */
   readonly outbox: { recall(recall: Recall): Promise<void> };
   readonly rate: Permits;
@@ -111,7 +111,7 @@ export class Sender {
   }
 
   /** Takes a row into memory, where it is not there already. */
-  take({ request, defect }: OutboxRow, insertedBy: Xid | null): void {
+  take({ request, defect }: OutboxRow, insertedBy: Inserter | null): void {
     if (this.#memory.has(request.id)) return;
     this.#memory.add(request.id, request.bytes);
     const { clock, results } = this.#parts;

@@ -24,6 +24,8 @@ export interface Request {
   readonly body: Buffer | null;
   /** From the moment of sending to the last byte of the answer, in milliseconds. */
   readonly timeoutMs: number;
+  /** When its row was made, in the database's words: with the id it says which row. Ids alone may be given again after a failover. */
+  readonly created: string;
   /** Tries that ended before this one. */
   readonly attempts: number;
   readonly options: RequestOptions;

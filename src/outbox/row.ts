@@ -26,15 +26,6 @@ const optionsSchema = z.object({
   keep: keep.default("all"),
 });
 
-/** The first and the last moment of JavaScript's Date, in milliseconds before and after 1970. */
-const FURTHEST_MS = 8.64e15;
-
-/** `pg` reads `infinity` and `-infinity` as numbers. */
-const time = z.preprocess(
-  (value) => (value === Infinity || value === -Infinity ? new Date(Math.sign(value) * FURTHEST_MS) : value),
-  z.date(),
-);
-
 const rowSchema = z.object({
   id: z.string(),
   method: z.string(),
@@ -42,8 +33,9 @@ const rowSchema = z.object({
   headers: z.record(z.string(), z.unknown()).nullable(),
   body: z.instanceof(Buffer).nullable(),
   timeout_milliseconds: z.int(),
+  created: z.string(),
   attempts: z.int().default(0),
-  next_attempt_at: time.nullable().default(null),
+  next_attempt_at: z.string().nullable().default(null),
   options: optionsSchema.nullable().default(null),
   /** Set by a sweep in place of what is too large to be read: which part that is. */
   oversize: z.string().nullable().default(null),
@@ -59,8 +51,8 @@ export interface OutboxRow {
   readonly request: Request;
   /** Not null where the row was written by hand in a form that cannot be sent: what is wrong with it. */
   readonly defect: string | null;
-  /** Earliest time to send it, by the database's clock; null is at once. */
-  readonly nextAttemptAt: Date | null;
+  /** Earliest time to send it, by the database's clock and in its words; null is at once. */
+  readonly nextAttemptAt: string | null;
 }
 
 /**
@@ -70,7 +62,8 @@ export interface OutboxRow {
 export function readRow(row: unknown, defaults: RowDefaults): OutboxRow {
   const parsed = rowSchema.safeParse(row);
   if (!parsed.success) return defective(row, z.prettifyError(parsed.error), defaults);
-  const { id, method, url, headers, body, timeout_milliseconds, attempts, next_attempt_at, options } = parsed.data;
+  const { id, method, url, headers, body, timeout_milliseconds, created, attempts, next_attempt_at, options } =
+    parsed.data;
   const pairs = headerPairs(headers);
   if (pairs === null) return defective(row, "its headers are nested too deeply", defaults);
   const sizes = { content: url.length + (body?.length ?? 0), headers: sizeOf(pairs) };
@@ -84,6 +77,7 @@ export function readRow(row: unknown, defaults: RowDefaults): OutboxRow {
       headers: pairs,
       body,
       timeoutMs: timeout_milliseconds,
+      created,
       attempts: Math.min(attempts, MOST_ATTEMPTS),
       options: readOptions(options, defaults),
       bytes: FIXED_BYTES + sizes.content + sizes.headers,
@@ -146,10 +140,15 @@ function sizeOf(pairs: readonly (readonly [string, string])[]): number {
   return pairs.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
 }
 
-const idOnly = z.object({ id: z.string(), method: z.string().catch("GET"), url: z.string().catch("") });
+const idOnly = z.object({
+  id: z.string(),
+  created: z.string(),
+  method: z.string().catch("GET"),
+  url: z.string().catch(""),
+});
 
 function defective(row: unknown, defect: string, defaults: RowDefaults): OutboxRow {
-  const { id, method, url } = idOnly.parse(row);
+  const { id, created, method, url } = idOnly.parse(row);
   return {
     request: {
       id: BigInt(id),
@@ -158,6 +157,7 @@ function defective(row: unknown, defect: string, defaults: RowDefaults): OutboxR
       headers: [],
       body: null,
       timeoutMs: 0,
+      created,
       attempts: 0,
       options: plainOptions(defaults),
       bytes: FIXED_BYTES,

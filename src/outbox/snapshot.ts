@@ -33,6 +33,18 @@ export function sees(snapshot: Snapshot, xid: Xid): boolean {
   return hasEnded(snapshot, widenXid(xid, snapshot.xmax));
 }
 
+/** The transaction that a streamed row came with. */
+export interface Inserter {
+  readonly xid: Xid;
+  /** Aborted with its history, by a failover or a restore: it is visible on the new server, or lost. */
+  readonly history: AbortSignal;
+}
+
+/** True where what `inserter` inserted is met by a statement under `snapshot`, or by none any more. */
+export function isDecided(snapshot: Snapshot, { xid, history }: Inserter): boolean {
+  return history.aborted || sees(snapshot, xid);
+}
+
 /** `sees` for a 64-bit id. */
 export function hasEnded(snapshot: Snapshot, id: bigint): boolean {
   if (id < snapshot.xmin) return true;

@@ -78,7 +78,7 @@ with due as materialized (
   from measured u
   window kind as (partition by u.next_attempt_at is null order by u.next_attempt_at, u.id rows unbounded preceding)
 ), fitting as (
-  select s.id::text, s.method::text, s.timeout_milliseconds::int, s.attempts::int, s.next_attempt_at::timestamptz,
+  select s.id::text, s.method::text, s.timeout_milliseconds::int, s.created::timestamptz, s.attempts::int, s.next_attempt_at::timestamptz,
     case when s.oversize is null then s.url::text else '' end as url,
     case when s.oversize is null then s.headers::jsonb end as headers,
     case when s.oversize is null then s.body::bytea end as body,

@@ -1,10 +1,8 @@
 import type { Socket } from "node:net";
 
 import pg from "pg";
-import { readJson } from "./json.ts";
-
-// For all connections, and for the rows that the stream brings.
-pg.types.setTypeParser(pg.types.builtins.JSONB, readJson);
+import "./type-parsers.ts";
+import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** One statement with its parameters; those with a `name` are prepared once per connection. */
 export interface Statement {
@@ -72,12 +70,18 @@ export function connectionConfig(url: string, applicationName: string): pg.Clien
   };
 }
 
+/** A pool of ordinary connections. */
+export interface Pool extends Queryable, AsyncDisposable {
+  /** Drops every connection, with what is under way on it; others are made when next used. */
+  reconnect(): void;
+}
+
 /**
  * Opens the pool of ordinary connections; they are made when first used. Their search_path is the database's own, since
  * triggers of its owner on the tables run in them: so each statement names `pg_catalog` wherever a function or an operator
  * with a closer match for its arguments could be made by somebody else.
  */
-export function openPool(options: PoolOptions): pg.Pool & AsyncDisposable {
+export function openPool(options: PoolOptions): Pool {
   const clients = new Set<pg.Client>();
   class KnownClient extends pg.Client {
     constructor(config?: string | pg.ClientConfig) {
@@ -99,12 +103,21 @@ export function openPool(options: PoolOptions): pg.Pool & AsyncDisposable {
   // statements, is reported by itself: without a listener that would end the process.
   pool.on("error", () => undefined);
   pool.on("connect", (client) => client.on("error", () => undefined));
-  options.signal?.addEventListener(
-    "abort",
-    () => {
-      for (const client of clients) socketOf(client).destroy();
+  const reconnect = (): void => {
+    for (const client of clients) socketOf(client).destroy();
+  };
+  options.signal?.addEventListener("abort", reconnect, { once: true });
+  return {
+    query: async (statement) => {
+      try {
+        return await pool.query(statement);
+      } catch (error) {
+        // A session keeps what its database was set to when it began; and after a failover another server may answer.
+        if (sqlstateOf(error) === SQLSTATE.readOnlyTransaction) reconnect();
+        throw error;
+      }
     },
-    { once: true },
-  );
-  return Object.assign(pool, { [Symbol.asyncDispose]: () => pool.end() });
+    reconnect,
+    [Symbol.asyncDispose]: () => pool.end(),
+  };
 }

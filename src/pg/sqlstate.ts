@@ -6,6 +6,7 @@ export const SQLSTATE = {
   invalidParameterValue: "22023",
   undefinedTable: "42P01",
   invalidSchema: "3F000",
+  readOnlyTransaction: "25006",
   lockNotAvailable: "55P03",
   objectInUse: "55006",
   objectNotInPrerequisiteState: "55000",

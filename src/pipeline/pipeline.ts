@@ -85,7 +85,11 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   });
   await using writer = openResultWriter({
     db,
-    listener: { settled: (endings) => current?.settled(endings), writable: (ok) => current?.writable(ok) },
+    listener: {
+      settled: (endings) => current?.settled(endings),
+      gone: () => current?.gone(),
+      writable: (ok) => current?.writable(ok),
+    },
     log,
     clock,
     signal: kill,
@@ -112,6 +116,7 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
       snapshot: () => currentSnapshot(db),
       recall: (parked) => recall(db, parked),
     },
+    reconnect: () => db.reconnect(),
     http: { send: (request) => client.send(request, { idempotencyKey: keyOf(installation, request) }, kill) },
     results: writer,
     rate: limit,

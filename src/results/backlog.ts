@@ -1,11 +1,11 @@
-import type { Xid } from "../wal/xid.ts";
+import type { Inserter } from "../outbox/snapshot.ts";
 import type { Ending } from "./ending.ts";
 import type { Item } from "./statements.ts";
 
 /** An ending that waits to be written. */
 export interface Pending extends Item {
   /** See `ResultWriter.write`. */
-  readonly insertedBy: Xid | null;
+  readonly insertedBy: Inserter | null;
   /** Roughly what it takes in memory and in a statement, in bytes. */
   readonly bytes: number;
   /** Tries that met a locked row, or a database that refused even the refusal. */

@@ -1,6 +1,6 @@
 import type { Outcome } from "../http/outcome.ts";
 import type { Request } from "../outbox/request.ts";
-import type { Xid } from "../wal/xid.ts";
+import type { Inserter } from "../outbox/snapshot.ts";
 
 /** How one try of a request ends in the database. */
 export type Ending =
@@ -17,7 +17,7 @@ export interface ResultWriter {
    * Hands one ending over. `insertedBy` is the transaction a streamed row came with, null for a swept row:
    * where the row is not found and that transaction is not visible yet, the ending is kept and tried again (rule keepUnseen).
    */
-  write(ending: Ending, insertedBy: Xid | null): void;
+  write(ending: Ending, insertedBy: Inserter | null): void;
   /** Resolves when everything handed over so far is settled, or when `signal` fires. */
   drained(signal: AbortSignal): Promise<void>;
 }
@@ -26,6 +26,8 @@ export interface ResultWriter {
 export interface ResultListener {
   /** These are committed, or their row was cancelled by its owner; they need no memory any more. */
   settled(endings: readonly Ending[]): void;
+  /** Some that were just settled had no row any more. Where another has its id now, it was taken for known until here. */
+  gone(): void;
   /**
    * False from the first failed write until one of its kind succeeds again, and while more answers wait to be written than memory
    * should hold: no new request should start meanwhile.

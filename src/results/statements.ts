@@ -37,17 +37,21 @@ export function statementOf(items: readonly Item[]): Statement {
 
 // Rows locked by others are skipped, not waited for: a caller's open transaction that cancels or looks holds up nothing
 // but its own rows, and can be in no deadlock with this one.
+// An id alone does not say which row: a standby that was behind gives ids of lost commits again.
 const FREE = `free as (
-  select given.*, waiting.ctid as at from given join net.http_request_queue as waiting on waiting.id = given.id
+  select given.*, waiting.ctid as at
+  from given join net.http_request_queue as waiting on waiting.id = given.id and waiting.created = given.made::timestamptz
   for update of waiting skip locked
 )`;
 
 const VERDICT = `
 select pg_catalog.pg_current_snapshot()::text as snapshot, missing.ids as missing,
-  array(select waiting.id::text from net.http_request_queue as waiting where waiting.id = any (missing.ids::bigint[])) as locked
-from (select array(
-  select one.id::text from pg_catalog.unnest($1::bigint[]) as one (id) except select taken.id::text from taken
-) as ids) as missing`;
+  array(
+    select waiting.id::text
+    from given join net.http_request_queue as waiting on waiting.id = given.id and waiting.created = given.made::timestamptz
+    where waiting.id = any (missing.ids::bigint[])
+  ) as locked
+from (select array(select given.id::text from given except select taken.id::text from taken) as ids) as missing`;
 
 // The unnest of several arrays is syntax, and always that of pg_catalog.
 
@@ -55,10 +59,10 @@ from (select array(
 const ANSWERED = `
 with given as materialized (
   select * from unnest(
-    $1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[],
-    $8::integer[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::float8[], $14::text[], $15::bytea[]
+    $1::bigint[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[],
+    $9::integer[], $10::text[], $11::float8[], $12::float8[], $13::float8[], $14::float8[], $15::text[], $16::bytea[]
   ) as given (
-    id, status_code, content_type, headers, content, timed_out, error_msg,
+    id, made, status_code, content_type, headers, content, timed_out, error_msg,
     attempts, error_code, total_ms, dns_ms, connect_ms, exchange_ms, response_headers, content_bytes
   )
 ), ${FREE}, taken as (
@@ -83,7 +87,7 @@ function answeredStatement(items: readonly Item[]): Statement {
     name: "pgnetd_answered",
     text: ANSWERED,
     values: [
-      int8Array(column("id")),
+      ...rowsOf(items),
       int4Array(column("statusCode")),
       textArray(column("contentType")),
       textArray(column("headers")),
@@ -104,8 +108,8 @@ function answeredStatement(items: readonly Item[]): Statement {
 
 const DEAD = `
 with given as materialized (
-  select * from unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::integer[])
-    as given (id, attempts, error_code, error_msg, status_code)
+  select * from unnest($1::bigint[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::integer[])
+    as given (id, made, attempts, error_code, error_msg, status_code)
 ), ${FREE}, taken as (
   delete from net.http_request_queue as waiting using free where waiting.ctid = free.at
   returning free.*, waiting.method, waiting.url, waiting.headers, waiting.body, waiting.timeout_milliseconds,
@@ -126,7 +130,7 @@ function deadStatement(items: readonly Item[]): Statement {
     name: "pgnetd_dead",
     text: DEAD,
     values: [
-      int8Array(rows.map((row) => row.id)),
+      ...rowsOf(items),
       int4Array(rows.map((row) => row.attempts)),
       textArray(rows.map((row) => row.errorCode)),
       textArray(rows.map((row) => row.errorMsg)),
@@ -138,7 +142,8 @@ function deadStatement(items: readonly Item[]): Statement {
 // The number of tries is set, not added to: a batch whose commit was not heard of is written twice.
 const PARKED = `
 with given as materialized (
-  select * from unnest($1::bigint[], $2::float8[], $3::integer[]) as given (id, delay_ms, attempts)
+  select * from unnest($1::bigint[], $2::text[], $3::float8[], $4::integer[])
+    as given (id, made, delay_ms, attempts)
 ), ${FREE}, taken as (
   update net.http_request_queue as waiting
   set next_attempt_at = pg_catalog.clock_timestamp() + free.delay_ms * interval '1 millisecond',
@@ -152,11 +157,19 @@ function parkedStatement(items: readonly Item[]): Statement {
     name: "pgnetd_parked",
     text: PARKED,
     values: [
-      int8Array(items.map(({ ending }) => ending.request.id)),
+      ...rowsOf(items),
       float8Array(items.map(({ ending }) => (ending.kind === "parked" ? ending.delayMs : 0))),
       int4Array(items.map(({ ending }) => (ending.outcome === null ? null : ending.request.attempts + 1))),
     ],
   };
+}
+
+/** Which rows a statement is about: the first two parameters of each. */
+function rowsOf(items: readonly Item[]): unknown[] {
+  return [
+    int8Array(items.map(({ ending }) => ending.request.id)),
+    textArray(items.map(({ ending }) => ending.request.created)),
+  ];
 }
 
 function responseRow({ ending, refusal }: Item): ResponseRow {

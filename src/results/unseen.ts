@@ -1,9 +1,8 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
-import { sees, type Snapshot } from "../outbox/snapshot.ts";
+import { isDecided, type Snapshot } from "../outbox/snapshot.ts";
 import { currentSnapshot } from "../outbox/sweep.ts";
 import type { Queryable } from "../pg/pool.ts";
-import type { Xid } from "../wal/xid.ts";
 import type { Pending } from "./backlog.ts";
 
 const WAITS = { firstMs: 50, maxMs: 1_000 };
@@ -11,7 +10,7 @@ const WAITS = { firstMs: 50, maxMs: 1_000 };
 interface UnseenOptions {
   readonly db: Queryable;
   readonly clock: Clock;
-  /** Their transactions are visible now. */
+  /** Their transactions are visible now, or lost. */
   readonly visible: (items: readonly Pending[]) => void;
   readonly signal: AbortSignal;
 }
@@ -22,7 +21,7 @@ interface UnseenOptions {
  */
 export class Unseen {
   readonly #options: UnseenOptions;
-  readonly #items = new Map<Xid, Pending[]>();
+  readonly #items = new Set<Pending>();
   #watching = false;
 
   constructor(options: UnseenOptions) {
@@ -30,11 +29,7 @@ export class Unseen {
   }
 
   keep(item: Pending): void {
-    const { insertedBy } = item;
-    if (insertedBy === null) throw new TypeError("a swept row is visible");
-    const others = this.#items.get(insertedBy);
-    if (others === undefined) this.#items.set(insertedBy, [item]);
-    else others.push(item);
+    this.#items.add(item);
     if (!this.#watching) void this.#watch();
   }
 
@@ -55,10 +50,8 @@ export class Unseen {
     } catch {
       return; // No snapshot, no news; a database that is gone fails the writes, which say so.
     }
-    for (const [insertedBy, items] of this.#items) {
-      if (!sees(snapshot, insertedBy)) continue;
-      this.#items.delete(insertedBy);
-      this.#options.visible(items);
-    }
+    const decided = [...this.#items].filter(({ insertedBy }) => insertedBy === null || isDecided(snapshot, insertedBy));
+    for (const item of decided) this.#items.delete(item);
+    this.#options.visible(decided);
   }
 }

@@ -2,9 +2,8 @@ import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { stopped } from "../base/loops.ts";
-import { parseSnapshot, sees } from "../outbox/snapshot.ts";
+import { type Inserter, isDecided, parseSnapshot } from "../outbox/snapshot.ts";
 import type { Queryable } from "../pg/pool.ts";
-import type { Xid } from "../wal/xid.ts";
 import { Backlog, type Pending } from "./backlog.ts";
 import type { Ending, ResultListener, ResultWriter } from "./ending.ts";
 import { Outage } from "./outage.ts";
@@ -81,7 +80,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     this.#unseen = new Unseen({ ...options, signal: this.#signal, visible: (items) => this.#again(items) });
   }
 
-  write(ending: Ending, insertedBy: Xid | null): void {
+  write(ending: Ending, insertedBy: Inserter | null): void {
     const content = ending.outcome?.kind === "answered" ? ending.outcome.content.length : 0;
     const bytes = ENDING_BYTES + content;
     this.#unsettled += 1;
@@ -176,13 +175,19 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     const locked = new Set(verdict.locked);
     const snapshot = parseSnapshot(verdict.snapshot);
     const settled: Pending[] = [];
+    let anyGone = false;
     for (const item of batch) {
       const id = String(item.ending.request.id);
+      const { insertedBy } = item;
       if (locked.has(id)) void this.#later(item, backoffMs(item.tries, LOCKED_WAITS));
-      else if (missing.has(id) && item.insertedBy !== null && !sees(snapshot, item.insertedBy)) this.#unseen.keep(item);
-      else settled.push(item);
+      else if (missing.has(id) && insertedBy !== null && !isDecided(snapshot, insertedBy)) this.#unseen.keep(item);
+      else {
+        settled.push(item);
+        anyGone ||= missing.has(id);
+      }
     }
     this.#settle(settled);
+    if (anyGone) this.#options.listener.gone();
   }
 
   /** A batch with a row that the database refuses: halves, down to that row, whose ending then says so instead. */

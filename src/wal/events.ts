@@ -8,8 +8,6 @@ export interface Begin {
   readonly xid: Xid;
   /** Where its commit record begins. */
   readonly commitLsn: Lsn;
-  /** When it committed, on the server's clock: milliseconds since 1970. */
-  readonly commitTimeMs: number;
 }
 
 /** What a decoder finds in the stream, in the order of commits. Called synchronously, row by row: nothing is queued. */

@@ -1,5 +1,6 @@
 import { type Pgoutput, PgoutputPlugin } from "pg-logical-replication";
 
+import "../pg/type-parsers.ts";
 import { type Decoder, MESSAGE_PREFIX } from "./events.ts";
 import { lsn, type Lsn, parseLsn } from "./lsn.ts";
 import type { NeededPublication } from "./publications.ts";
@@ -21,7 +22,6 @@ export function pgoutputDecoder(publications: readonly NeededPublication[]): Dec
           sink.begin({
             xid: xid(message.xid),
             commitLsn: position(message.commitLsn),
-            commitTimeMs: Number(message.commitTime.valueOf() / 1000n),
           });
           break;
         case "insert":

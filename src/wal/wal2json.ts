@@ -1,6 +1,7 @@
 import pg from "pg";
 import { z } from "zod";
 
+import "../pg/type-parsers.ts";
 import { type Decoder, MESSAGE_PREFIX, type WalSink } from "./events.ts";
 import { parseLsn } from "./lsn.ts";
 import { xid } from "./xid.ts";
@@ -9,7 +10,7 @@ const table = { schema: z.string(), table: z.string() };
 const column = z.object({ name: z.string(), typeoid: z.int(), value: z.unknown() });
 
 const messageSchema = z.discriminatedUnion("action", [
-  z.object({ action: z.literal("B"), xid: z.int(), lsn: z.string(), timestamp: z.string() }),
+  z.object({ action: z.literal("B"), xid: z.int(), lsn: z.string() }),
   z.object({ action: z.literal("C"), nextlsn: z.string() }),
   z.object({ action: z.literal("I"), ...table, columns: z.array(column) }),
   z.object({ action: z.literal("U"), ...table }),
@@ -18,7 +19,7 @@ const messageSchema = z.discriminatedUnion("action", [
   z.object({ action: z.literal("M"), lsn: z.string(), prefix: z.string(), content: z.string() }),
 ]);
 
-const { BYTEA, INT8, NUMERIC, TIMESTAMPTZ } = pg.types.builtins;
+const { BYTEA, INT8, NUMERIC } = pg.types.builtins;
 
 /** Numbers that JavaScript cannot hold exactly; inside a JSON string the quotes would be escaped. */
 const EXACT_NUMBERS = new RegExp(`("typeoid":(?:${INT8}|${NUMERIC}),"value":)(-?[0-9][0-9.eE+-]*)`, "g");
@@ -38,7 +39,6 @@ export function wal2jsonDecoder(tables: readonly string[]): Decoder {
       `"format-version" '2'`,
       `"include-xids" 'true'`,
       `"include-lsn" 'true'`,
-      `"include-timestamp" 'true'`,
       `"include-transaction" 'true'`,
       `"include-types" 'false'`,
       `"include-type-oids" 'true'`,
@@ -57,7 +57,6 @@ function decodeMessage(payload: Buffer, sink: WalSink): void {
       sink.begin({
         xid: xid(message.xid),
         commitLsn: parseLsn(message.lsn),
-        commitTimeMs: Number(read(TIMESTAMPTZ, message.timestamp)),
       });
       break;
     case "I":

@@ -77,7 +77,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     expect(byId(streamed.wal2json)).toEqual(byId(streamed.pgoutput));
     // The sweep leaves those for later where they are.
     const now = streamed.wal2json.filter(
-      ({ nextAttemptAt }) => nextAttemptAt === null || nextAttemptAt.getTime() < Date.now(),
+      ({ nextAttemptAt }) => nextAttemptAt === null || Date.parse(nextAttemptAt) < Date.now(),
     );
     expect(byId(now)).toEqual(byId(swept.rows));
     expect(wal2json.messages).toEqual([]);

@@ -100,7 +100,7 @@ test("nobody who may create functions and operators has them run by the daemon",
       await fetch(`${daemon.address}/readyz`);
       await emptied({ query });
       await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
-      await pool.query(selectPublications(PUBLICATIONS));
+      await pool.query({ text: selectPublications(PUBLICATIONS) });
     }
     expect(await query("select distinct what from public.taken")).toEqual([]);
     expect(await query("select from net.http_dead_letter")).toHaveLength(1);

@@ -80,7 +80,7 @@ describe("failed writes", () => {
     {
       await using writer = openResultWriter({
         db: client,
-        listener: { settled: () => {}, writable: (ok) => told.push(ok) },
+        listener: { settled: () => {}, gone: () => {}, writable: (ok) => told.push(ok) },
         log,
         clock: systemClock,
         signal: new AbortController().signal,
@@ -220,7 +220,7 @@ describe("failed writes", () => {
     const told: boolean[] = [];
     await using writer = openResultWriter({
       db: slow,
-      listener: { settled: () => {}, writable: (ok) => told.push(ok) },
+      listener: { settled: () => {}, gone: () => {}, writable: (ok) => told.push(ok) },
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
       clock: { now: () => now, sleep: () => Promise.resolve() },
       maxBatchBytes: 1_000_000,
@@ -256,7 +256,11 @@ describe("failed writes", () => {
     const settled: bigint[] = [];
     await using writer = openResultWriter({
       db: losing,
-      listener: { settled: (endings) => settled.push(...endings.map(({ request }) => request.id)), writable: () => {} },
+      listener: {
+        settled: (endings) => settled.push(...endings.map(({ request }) => request.id)),
+        gone: () => {},
+        writable: () => {},
+      },
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
       clock: systemClock,
       signal: new AbortController().signal,

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 
 import type { Ending } from "../../src/results/ending.ts";
-import { lowXid, type Xid } from "../../src/wal/xid.ts";
+import type { Inserter } from "../../src/outbox/snapshot.ts";
+import { lowXid } from "../../src/wal/xid.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   answer,
+  CREATED,
   enqueue,
   failure,
   never,
@@ -14,6 +16,10 @@ import {
   setUp,
   waiting,
 } from "../support/result-writer.ts";
+
+function inserter(xid: string | undefined, history = new AbortController().signal): Inserter {
+  return { xid: lowXid(BigInt(xid ?? 0)), history };
+}
 
 describe("P10 endings in the database", () => {
   test("P10 an answer is a row in both tables, and the outbox row goes", async () => {
@@ -119,7 +125,30 @@ describe("P2 rows that are not found", () => {
     await t.writer.drained(never());
     expect((await responses(t.database)).map((row) => BigInt(String(row["id"])))).toEqual([ids[0], ids[2]]);
     expect(t.told.settled).toEqual(ids);
+    expect(t.told.gone).toBe(1);
   });
+
+  test.each(["answered", "dead", "parked"] as const)(
+    "P2 a row that has the id of another now is not taken for it: %s",
+    async (kind) => {
+      await using t = await setUp();
+      const [first = 0n, second = 0n] = await enqueue(t.database, 2);
+      await t.database.query("update net.http_request_queue set created = created + '1 microsecond' where id = $1", [
+        first,
+      ]);
+      for (const id of [first, second]) {
+        t.writer.write({ kind, request: requestOf(id), outcome: failure, delayMs: 60_000 }, null);
+      }
+      await t.writer.drained(never());
+      expect(t.told).toMatchObject({ settled: [first, second], gone: 1 });
+      const untouched = { id: String(first), attempts: 0, next_attempt_at: null };
+      expect((await t.database.query("select * from net.http_request_queue order by id"))[0]).toMatchObject(untouched);
+      const left = await t.database.query(
+        "select id from net._http_response union all select id from net.http_dead_letter",
+      );
+      expect(left).toEqual(kind === "parked" ? [] : [{ id: String(second) }]);
+    },
+  );
 
   test("P3 an answer written twice is one response", async () => {
     await using t = await setUp();
@@ -139,10 +168,11 @@ describe("P2 rows that are not found", () => {
       await using other = await session(t.database);
       await other.query("begin");
       const { rows } = await other.query<{ id: string; xid: string }>(
-        "insert into net.http_request_queue (method, url, timeout_milliseconds) values ('GET', 'http://a/', 1) returning id, pg_current_xact_id()::text as xid",
+        `insert into net.http_request_queue (method, url, timeout_milliseconds, created)
+         values ('GET', 'http://a/', 1, '${CREATED}') returning id, pg_current_xact_id()::text as xid`,
       );
       const [row = { id: "0", xid: "0" }] = rows;
-      t.writer.write(answer(BigInt(row.id)), lowXid(BigInt(row.xid)));
+      t.writer.write(answer(BigInt(row.id)), inserter(row.xid));
       t.writer.write({ kind: "parked", request: requestOf(BigInt(row.id)), outcome: null, delayMs: 1 }, null);
       await t.writer.drained(AbortSignal.timeout(400));
       expect(t.told.settled).toEqual([BigInt(row.id)]);
@@ -154,6 +184,17 @@ describe("P2 rows that are not found", () => {
     },
   );
 
+  test("P2 keepUnseen: not after a failover: what the other server has not, it lost", async () => {
+    await using t = await setUp();
+    const history = new AbortController();
+    t.writer.write(answer(1n), inserter("2000000000", history.signal));
+    await t.writer.drained(AbortSignal.timeout(400));
+    expect(t.told.settled).toEqual([]);
+    history.abort();
+    await t.writer.drained(never());
+    expect(t.told).toMatchObject({ settled: [1n], gone: 1 });
+  });
+
   test("P2 keepUnseen: many wait with one look at a time, and others go on meanwhile", async () => {
     await using t = await setUp();
     await using other = await session(t.database);
@@ -163,7 +204,7 @@ describe("P2 rows that are not found", () => {
       1_200,
     );
     const { rows } = await other.query<{ xid: string }>("select pg_current_xact_id()::text as xid");
-    const insertedBy: Xid = lowXid(BigInt(rows[0]?.xid ?? 0));
+    const insertedBy = inserter(rows[0]?.xid);
     const seen = await enqueue(t.database, 10);
     for (const id of unseen) t.writer.write(answer(id), insertedBy);
     for (const id of seen) t.writer.write(answer(id), insertedBy);

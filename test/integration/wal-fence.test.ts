@@ -4,7 +4,7 @@ import { eventually } from "../support/eventually.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { testDatabase } from "../support/postgres.ts";
 
-/** Three times as long as the server waits for a sign of life of this process. */
+/** Three times as long as the server waits here for a sign of life of this process. */
 const STALL_MS = 3_000;
 
 /** Nothing goes on in this process meanwhile, as when it is suspended. */
@@ -21,6 +21,7 @@ test.each([
     await using db = await testDatabase();
     const heard: { readonly aliveAt: number; readonly readAt: number }[] = [];
     await using stream = await startStream(db.url, {
+      senderTimeoutMs: STALL_MS / 3,
       heard: (at) => heard.push({ aliveAt: at, readAt: systemClock.now() }),
     });
     await eventually(() => heard.length > 3);

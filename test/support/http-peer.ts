@@ -126,6 +126,7 @@ export function requestOf(url: string, { maxRedirects = 5, ...parts }: RequestPa
     headers: [],
     body: null,
     timeoutMs: 5_000,
+    created: "2026-11-21 09:20:32+00",
     attempts: 0,
     bytes: 0,
     options: { maxAttempts: 1, retryFirstMs: 1_000, retryMaxMs: 1_000, maxRedirects, keep: "all" },

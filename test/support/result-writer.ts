@@ -3,17 +3,21 @@ import pg from "pg";
 import { systemClock } from "../../src/base/clock.ts";
 import type { Answered, Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
-import { openPool } from "../../src/pg/pool.ts";
+import { openPool, type Pool } from "../../src/pg/pool.ts";
 import type { Ending, ResultWriter } from "../../src/results/ending.ts";
 import { openResultWriter, type ResultWriterOptions } from "../../src/results/writer.ts";
 import { testDatabase, type TestDatabase } from "./postgres.ts";
 
 const timings = { totalMs: 1, dnsMs: 0, connectMs: 0, exchangeMs: 1 };
 
+/** When the rows of these tests were made. */
+export const CREATED = "2026-11-21 09:20:32.115484+00";
+
 /** A parsed request with that id. */
 export function requestOf(id: bigint, attempts = 0): Request {
   const options = { maxAttempts: 1, retryFirstMs: 1, retryMaxMs: 1, maxRedirects: 5, keep: "all" as const };
-  return { id, method: "GET", url: "http://a/", headers: [], body: null, timeoutMs: 1, attempts, options, bytes: 1 };
+  const common = { method: "GET", url: "http://a/", headers: [], body: null, timeoutMs: 1, created: CREATED };
+  return { id, attempts, options, bytes: 1, ...common };
 }
 
 /** An answer to request `id`, whose content is the id. */
@@ -43,12 +47,13 @@ export const failure: Outcome = {
 interface Told {
   readonly settled: bigint[];
   readonly writable: boolean[];
+  gone: number;
   readonly lines: { readonly level: string; readonly code: unknown; readonly message: string }[];
 }
 
 interface WriterSetUp extends AsyncDisposable {
   readonly database: TestDatabase;
-  readonly pool: pg.Pool;
+  readonly pool: Pool;
   readonly writer: ResultWriter & AsyncDisposable;
   /** Makes the writer give up. */
   readonly kill: AbortController;
@@ -59,7 +64,7 @@ interface WriterSetUp extends AsyncDisposable {
 export async function setUp(options: Partial<ResultWriterOptions> = {}): Promise<WriterSetUp> {
   const database = await testDatabase();
   const pool = openPool({ url: database.url, size: 3, statementTimeoutMs: 20_000 });
-  const told: Told = { settled: [], writable: [], lines: [] };
+  const told: Told = { settled: [], writable: [], gone: 0, lines: [] };
   const line = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => {
     told.lines.push({ level, code: fields["code"], message });
   };
@@ -68,6 +73,9 @@ export async function setUp(options: Partial<ResultWriterOptions> = {}): Promise
     db: pool,
     listener: {
       settled: (endings) => told.settled.push(...endings.map(({ request }) => request.id)),
+      gone: () => {
+        told.gone += 1;
+      },
       writable: (ok) => told.writable.push(ok),
     },
     log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
@@ -84,7 +92,7 @@ export async function setUp(options: Partial<ResultWriterOptions> = {}): Promise
     async [Symbol.asyncDispose](): Promise<void> {
       kill.abort();
       await writer[Symbol.asyncDispose]();
-      await pool.end();
+      await pool[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
     },
   };
@@ -93,8 +101,8 @@ export async function setUp(options: Partial<ResultWriterOptions> = {}): Promise
 /** Inserts `count` requests and returns their ids. */
 export async function enqueue(db: Pick<TestDatabase, "query">, count = 1): Promise<bigint[]> {
   const rows = await db.query<{ id: string }>(
-    `insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
-     select 'POST', 'http://a/' || i, '{"X": "y"}', 'body', 1000 from generate_series(1, $1) as i returning id`,
+    `insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds, created)
+     select 'POST', 'http://a/' || i, '{"X": "y"}', 'body', 1000, '${CREATED}' from generate_series(1, $1) as i returning id`,
     [count],
   );
   return rows.map(({ id }) => BigInt(id));

@@ -1,5 +1,6 @@
 import type { Request } from "../../src/outbox/request.ts";
 import type { Snapshot } from "../../src/outbox/snapshot.ts";
+import type { SweepPlan, SweepResult } from "../../src/outbox/sweep.ts";
 
 /** The first transaction id: near the wrap of the low 32 bits, so that every run crosses it. */
 export const NOW_ACTIVE = 4_294_967_290n;
@@ -18,6 +19,8 @@ export interface Transaction {
 /** One row of the world's outbox, and the referee's counts for it. */
 export interface Row {
   readonly id: bigint;
+  /** No two rows have the same, though a lost row's id may be given again. */
+  readonly created: string;
   /** Tries that fail before one is answered well. */
   failures: number;
   /** World time at which it may be sent first; null is at once. */
@@ -38,6 +41,7 @@ export function requestOf(row: Row): Request {
     headers: [],
     body: null,
     timeoutMs: 5_000,
+    created: row.created,
     attempts: row.attempts,
     options: { maxAttempts: 100, retryFirstMs: 100, retryMaxMs: 1_000, maxRedirects: 5, keep: "all" },
     bytes: 600,
@@ -53,8 +57,9 @@ export function streamed(row: Row): Readonly<Record<string, unknown>> {
     headers: null,
     body: null,
     timeout_milliseconds: 5_000,
+    created: row.created,
     attempts: 0,
-    next_attempt_at: row.nextAttemptAt === null ? null : new Date(row.nextAttemptAt),
+    next_attempt_at: row.nextAttemptAt === null ? null : String(row.nextAttemptAt),
     options: { max_attempts: 100, retry_first_ms: 100, retry_max_ms: 1_000 },
   };
 }
@@ -67,4 +72,53 @@ export function snapshotOf(transactions: readonly Transaction[]): Snapshot {
   const inProgress = new Set(running.filter((xid) => xid < xmax));
   const xmin = [...inProgress].reduce((least, xid) => (xid < least ? xid : least), xmax);
   return { xmin, xmax, inProgress };
+}
+
+/** What a sweep reads of the waiting rows that are visible to it. */
+export function readRows(
+  waiting: readonly Row[],
+  { above, rows: limit, known }: SweepPlan,
+  now: number,
+): Pick<SweepResult, "highestId" | "all" | "nextDueMs"> & {
+  readonly due: readonly Row[];
+  readonly fresh: readonly Row[];
+} {
+  const unknown = waiting.filter(({ id }) => !known.includes(id)).toSorted((one, other) => Number(one.id - other.id));
+  const inMs = (row: Row): number => (row.nextAttemptAt ?? 0) - now;
+  const dueLimit = Math.floor((limit + 1) / 2);
+  const due = unknown.filter((row) => row.nextAttemptAt !== null && inMs(row) <= 0).slice(0, dueLimit);
+  const freshLimit = limit - due.length;
+  const fresh = unknown.filter((row) => row.nextAttemptAt === null && row.id > above).slice(0, freshLimit);
+  const later = waiting.filter((row) => row.nextAttemptAt !== null && inMs(row) > 0);
+  return {
+    due,
+    fresh,
+    highestId: fresh.at(-1)?.id ?? null,
+    all: due.length < dueLimit && fresh.length < freshLimit,
+    nextDueMs: later.length === 0 ? null : Math.min(...later.map(inMs)),
+  };
+}
+
+/** What a standby has that did not receive the last `behind` commits: whatever it has of a transaction that committed is visible. */
+export function receivedOf(
+  transactions: readonly Transaction[],
+  log: readonly Transaction[],
+  behind: number,
+): {
+  readonly transactions: Transaction[];
+  readonly log: Transaction[];
+  readonly lost: Row[];
+  readonly restored: Row[];
+} {
+  const received = log.slice(0, Math.max(0, log.length - behind));
+  const has = (one: Transaction): boolean => (one.rows.length === 0 ? one.at !== "open" : received.includes(one));
+  const lost = new Set(transactions.filter((one) => !has(one)).flatMap(({ rows }) => rows));
+  return {
+    transactions: transactions
+      .filter(has)
+      .map((one) => (one.at === "recorded" ? Object.assign(one, { at: "visible" }) : one)),
+    log: received,
+    lost: [...lost],
+    restored: log.slice(received.length).flatMap(({ truncates = [] }) => truncates.filter((row) => !lost.has(row))),
+  };
 }

@@ -2,12 +2,22 @@ import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
 import type { MemoryBounds } from "../../src/dispatch/memory.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
+import { type Inserter, isDecided } from "../../src/outbox/snapshot.ts";
 import type { SweepPlan, SweepResult } from "../../src/outbox/sweep.ts";
 import type { Ending } from "../../src/results/ending.ts";
 import { lsn } from "../../src/wal/lsn.ts";
-import { lowXid, type Xid } from "../../src/wal/xid.ts";
+import { lowXid } from "../../src/wal/xid.ts";
 import { FakeClock } from "./fake-clock.ts";
-import { NOW_ACTIVE, requestOf, type Row, snapshotOf, streamed, type Transaction } from "./world-rows.ts";
+import {
+  NOW_ACTIVE,
+  readRows,
+  receivedOf,
+  requestOf,
+  type Row,
+  snapshotOf,
+  streamed,
+  type Transaction,
+} from "./world-rows.ts";
 
 const TABLE = "net.http_request_queue";
 const TIMINGS = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
@@ -37,19 +47,21 @@ export interface WorldOptions {
  */
 export class World {
   readonly clock = new FakeClock();
-  readonly transactions: Transaction[] = [];
-  readonly rows = new Map<bigint, Row>();
+  transactions: Transaction[] = [];
+  /** By the text of when they were made. */
+  readonly rows = new Map<string, Row>();
   readonly harms: string[] = [];
   readonly #options: WorldOptions;
-  readonly #log: Transaction[] = [];
+  #log: Transaction[] = [];
   #nextId = 1n;
+  #made = 0;
   #nextXid = NOW_ACTIVE;
   #lsn = 1_000n;
   #timeline = 1;
   #confirmed = 0;
   #received = 0;
   #part = 0;
-  #writes: { readonly ending: Ending; readonly insertedBy: Xid | null }[] = [];
+  #writes: { readonly ending: Ending; readonly insertedBy: Inserter | null }[] = [];
   #flights: Flight[] = [];
   #sweep: PendingSweep | null = null;
   #streaming = false;
@@ -78,6 +90,7 @@ export class World {
           snapshot: async () => snapshotOf(this.transactions),
           recall: async () => undefined,
         },
+        reconnect: () => this.returnSweep(true),
         http: { send: (request) => this.#send(request) },
         results: { write: (ending, insertedBy) => this.#writes.push({ ending, insertedBy }) },
         rate: { isFree: () => true, tryTake: () => true },
@@ -107,6 +120,7 @@ export class World {
       xid: this.#nextXid++,
       rows: rows.map(({ failures = 0, delayMs }) => ({
         id: this.#nextId++,
+        created: String(++this.#made),
         failures,
         nextAttemptAt: delayMs === undefined ? null : this.clock.now() + delayMs,
         attempts: 0,
@@ -117,7 +131,7 @@ export class World {
       at: "open",
       commitLsn: 0n,
     };
-    for (const row of transaction.rows) this.rows.set(row.id, row);
+    for (const row of transaction.rows) this.rows.set(row.created, row);
     this.transactions.push(transaction);
     return transaction;
   }
@@ -181,7 +195,7 @@ export class World {
     const row = transaction.rows[this.#part];
     if (this.#part === 0) {
       const { xid, commitLsn } = transaction;
-      this.#dispatcher.begin({ xid: lowXid(xid), commitLsn: lsn(commitLsn), commitTimeMs: 0 });
+      this.#dispatcher.begin({ xid: lowXid(xid), commitLsn: lsn(commitLsn) });
     }
     if (row !== undefined) this.#dispatcher.insert(TABLE, streamed(row));
     if (transaction.truncates !== undefined) {
@@ -219,9 +233,23 @@ export class World {
     this.#streaming = true;
   }
 
-  /** A standby without a slot takes over: its log goes on at a position where the other's had been before. */
-  promote(): void {
+  /**
+   * A standby without a slot takes over: its log goes on at a position where the other's had been before. It had not
+   * received the last `behind` commits: those are lost, and their ids are given again.
+   */
+  promote(behind: number): void {
     this.cut();
+    const { transactions, log, lost, restored } = receivedOf(this.transactions, this.#log, behind);
+    for (const { created } of lost) this.rows.delete(created);
+    for (const row of restored) {
+      row.state = "waiting";
+      this.#gone.delete(row);
+    }
+    this.transactions = transactions;
+    this.#log = log;
+    this.#confirmed = Math.min(this.#confirmed, log.length);
+    this.#nextId = [...this.rows.values()].reduce((next, { id }) => (id >= next ? id + 1n : next), 1n);
+    this.#nextXid = this.transactions.reduce((next, { xid }) => (xid >= next ? xid + 1n : next), NOW_ACTIVE);
     this.#lsn = 1n;
     this.#timeline++;
     this.connect(true);
@@ -242,7 +270,7 @@ export class World {
   }
 
   #excuse({ request, outcome }: Ending): void {
-    const row = this.rows.get(request.id);
+    const row = this.rows.get(request.created);
     if (row !== undefined && outcome !== null) row.excused++;
   }
 
@@ -259,26 +287,15 @@ export class World {
   executeSweep(): void {
     const sweep = this.#sweep;
     if (sweep === null || sweep.result !== null) return;
-    const { above, rows: limit, known } = sweep.plan;
+    const { above } = sweep.plan;
     const now = this.clock.now();
-    const waiting = [...this.rows.values()].filter(
-      (row) => row.state === "waiting" && this.#isVisible(row) && !known.includes(row.id),
-    );
-    const dueLimit = Math.floor((limit + 1) / 2);
-    const due = waiting.filter((row) => row.nextAttemptAt !== null && row.nextAttemptAt <= now).slice(0, dueLimit);
-    const freshLimit = limit - due.length;
-    const fresh = waiting.filter((row) => row.nextAttemptAt === null && row.id > above).slice(0, freshLimit);
-    const later = [...this.rows.values()].filter(
-      (row) => row.state === "waiting" && this.#isVisible(row) && row.nextAttemptAt !== null && row.nextAttemptAt > now,
-    );
+    const { due, fresh, ...found } = readRows(this.left(), sweep.plan, now);
     sweep.result = {
+      ...found,
       rows: [...due, ...fresh].map((row) => ({ request: requestOf(row), defect: null, nextAttemptAt: null })),
       snapshot: snapshotOf(this.transactions),
       insertLsn: lsn(this.#lsn),
       nextXid: above === 0n ? this.#nextXid++ : null,
-      highestId: fresh.at(-1)?.id ?? null,
-      all: due.length < dueLimit && fresh.length < freshLimit,
-      nextDueMs: later.length === 0 ? null : Math.min(...later.map((row) => (row.nextAttemptAt ?? 0) - now)),
     };
     const own = { xid: this.#nextXid - 1n, rows: [], at: "visible", commitLsn: 0n } as const;
     if (above === 0n) this.transactions.push({ ...own });
@@ -298,7 +315,7 @@ export class World {
 
   #send(request: Request): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
-    const row = this.rows.get(request.id);
+    const row = this.rows.get(request.created);
     if (row === undefined) throw new RangeError("a request that nobody made");
     const owner = this.#ownerOf(row)?.at;
     row.sends++;
@@ -339,12 +356,13 @@ export class World {
     const write = this.#writes[index];
     if (write === undefined) return;
     const { ending, insertedBy } = write;
-    const row = this.rows.get(ending.request.id);
-    if (row === undefined) throw new RangeError("an ending for no row");
-    if (!this.#isVisible(row) && insertedBy !== null) return;
+    const row = this.rows.get(ending.request.created);
+    const isThere = row !== undefined && this.#isVisible(row) && row.state === "waiting";
+    if (!isThere && insertedBy !== null && !isDecided(snapshotOf(this.transactions), insertedBy)) return;
     this.#writes.splice(index, 1);
-    if (row.state === "waiting" && this.#isVisible(row)) this.#apply(ending, row);
+    if (isThere) this.#apply(ending, row);
     this.#dispatcher.settled([ending]);
+    if (!isThere) this.#dispatcher.gone();
   }
 
   #apply(ending: Ending, row: Row): void {
@@ -354,43 +372,18 @@ export class World {
     } else row.state = "answered";
   }
 
-  // The referee.
+  /** True where nothing is under way and no visible row waits. */
+  get isDone(): boolean {
+    const isIdle = this.#sweep === null && this.#flights.length === 0 && this.#writes.length === 0;
+    return isIdle && this.left().length === 0;
+  }
 
-  /** Lets everything that can happen happen, until nothing is left; then what still waits is lost. */
-  async settle(): Promise<void> {
-    for (const transaction of this.transactions) {
-      if (transaction.at === "open") this.record(transaction);
-      if (transaction.at === "recorded") this.reveal(transaction);
-    }
-    this.connect(false);
-    for (let round = 0; round < 200; round++) {
-      while (this.stream()) this.confirm();
-      this.returnSweep(false);
-      while (this.#flights.length > 0) {
-        this.answer(0);
-        await turn();
-      }
-      while (this.#writes.length > 0) this.writeBack(0);
-      await turn();
-      this.clock.advance(1_000);
-      await turn();
-      if (this.#isDone()) break;
-    }
-    for (const row of this.rows.values()) {
-      if (row.state === "waiting" && this.#isVisible(row)) this.harms.push(`lost ${row.id}`);
-    }
+  /** Visible rows that wait. */
+  left(): readonly Row[] {
+    return [...this.rows.values()].filter((row) => row.state === "waiting" && this.#isVisible(row));
+  }
+
+  end(): void {
     this.#stop.abort();
   }
-
-  #isDone(): boolean {
-    const waits = [...this.rows.values()].some((row) => row.state === "waiting" && this.#isVisible(row));
-    return !waits && this.#sweep === null && this.#flights.length === 0 && this.#writes.length === 0;
-  }
-}
-
-/** Lets the dispatcher's promises run. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }

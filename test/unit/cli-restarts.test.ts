@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Restarts } from "../../src/cli/restarts.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { turn } from "../support/world.ts";
+import { turn } from "../support/world-referee.ts";
 
 const quiet = (): void => undefined;
 

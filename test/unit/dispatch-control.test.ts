@@ -5,7 +5,7 @@ import type { HostSettings } from "../../src/outbox/host-settings.ts";
 import type { SweepResult } from "../../src/outbox/sweep.ts";
 import { lsn } from "../../src/wal/lsn.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { turn } from "../support/world.ts";
+import { turn } from "../support/world-referee.ts";
 import { requestOf } from "../support/world-rows.ts";
 
 const TABLE = "net.http_host_settings";
@@ -116,6 +116,7 @@ describe("settings of hosts", () => {
     let sent = 0;
     const row = {
       id: 1n,
+      created: "1",
       failures: 0,
       nextAttemptAt: null,
       attempts: 0,
@@ -135,6 +136,7 @@ describe("settings of hosts", () => {
     const dispatcher = new Dispatcher(
       {
         outbox: { sweep: async () => found, snapshot: async () => found.snapshot, recall: async () => undefined },
+        reconnect: quiet,
         http: {
           send: async () => {
             sent += 1;

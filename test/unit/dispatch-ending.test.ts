@@ -14,6 +14,7 @@ function request(attempts: number, options: Partial<RequestOptions> = {}): Reque
     headers: [],
     body: null,
     timeoutMs: 5_000,
+    created: "2026-11-21 09:20:32+00",
     attempts,
     options: { maxAttempts: 4, retryFirstMs: 1_000, retryMaxMs: 60_000, maxRedirects: 5, keep: "all", ...options },
     bytes: 600,

@@ -12,7 +12,16 @@ function open({ total = 256, perHost = 64, bytes = 1e9 } = {}): Hosts {
 let id = 0n;
 function entryFor(host: string, bytes = 100): Entry {
   id += 1n;
-  const row = { id, failures: 0, nextAttemptAt: null, attempts: 0, state: "waiting" as const, sends: 0, excused: 0 };
+  const row = {
+    id,
+    created: "1",
+    failures: 0,
+    nextAttemptAt: null,
+    attempts: 0,
+    state: "waiting" as const,
+    sends: 0,
+    excused: 0,
+  };
   return { request: { ...requestOf(row), bytes }, insertedBy: null, host };
 }
 

@@ -4,7 +4,7 @@ import { awaitSchema } from "../../src/pg/await-schema.ts";
 import { LATEST_VERSION } from "../../src/pg/migrations.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { turn } from "../support/world.ts";
+import { turn } from "../support/world-referee.ts";
 
 /** Longer than the longest wait between two tries, in milliseconds. */
 const LONG_MS = 10_000;

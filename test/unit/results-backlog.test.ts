@@ -23,6 +23,7 @@ function pending(id: number, kind: Ending["kind"], bytes: number): Pending {
     headers: [],
     body: null,
     timeoutMs: 1,
+    created: "2026-11-21 09:20:32+00",
     attempts: 0,
     options,
     bytes: 1,

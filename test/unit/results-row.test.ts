@@ -15,6 +15,7 @@ function request(keep: "all" | "headers" | "status" = "all"): Request {
     headers: [],
     body: null,
     timeoutMs: 1,
+    created: "2026-11-21 09:20:32+00",
     attempts: 2,
     options,
     bytes: 1,

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { turn, World } from "../support/world.ts";
+import { World } from "../support/world.ts";
+import { settle, turn } from "../support/world-referee.ts";
 
 type Act = (world: World) => unknown;
 
@@ -19,7 +20,7 @@ async function play({ waiting = 3, concurrency = 100, acts }: Way): Promise<read
     act(world);
     await turn();
   }
-  await world.settle();
+  await settle(world);
   return world.harms;
 }
 
@@ -48,7 +49,7 @@ const restart: Act = (world) => {
   world.crash();
   world.connect(false);
 };
-const promote: Act = (world) => world.promote();
+const promote: Act = (world) => world.promote(0);
 const reconnect: Act = (world) => {
   world.cut();
   world.connect(false);

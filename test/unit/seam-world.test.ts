@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { turn, World } from "../support/world.ts";
+import { World } from "../support/world.ts";
+import { settle, turn } from "../support/world-referee.ts";
 import type { Row, Transaction } from "../support/world-rows.ts";
 
 /** One thing that happens; `which` picks among those it can happen to. */
@@ -108,7 +109,7 @@ function act(world: World, { what, which }: Step): void {
       world.connect(true);
       break;
     case "promote":
-      world.promote();
+      world.promote(which % 3);
       break;
     case "crash":
       world.crash();
@@ -141,7 +142,7 @@ test("P1, P2, P3: in any interleaving no committed row is lost, none is sent twi
           act(world, one);
           await turn();
         }
-        await world.settle();
+        await settle(world);
         expect(world.harms).toEqual([]);
       },
     ),

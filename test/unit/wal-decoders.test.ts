@@ -70,8 +70,7 @@ const SAME = [
 describe.each(SAME)("%s", (plugin, payloads) => {
   test("brings begin, rows, changes, our messages and commit, in order", () => {
     const [begin, ...events] = decoded(plugin, payloads);
-    const commitTimeMs = Date.parse("2026-11-21T09:20:32.115Z");
-    expect(begin).toEqual(["begin", { xid: 732, commitLsn: 0x1557e48n, commitTimeMs }]);
+    expect(begin).toEqual(["begin", { xid: 732, commitLsn: 0x1557e48n }]);
     expect(events).toMatchObject([
       ["insert", "net.http_request_queue", { id: "9007199254740993" }],
       ["insert", "net.http_request_queue", { id: "2" }],
@@ -94,7 +93,7 @@ describe.each(SAME)("%s", (plugin, payloads) => {
     expect(rows).toMatchObject([
       {
         defect: null,
-        nextAttemptAt: new Date("2026-01-02T03:04:06Z"),
+        nextAttemptAt: "2026-01-02 03:04:06+00",
         request: {
           id: 9_007_199_254_740_993n,
           method: "GET",
@@ -107,7 +106,7 @@ describe.each(SAME)("%s", (plugin, payloads) => {
       },
       {
         defect: null,
-        nextAttemptAt: new Date(8.64e15),
+        nextAttemptAt: "infinity",
         request: { id: 2n, headers: [], body: null, timeoutMs: 1 },
       },
     ]);

@@ -44,8 +44,8 @@ test.each([
   ["bytea", 17, '""', Buffer.alloc(0)],
   ["jsonb", 3802, String.raw`"{\"a\": [1, null]}"`, { a: [1, null] }],
   ["jsonb", 3802, '"null"', null],
-  ["timestamptz", 1184, '"2036-05-04 03:02:01.5+05:30"', new Date("2036-05-03T21:32:01.5Z")],
-  ["timestamptz", 1184, '"-infinity"', -Infinity],
+  ["timestamptz", 1184, '"2036-05-04 03:02:01.5+05:30"', "2036-05-04 03:02:01.5+05:30"],
+  ["timestamptz", 1184, '"-infinity"', "-infinity"],
 ])("a column of %s (%i), %s, is read as pg reads it from a statement", (_type, typeoid, json, value) => {
   expect(decode(insert(typeoid, json)).rows).toEqual([{ id: "-1", c: value }]);
 });
@@ -55,14 +55,9 @@ test("a string that looks like a number to be kept exact is left alone", () => {
   expect(decode(insert(25, JSON.stringify(text))).rows).toEqual([{ id: "-1", c: text }]);
 });
 
-test("the commit time is read with its offset from UTC, the id above 2^31 as it is", () => {
-  const begin = (at: string): string =>
-    `{"action":"B","xid":4294967294,"timestamp":"${at}","lsn":"0/1557E48","nextlsn":"0/1557FC0"}`;
-  const times = ["2026-11-21 09:20:32.115484+00", "2026-11-21 14:50:32.115484+05:30", "2026-11-21 00:20:32.115-09"];
-  for (const { xid, commitTimeMs } of decode(...times.map(begin)).begun) {
-    expect([xid, commitTimeMs]).toEqual([4_294_967_294, Date.parse("2026-11-21T09:20:32.115Z")]);
-  }
-  expect(decode(...times.map(begin)).begun).toHaveLength(3);
+test("an id above 2^31 is read as it is", () => {
+  const begin = '{"action":"B","xid":4294967294,"lsn":"0/1557E48","nextlsn":"0/1557FC0"}';
+  expect(decode(begin).begun).toEqual([{ xid: 4_294_967_294, commitLsn: 0x1557e48n }]);
 });
 
 test("messages of others are passed over", () => {
@@ -80,11 +75,7 @@ test("a body of 10 MB is read whole", () => {
 test.each([
   ["no JSON", "BEGIN 732", /JSON/],
   ["an unknown action", '{"action":"X"}', /action/],
-  [
-    "a begin without positions, as without include-lsn",
-    '{"action":"B","xid":1,"timestamp":"2026-11-21 09:20:32+00"}',
-    /lsn/,
-  ],
+  ["a begin without positions, as without include-lsn", '{"action":"B","xid":1}', /lsn/],
   ["columns without type oids", insert(20, "1").replaceAll('"typeoid":20,', ""), /typeoid/],
 ])("throws for %s", (_what, line, why) => {
   expect(() => decode(line)).toThrow(why);
