@@ -81,7 +81,8 @@ export const SETTINGS = {
       env: "PGNETD_SLOT_PLUGIN",
       kind: oneOf(["pgoutput", "wal2json"]),
       fallback: "pgoutput",
-      about: "Output plugin of the slot. `pgoutput` is part of PostgreSQL; `wal2json` must be installed on the server.",
+      about:
+        "Output plugin of the slot. `pgoutput` is part of PostgreSQL; `wal2json` must be installed on the server, and named in its `output_plugin_libraries` where it has that setting.",
     }),
     temporary: setting({
       env: "PGNETD_SLOT_TEMPORARY",

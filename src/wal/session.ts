@@ -6,6 +6,7 @@ import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { runLoops, stopped } from "../base/loops.ts";
 import type { Queryable } from "../pg/pool.ts";
+import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { Decoder, WalSink } from "./events.ts";
 import { type LockKey, takeLeaderLock } from "./leader-lock.ts";
 import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "./lsn.ts";
@@ -13,8 +14,8 @@ import type { Patience } from "./patience.ts";
 import { LARGEST_MESSAGE_BYTES } from "./message-limit.ts";
 import { acknowledgement, Positions } from "./positions.ts";
 import { assertPublished, selectPublications } from "./publications.ts";
-import { decideSlot, defaultSlotName, readSlot, selectSlot, type SlotOptions, startReplication } from "./slot.ts";
-import { makeSlot } from "./slot-making.ts";
+import { defaultSlotName, type SlotOptions, startReplication } from "./slot.ts";
+import { dropSlot, prepareSlot } from "./slot-preparation.ts";
 import type { StreamTrouble } from "./trouble.ts";
 import { ask, bytesReceived, askEveryMs, endWithPeer, hangUp, limitMessages, type Silence } from "./wire.ts";
 
@@ -211,65 +212,25 @@ class Session {
     this.#listener.leading({ systemId: identity.systemid, timeline: Number(identity.timeline) });
     this.#heard(heldAt);
     const slot = { ...this.#options.slot, name: this.#options.slot.name ?? defaultSlotName(identity.dbname) };
-    await this.#prepareSlot(client, slot, identity.dbname, signal);
-    if (signal.aborted) return;
-    const { received } = this.#positions;
+    const heard = (at: number): void => this.#heard(at);
+    const preparation = { ...this.#options, slot, database: identity.dbname, heard };
+    const prepared = await prepareSlot(client, preparation, signal);
+    if (prepared === null) return;
+    this.#published = prepared.published;
+    this.#positions.start(prepared.confirmed);
     this.#askedAt = clock.now();
     this.#heardAt = this.#askedAt;
-    const stream = client.query(startReplication(slot.name, received, decoder.startOptions));
+    const stream = client.query(startReplication(slot.name, prepared.confirmed, decoder.startOptions));
     stream.catch(() => undefined);
     this.#stage = "starting";
-    await stream;
-  }
-
-  /** The slot as it must be for the stream to bring every row, made anew where it is missing or of no use. */
-  async #prepareSlot(client: pg.Client, slot: SlotOptions, database: string, signal: AbortSignal): Promise<void> {
-    const { log, renewSlot, senderTimeoutMs } = this.#options;
-    const find = async (): Promise<Record<string, unknown> | undefined> =>
-      (await ask<Record<string, unknown>>(client, selectSlot(slot.name), senderTimeoutMs))[0];
-    const decision = decideSlot(readSlot(await find()), slot, { database, renew: renewSlot });
-    if (decision.kind === "refuse") {
-      throw new PgnetdError("STREAM_UNAVAILABLE", decision.why, { hint: decision.hint });
-    }
-    // P4: a slot whose stream brings nothing would only hold WAL; and what it passed over cannot be decoded later.
-    const drop = async (why: string): Promise<void> => {
-      log.warn({ slot: slot.name, why }, "replication slot is dropped, to be made anew");
-      await ask(client, `DROP_REPLICATION_SLOT "${slot.name}"`, senderTimeoutMs);
-    };
-    if (decision.kind === "recreate") await drop(decision.why);
     try {
-      await this.#lookAtEncoding(client);
-      await this.#lookForPublications(client);
+      await stream;
     } catch (error) {
-      if (decision.kind === "use") await drop(toError(error).message);
+      // P4: of a plugin that the server no longer trusts; the slot would hold WAL for nothing.
+      if (sqlstateOf(error) === SQLSTATE.insufficientPrivilege)
+        await dropSlot(client, preparation, toError(error).message);
       throw error;
     }
-    if (decision.kind === "use") return this.#positions.start(decision.confirmed);
-    log.info({ slot: slot.name, plugin: slot.plugin }, "replication slot is made");
-    const heard = (at: number): void => this.#heard(at);
-    await makeSlot(client, slot, { ...this.#options, answerMs: senderTimeoutMs / 4, heard }, signal);
-    if (signal.aborted) return;
-    const made = readSlot(await find());
-    if (made !== null) this.#positions.start(made.confirmed);
-  }
-
-  async #lookAtEncoding(client: pg.Client): Promise<void> {
-    const { decoder, senderTimeoutMs } = this.#options;
-    if (decoder.encodings === null) return;
-    const [database] = await ask<{ encoding: string }>(
-      client,
-      "select pg_catalog.current_setting('server_encoding') as encoding",
-      senderTimeoutMs,
-    );
-    if (database === undefined || decoder.encodings.includes(database.encoding)) return;
-    const why = `what ${decoder.plugin} brings from a database in ${database.encoding} cannot be read`;
-    throw new PgnetdError("STREAM_UNAVAILABLE", why, { hint: "Set slot.plugin (PGNETD_SLOT_PLUGIN) to pgoutput." });
-  }
-
-  async #lookForPublications(client: pg.Client): Promise<void> {
-    const { decoder, senderTimeoutMs } = this.#options;
-    if (decoder.publications.length === 0) return;
-    this.#published = assertPublished(await ask(client, selectPublications(decoder.publications), senderTimeoutMs));
   }
 
   #heard(at = this.#askedAt): void {

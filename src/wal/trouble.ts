@@ -1,3 +1,5 @@
+import pg from "pg";
+
 import { PgnetdError, toError } from "../base/errors.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
@@ -28,5 +30,15 @@ const HINTS: Readonly<Record<string, string>> = {
 export function troubleOf(error: unknown): StreamTrouble {
   const sqlstate = sqlstateOf(error);
   const general = error instanceof PgnetdError ? error : new PgnetdError("STREAM_UNAVAILABLE", "");
-  return { reason: toError(error).message, sqlstate, hint: HINTS[sqlstate ?? ""] ?? general.hint };
+  return {
+    reason: toError(error).message,
+    sqlstate,
+    hint: serversHint(error) ?? HINTS[sqlstate ?? ""] ?? general.hint,
+  };
+}
+
+/** A right may be missing for more than one reason, and the server knows which: it has a hint for an output plugin that it does not trust. */
+function serversHint(error: unknown): string | undefined {
+  if (!(error instanceof pg.DatabaseError) || error.code !== SQLSTATE.insufficientPrivilege) return undefined;
+  return error.hint;
 }

@@ -174,6 +174,34 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     expect(counts).toEqual({ committed: 200, sent: 200, answered: 200, lost: 0, repeated: 0 });
   });
 
+  test("P2 P4: a server that does not trust the plugin any more: swept, said so, no slot left, and taken up when it does", async ({
+    skip,
+  }) => {
+    const [trusted] = await db.query("select from pg_settings where name = 'output_plugin_libraries'");
+    if (trusted === undefined) return skip("this release has no output_plugin_libraries");
+    await using receiver = await startReceiver();
+    {
+      await using _before = await startPipeline(db.url, ENV);
+    }
+    await db.query("alter role current_user set output_plugin_libraries = pgoutput");
+    await using daemon = await startPipeline(db.url, ENV, "polling");
+    await enqueue(db, receiver.url("/swept"), 10);
+    await emptied(db);
+    const slots = async (): Promise<unknown[]> => db.query("select plugin from pg_replication_slots");
+    await eventually(async () => (await slots()).length === 0);
+    expect(daemon.lines).toContainEqual(
+      expect.objectContaining({
+        sqlstate: "42501",
+        hint: expect.stringContaining("output_plugin_libraries") as unknown,
+      }),
+    );
+    await db.query("alter role current_user reset output_plugin_libraries");
+    await eventually(async () => (await slots()).length === 1, 15_000);
+    await enqueue(db, receiver.url("/streamed"), 10);
+    await emptied(db);
+    expect(await countFault(db, receiver, 20)).toMatchObject({ sent: 20, lost: 0, repeated: 0 });
+  });
+
   test("P2: large bodies, requests for later, settings of hosts and a truncate take effect", async () => {
     await using receiver = await startReceiver();
     await using _daemon = await startPipeline(db.url, ENV);
@@ -204,7 +232,8 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
   });
 
   test("P8: keeps up with a database that writes much and requests nothing", async () => {
-    await using _daemon = await startPipeline(db.url, ENV);
+    // With the usual timeouts: positions are confirmed several times within them.
+    await using _daemon = await startPipeline(db.url, { PGNETD_SLOT_PLUGIN: "wal2json" });
     await db.query("create table public.other (n int, filler text)");
     let written = 0;
     let most = 0;

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { startPostgres } from "../../src/cli/demo/embedded-postgres.ts";
 import { migrate } from "../../src/pg/migrate.ts";
+import { pluginSettings } from "./server.ts";
 import { type FaultServer, wrapServer } from "./fault-server.ts";
 
 /** `bin` of a PostgreSQL that has the output plugin wal2json: `TEST_WAL2JSON_BIN`, else where Debian has it. */
@@ -19,7 +20,9 @@ export function hasWal2json(): boolean {
 
 /** A server with wal2json, and pgnetd's schema in its database `postgres`. */
 export async function startWal2jsonServer(settings: Readonly<Record<string, string>> = {}): Promise<FaultServer> {
-  const server = await startPostgres({ binaries: dirname(BIN), settings, fsync: true });
+  const binaries = dirname(BIN);
+  const all = { ...(await pluginSettings(binaries)), ...settings };
+  const server = await startPostgres({ binaries, settings: all, fsync: true });
   await migrate(server.url());
   return wrapServer(server);
 }

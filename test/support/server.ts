@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { type LocalPostgres, startPostgres } from "../../src/cli/demo/embedded-postgres.ts";
 import { startDockerPostgres } from "./docker-postgres.ts";
 import { binariesUnderTest, wantedMajor } from "./postgres-versions.ts";
@@ -49,7 +52,8 @@ export async function startRunServer(env: NodeJS.ProcessEnv = process.env): Prom
 }
 
 async function local(kind: "embedded" | "installed"): Promise<RunServer> {
-  const server = await startPostgres({ binaries: await binariesUnderTest(), settings: SETTINGS });
+  const binaries = await binariesUnderTest();
+  const server = await startPostgres({ binaries, settings: { ...SETTINGS, ...(await pluginSettings(binaries)) } });
   return { kind, url: server.url(), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
@@ -58,5 +62,16 @@ async function local(kind: "embedded" | "installed"): Promise<RunServer> {
  * binaries, or the installed one; with fsync on, so that a crash of the server is a real one.
  */
 export async function testServer(settings: Readonly<Record<string, string>> = {}): Promise<LocalPostgres> {
-  return startPostgres({ binaries: await binariesUnderTest(), settings, fsync: true });
+  const binaries = await binariesUnderTest();
+  return startPostgres({ binaries, settings: { ...(await pluginSettings(binaries)), ...settings }, fsync: true });
+}
+
+/** The output plugins that tests use, allowed where the server must be told: the releases of August 2026 and newer. */
+export async function pluginSettings(binaries: string): Promise<Readonly<Record<string, string>>> {
+  const known = await promisify(execFile)(join(binaries, "bin", "postgres"), ["--describe-config"], {
+    maxBuffer: 16 * 1024 * 1024,
+  });
+  return known.stdout.includes("output_plugin_libraries")
+    ? { output_plugin_libraries: "pgoutput, test_decoding, wal2json" }
+    : {};
 }
