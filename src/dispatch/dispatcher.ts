@@ -5,6 +5,7 @@ import type { HostSettings } from "../outbox/host-settings.ts";
 import { readRow, type RowDefaults } from "../outbox/row.ts";
 import type { Ending, ResultListener } from "../results/ending.ts";
 import type { Begin } from "../wal/events.ts";
+import type { LockHolder } from "../wal/leader-lock.ts";
 import type { Lsn } from "../wal/lsn.ts";
 import type { ServerIdentity, SessionListener } from "../wal/session.ts";
 import { Intake, type IntakeParts } from "./intake.ts";
@@ -98,9 +99,9 @@ export class Dispatcher implements SessionListener, ResultListener {
 
   // What the session tells.
 
-  waiting(): void {
+  waiting(holder: LockHolder | null): void {
     this.#standby = true;
-    this.#log.info({}, "another pgnetd leads this database; standing by");
+    this.#log.info({ holder }, "another pgnetd leads this database; standing by");
   }
 
   leading(server: ServerIdentity): void {

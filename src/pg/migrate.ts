@@ -53,7 +53,8 @@ const INSERT_VERSION = "insert into net.pgnetd_migrations (version, name) values
 
 /**
  * Brings the schema to `to`, each file in one transaction of its own. `target` is a connection string or one connection
- * outside of a transaction. Throws SCHEMA_NEWER or MIGRATION_FAILED; what earlier files did then stays.
+ * outside of a transaction. Throws SCHEMA_NEWER, MIGRATION_FAILED, or PG_UNREACHABLE where trying
+ * again may help; what earlier files did then stays.
  */
 export async function migrate(target: string | pg.ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
   if (typeof target !== "string") return migrateOver(target, options);
@@ -134,11 +135,19 @@ async function transaction<T>(client: pg.ClientBase, what: string, act: () => Pr
   }
 }
 
+/** Classes of SQLSTATE that pass: a server that ends, is full, or is not the primary yet. A lost connection has none. */
+const PASSING: ReadonlySet<string> = new Set(["08", "25", "40", "53", "57"]);
+
 function failure(what: string, error: unknown): PgnetdError {
   if (error instanceof PgnetdError) return error;
+  const sqlstate = sqlstateOf(error);
+  const message = `${what}: ${toError(error).message}`;
+  if (sqlstate === null || PASSING.has(sqlstate.slice(0, 2))) {
+    return new PgnetdError("PG_UNREACHABLE", message, { cause: error });
+  }
   const hint =
-    sqlstateOf(error) === SQLSTATE.insufficientPrivilege
+    sqlstate === SQLSTATE.insufficientPrivilege
       ? "Connect as the owner of schema net, or as a role with CREATE on the database, and run pgnetd migrate again."
       : undefined;
-  return new PgnetdError("MIGRATION_FAILED", `${what}: ${toError(error).message}`, { cause: error, hint });
+  return new PgnetdError("MIGRATION_FAILED", message, { cause: error, hint });
 }

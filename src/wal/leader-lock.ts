@@ -24,12 +24,25 @@ const SLICE_MS = 20_000;
 /** A slice that has not answered this long after its end means that the connection is dead. */
 const SLICE_GRACE_MS = 5_000;
 
+/** Who has the lock: a session as `pg_stat_activity` shows it; any role can take it. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly user: string | null;
+  readonly application: string | null;
+  readonly address: string | null;
+}
+
+const SELECT_HOLDER = `select l.pid, a.usename as "user", a.application_name as application, a.client_addr::text as address
+  from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a using (pid)
+  where l.granted and l.locktype = 'advisory' and l.objsubid = 2
+    and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())`;
+
 /** What the waiting for the lock needs. */
 export interface LockWait {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Called once where another session holds the lock. */
-  readonly waiting: () => void;
+  /** Called once where another session holds the lock; null where it has let go since. */
+  readonly waiting: (holder: LockHolder | null) => void;
   /** Answers that need not wait for the lock must come within this time, in milliseconds. */
   readonly answerMs: number;
 }
@@ -51,7 +64,12 @@ export async function takeLeaderLock(
     answerMs,
   );
   if (tried?.held === true) return askedAt;
-  waiting();
+  const [holder = null] = await ask<LockHolder & pg.QueryResultRow>(
+    client,
+    `${SELECT_HOLDER} and l.classid = ${key.classId} and l.objid = ${key.shard}`,
+    answerMs,
+  );
+  waiting(holder);
   await ask(client, `set lock_timeout = ${SLICE_MS}`, answerMs);
   while (!signal.aborted) {
     if (await waitOneSlice(client, args, clock, signal)) {

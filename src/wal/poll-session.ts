@@ -3,7 +3,7 @@ import pg from "pg";
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { stopped } from "../base/loops.ts";
-import { type LockKey, takeLeaderLock } from "./leader-lock.ts";
+import { type LockHolder, type LockKey, takeLeaderLock } from "./leader-lock.ts";
 import type { SessionListener } from "./session.ts";
 import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "./wire.ts";
 
@@ -37,7 +37,7 @@ export async function pollSession(
   const lead = async (): Promise<void> => {
     await client.connect();
     await endWithPeer(client, senderTimeoutMs);
-    const waiting = (): void => listener.waiting();
+    const waiting = (holder: LockHolder | null): void => listener.waiting(holder);
     const heldAt = await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs });
     if (heldAt === null) return;
     const [identity] = await ask<{ systemid: string; timeline: number }>(client, IDENTITY, answerMs);

@@ -8,7 +8,7 @@ import { runLoops, stopped } from "../base/loops.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { Decoder, WalSink } from "./events.ts";
-import { type LockKey, takeLeaderLock } from "./leader-lock.ts";
+import { type LockHolder, type LockKey, takeLeaderLock } from "./leader-lock.ts";
 import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "./lsn.ts";
 import type { Patience } from "./patience.ts";
 import { LARGEST_MESSAGE_BYTES } from "./message-limit.ts";
@@ -30,7 +30,7 @@ export interface SessionListener extends Omit<WalSink, "message"> {
   /** A control message written since the session began: one from before has been followed by a start already. */
   message(content: string): void;
   /** Another session holds the leader's lock; this one waits for it. */
-  waiting(): void;
+  waiting(holder: LockHolder | null): void;
   /** The lock is held: this daemon leads until the session ends. There is no stream yet. */
   leading(server: ServerIdentity): void;
   /** From here on every commit reaches the sink. */
@@ -206,7 +206,7 @@ class Session {
     );
     if (identity === undefined) throw new PgnetdError("STREAM_LOST", "IDENTIFY_SYSTEM returned nothing");
     this.#begunAt = parseLsn(identity.xlogpos);
-    const waiting = (): void => this.#listener.waiting();
+    const waiting = (holder: LockHolder | null): void => this.#listener.waiting(holder);
     const heldAt = await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs: senderTimeoutMs });
     if (heldAt === null) return;
     this.#listener.leading({ systemId: identity.systemid, timeline: Number(identity.timeline) });

@@ -3,6 +3,7 @@ import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { migrate, schemaVersion } from "../../src/pg/migrate.ts";
 import { LATEST_VERSION, MIGRATIONS } from "../../src/pg/migrations.ts";
+import { eventually } from "../support/eventually.ts";
 import { databaseUrl, testDatabase } from "../support/postgres.ts";
 
 const EMPTY = { migrated: false };
@@ -119,5 +120,24 @@ describe("migrate as an ordinary role", () => {
     } finally {
       await db.query(`drop owned by ${role} cascade; drop role ${role}`);
     }
+  });
+
+  test("a connection that ends in the middle may be tried again, and nothing is left of it", async () => {
+    await using db = await testDatabase(EMPTY);
+    const lock = await db.pool.connect();
+    await lock.query("begin; select pg_advisory_xact_lock(1885826669, 0)");
+    const migrated = migrate(db.url);
+    migrated.catch(() => undefined);
+    await eventually(async () => {
+      const ended = await db.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'pgnetd migrate' and wait_event_type = 'Lock'`,
+      );
+      return ended.length === 1;
+    });
+    await expect(migrated).rejects.toMatchObject({ code: "PG_UNREACHABLE", retry: true });
+    await lock.query("rollback");
+    lock.release();
+    expect(await migrate(db.url)).toEqual({ from: 0, to: LATEST_VERSION });
   });
 });
