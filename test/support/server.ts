@@ -53,7 +53,8 @@ export async function startRunServer(env: NodeJS.ProcessEnv = process.env): Prom
 
 async function local(kind: "embedded" | "installed"): Promise<RunServer> {
   const binaries = await binariesUnderTest();
-  const server = await startPostgres({ binaries, settings: { ...SETTINGS, ...(await pluginSettings(binaries)) } });
+  const plugins = kind === "installed" ? await pluginSettings(binaries) : {};
+  const server = await startPostgres({ binaries, settings: { ...SETTINGS, ...plugins } });
   return { kind, url: server.url(), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
@@ -63,10 +64,11 @@ async function local(kind: "embedded" | "installed"): Promise<RunServer> {
  */
 export async function testServer(settings: Readonly<Record<string, string>> = {}): Promise<LocalPostgres> {
   const binaries = await binariesUnderTest();
-  return startPostgres({ binaries, settings: { ...(await pluginSettings(binaries)), ...settings }, fsync: true });
+  const plugins = process.env["TEST_PG"] === "installed" ? await pluginSettings(binaries) : {};
+  return startPostgres({ binaries, settings: { ...plugins, ...settings }, fsync: true });
 }
 
-/** The output plugins that tests use, allowed where the server must be told: the releases of August 2026 and newer. */
+/** The output plugins that tests use, where an installed server must be told that it may trust them: from August 2026 on. */
 export async function pluginSettings(binaries: string): Promise<Readonly<Record<string, string>>> {
   const known = await promisify(execFile)(join(binaries, "bin", "postgres"), ["--describe-config"], {
     maxBuffer: 16 * 1024 * 1024,
