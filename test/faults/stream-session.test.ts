@@ -77,6 +77,17 @@ test("a session waits longer for a server that is busy with one row than it did 
   await using client = await connectClient(server.url());
   await client.query("begin");
   await client.query(ROW);
+  // Whatever is received while the walsenders stand still would pass for progress.
+  await connectClient(server.url()).then(async (other) => {
+    await other.query("checkpoint");
+    await other[Symbol.asyncDispose]();
+  });
+  await eventually(async () => {
+    const found = await client.query(
+      "select from pg_replication_slots where confirmed_flush_lsn = pg_current_wal_lsn()",
+    );
+    return found.length === 1;
+  });
   // Each walsender stands still for 1.6 s as soon as it is there: in a row of hundreds of megabytes it would, too.
   const stopped = new Set<number>();
   const stand = async (): Promise<void> => {
