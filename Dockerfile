@@ -12,6 +12,7 @@ RUN npm ci --omit=dev --no-audit --no-fund && npm cache clean --force
 
 COPY src ./src
 COPY sql ./sql
+RUN printf '#!/bin/sh\nexec node /app/src/cli/main.ts "$@"\n' > /usr/local/bin/pgnetd && chmod 755 /usr/local/bin/pgnetd
 
 # Node runs the TypeScript as it is; what it compiles is kept, so that a start costs what compiled code costs. The cache
 # is of use only to the user who wrote it.

@@ -212,12 +212,13 @@ create table net.http_host_settings (
   constraint host_is_lower_case check (host = lower(host)),
   constraint host_is_a_name_without_scheme_port_or_path check (host <> '' and host !~ '[/@?#\s]' and host !~ ':[0-9]+$'),
   constraint rate_per_second_is_above_zero check (rate_per_second > 0),
+  constraint rate_per_second_is_at_most_100000 check (rate_per_second <= 100000),
   constraint concurrency_is_above_zero check (concurrency > 0)
 );
 comment on table net.http_host_settings is
   'Limits for one destination host each; the daemon takes a committed change over at once.';
 comment on column net.http_host_settings.host is 'The host as in the url: a name in lower case, or an address; no scheme, no port.';
-comment on column net.http_host_settings.rate_per_second is 'Requests that may start per second; null for the configured default.';
+comment on column net.http_host_settings.rate_per_second is 'Requests that may start per second, above 0 and at most 100000; null for the configured default.';
 comment on column net.http_host_settings.concurrency is 'Requests that may be in flight at once; null for the configured default.';
 comment on column net.http_host_settings.paused is 'True: nothing is sent to this host; its requests wait.';
 

@@ -49,7 +49,7 @@ column net.http_dead_letter.error_msg | 13 text | The last failure in words; nul
 column net.http_dead_letter.status_code | 14 integer | The last HTTP status; null where the last try got no answer. | public: select
 column net.http_dead_letter.died | 15 timestamp with time zone not null default now() | When the last try ended. | public: select
 column net.http_host_settings.host | 1 text not null | The host as in the url: a name in lower case, or an address; no scheme, no port. | -
-column net.http_host_settings.rate_per_second | 2 numeric | Requests that may start per second; null for the configured default. | -
+column net.http_host_settings.rate_per_second | 2 numeric | Requests that may start per second, above 0 and at most 100000; null for the configured default. | -
 column net.http_host_settings.concurrency | 3 integer | Requests that may be in flight at once; null for the configured default. | -
 column net.http_host_settings.paused | 4 boolean not null default false | True: nothing is sent to this host; its requests wait. | -
 column net.http_request_queue.id | 1 bigint not null default nextval('net.http_request_queue_id_seq'::regclass) | The request id that the functions return. | -
@@ -115,6 +115,7 @@ constraint host_is_a_name_without_scheme_port_or_path on net.http_host_settings 
 constraint host_is_lower_case on net.http_host_settings | CHECK ((host = lower(host)))
 constraint http_host_settings_pkey on net.http_host_settings | PRIMARY KEY (host)
 constraint rate_per_second_is_above_zero on net.http_host_settings | CHECK ((rate_per_second > (0)::numeric))
+constraint rate_per_second_is_at_most_100000 on net.http_host_settings | CHECK ((rate_per_second <= (100000)::numeric))
 constraint http_request_queue_pkey on net.http_request_queue | PRIMARY KEY (id)
 constraint pgnetd_installation_pkey on net.pgnetd_installation | PRIMARY KEY (only_row)
 constraint there_is_one_installation on net.pgnetd_installation | CHECK (only_row)

@@ -67,6 +67,9 @@ async function openDrainLog({ config }: LoadedConfig): Promise<Log> {
   return openLogger({ level: level === "info" ? "warn" : level, to: process.stderr });
 }
 
+/** Nothing is known of the outbox, or of the daemon. */
+const UNKNOWN = "unknown";
+
 /** Looks at the outbox while it is drained, and tells how far that is. */
 class OutboxWatch {
   readonly #db: Queryable;
@@ -74,7 +77,7 @@ class OutboxWatch {
   readonly #print: (line: string) => void;
   readonly #dueOnly: boolean;
   #health: (() => Health) | null = null;
-  #told = { at: Number.NEGATIVE_INFINITY, kind: "" };
+  #told: { readonly at: number; readonly kind: string };
   #isEmptied = false;
 
   constructor(db: Queryable, clock: Clock, print: (line: string) => void, dueOnly: boolean) {
@@ -82,6 +85,8 @@ class OutboxWatch {
     this.#clock = clock;
     this.#print = print;
     this.#dueOnly = dueOnly;
+    // Connecting takes a moment, and is no news.
+    this.#told = { at: clock.now(), kind: UNKNOWN };
   }
 
   /** True once nothing waited any more while this daemon led. */
@@ -129,7 +134,7 @@ function isEmpty({ due, later }: Remaining, dueOnly: boolean): boolean {
 
 /** What is told, and what kind of news it is. */
 function progress(health: Health | null, left: Remaining | null): readonly [kind: string, line: string] {
-  if (left === null || health === null) return ["unknown", "the database does not answer; trying again"];
+  if (left === null || health === null) return [UNKNOWN, "the database does not answer; trying again"];
   if (!isLeading(health)) {
     if (!health.ready) return ["waiting", health.detail];
     return ["standby", "another pgnetd leads this database: stop it, and this drain goes on by itself"];

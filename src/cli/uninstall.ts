@@ -1,22 +1,14 @@
-import pg from "pg";
-
 import { systemClock } from "../base/clock.ts";
-import { PgnetdError, toError } from "../base/errors.ts";
+import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
 import { type Losses, readCallers, readLosses, uninstall, type Uninstalled } from "../ops/uninstall.ts";
-import { connectionConfig } from "../pg/pool.ts";
+import { connect } from "../pg/connection-error.ts";
 import type { CommandContext } from "./args.ts";
 
 /** `pgnetd uninstall`: drops slot, publications and schema; without --yes it only says what would go. */
 export async function runUninstall({ env, values, switches, print }: CommandContext): Promise<void> {
   const { database, slot } = loadConfig({ env, file: values.get("config") });
-  const client = new pg.Client(connectionConfig(database.url, "pgnetd uninstall"));
-  client.on("error", () => undefined);
-  try {
-    await client.connect();
-  } catch (error) {
-    throw new PgnetdError("PG_UNREACHABLE", `cannot connect: ${toError(error).message}`, { cause: error });
-  }
+  const client = await connect(database.url, "pgnetd uninstall");
   try {
     const callers = await readCallers(client);
     if (!switches.has("yes")) {

@@ -12,7 +12,7 @@ import { sqlstateOf } from "../pg/sqlstate.ts";
 export interface ControlParts {
   /** Reads all settings of hosts. */
   readonly readHosts: () => Promise<ReadonlyMap<string, HostSettings>>;
-  /** Takes them over; called after every reading, with those before where it failed. */
+  /** Takes them over; called after every reading, with those before where it failed; never before one has succeeded (P7). */
   readonly configureHosts: (settings: ReadonlyMap<string, HostSettings>) => void;
   /** Counts the rates until now as spent: another daemon may have sent until now (P7). */
   readonly assumeSpent: () => void;
@@ -39,7 +39,8 @@ const TOLD_EVERY_MS = 10_000;
 export class Control {
   readonly #parts: ControlParts;
   readonly #wake = new Wake();
-  #hosts: ReadonlyMap<string, HostSettings> = new Map();
+  /** Null before the first reading. */
+  #hosts: ReadonlyMap<string, HostSettings> | null = null;
   #isFailing = false;
   #messages = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
@@ -98,12 +99,14 @@ export class Control {
       if (!this.#isFailing) {
         log.warn(
           { sqlstate: sqlstateOf(error), reason: toError(error).message },
-          "settings of hosts could not be read; those before stay in force, and it is tried again",
+          this.#hosts === null
+            ? "settings of hosts could not be read; no request starts before, and it is tried again"
+            : "settings of hosts could not be read; those before stay in force, and it is tried again",
         );
       }
       this.#isFailing = true;
     }
-    configureHosts(this.#hosts);
+    if (this.#hosts !== null) configureHosts(this.#hosts);
   }
 }
 

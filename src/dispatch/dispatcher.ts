@@ -6,6 +6,7 @@ import { readRow, type RowDefaults } from "../outbox/row.ts";
 import type { Ending, ResultListener } from "../results/ending.ts";
 import type { Begin } from "../wal/events.ts";
 import type { LockHolder } from "../wal/leader-lock.ts";
+import { isStranger, strangerHint } from "../wal/lock-holder.ts";
 import type { Lsn } from "../wal/lsn.ts";
 import type { ServerIdentity, SessionListener } from "../wal/session.ts";
 import { Intake, type IntakeParts } from "./intake.ts";
@@ -39,8 +40,12 @@ export interface DispatcherSettings extends SenderSettings {
 /** What the dispatcher tells the page, the health checks and the metrics. */
 export interface DispatcherState {
   readonly phase: Phase;
-  /** Another daemon was seen to lead, over a connection that is up. */
+  /** Another session was seen to have the leader's lock, over a connection that is up. */
   readonly standby: boolean;
+  /** That session, where it was still there to be looked at. */
+  readonly holder: LockHolder | null;
+  /** Why a leader starts no request; null where it may. */
+  readonly stalled: string | null;
   readonly waiting: number;
   readonly inFlight: number;
   readonly inMemory: number;
@@ -64,8 +69,11 @@ export class Dispatcher implements SessionListener, ResultListener {
   #isWritable = true;
   /** P7: false from the beginning of a lead until the settings of hosts were read in it. */
   #knowsHosts = false;
+  /** Tables beside the outbox whose changes may not be visible yet. */
+  readonly #changed = new Set<string>();
   #received: Lsn | null = null;
   #standby = false;
+  #holder: LockHolder | null = null;
 
   constructor(parts: DispatcherParts, settings: DispatcherSettings) {
     const { log, clock, control, outbox, reconnect } = parts;
@@ -85,13 +93,14 @@ export class Dispatcher implements SessionListener, ResultListener {
       phase: () => this.#phase,
       moved: (event) => this.#move(event),
       taken: () => this.pump(),
+      visible: () => this.#visible(),
     });
   }
 
   get state(): DispatcherState {
     const { waiting, inFlight, inMemory, memoryBytes } = this.#sender;
-    const session = { phase: this.#phase, standby: this.#standby, received: this.#received };
-    return { ...session, waiting, inFlight, inMemory, memoryBytes };
+    const session = { phase: this.#phase, standby: this.#standby, holder: this.#holder, received: this.#received };
+    return { ...session, stalled: this.#stalled, waiting, inFlight, inMemory, memoryBytes };
   }
 
   /** Reads the outbox and parks what slow hosts would not take, until `signal` fires. */
@@ -101,7 +110,13 @@ export class Dispatcher implements SessionListener, ResultListener {
 
   waiting(holder: LockHolder | null): void {
     this.#standby = true;
-    this.#log.info({ holder }, "another pgnetd leads this database; standing by");
+    this.#holder = holder;
+    if (holder === null || !isStranger(holder)) {
+      this.#log.info({ holder }, "another pgnetd leads this database; standing by");
+    } else {
+      const hint = strangerHint(holder);
+      this.#log.warn({ holder, hint }, "a session that is no pgnetd has the leader's lock: no request starts");
+    }
   }
 
   leading(server: ServerIdentity): void {
@@ -149,8 +164,16 @@ export class Dispatcher implements SessionListener, ResultListener {
     else this.change(table);
   }
 
+  /** What changed is read at once, and again when it is visible for certain. */
   change(table: string): void {
     this.#control.changed(table);
+    this.#changed.add(table);
+    this.#intake.watch();
+  }
+
+  #visible(): void {
+    for (const table of this.#changed) this.#control.changed(table);
+    this.#changed.clear();
   }
 
   /** The owner has cancelled every request: those not started are given up; what came after is read from the outbox. */
@@ -161,6 +184,7 @@ export class Dispatcher implements SessionListener, ResultListener {
   }
 
   message(content: string): void {
+    this.#intake.watch();
     this.#intake.ask();
     this.#control.message(content);
   }
@@ -199,9 +223,17 @@ export class Dispatcher implements SessionListener, ResultListener {
     this.pump();
   }
 
+  get #stalled(): string | null {
+    if (!mayStart(this.#phase)) return null;
+    if (!this.#isWritable)
+      return "no request starts until the results of those before are written; the log says what keeps them";
+    if (!this.#knowsHosts) return "no request starts until the settings of hosts are read";
+    return this.#isFenced ? "no request starts until the database is heard again" : null;
+  }
+
   /** Starts what may start now. Called whenever a row, a permit or a place becomes free. */
   pump(): void {
-    if (!mayStart(this.#phase) || !this.#isWritable || !this.#knowsHosts || this.#isFenced) return;
+    if (!mayStart(this.#phase) || this.#stalled !== null) return;
     this.#sender.start();
     this.#intake.changed();
   }

@@ -20,7 +20,7 @@ export interface IntakeParts {
     sweep(plan: SweepPlan): Promise<SweepResult>;
     snapshot(): Promise<Snapshot>;
   };
-  readonly sender: Pick<Sender, "take" | "room" | "fits" | "knownIds" | "capacity">;
+  readonly sender: Pick<Sender, "take" | "room" | "fits" | "holds" | "knownIds" | "capacity">;
   readonly clock: Clock;
   readonly log: Log;
   readonly phase: () => Phase;
@@ -28,6 +28,8 @@ export interface IntakeParts {
   readonly moved: (event: Extract<PhaseEvent, "overflowed" | "swept">) => void;
   /** Called when rows were taken. */
   readonly taken: () => void;
+  /** Called when everything that was watched is visible. */
+  readonly visible: () => void;
 }
 
 /** Waits between two looks at the watched transactions, and between two tries of a failed sweep. */
@@ -79,9 +81,7 @@ export class Intake {
 
   #streamed(row: OutboxRow): void {
     if (row.nextAttemptAt !== null) {
-      this.#seam.later();
-      this.#startLooking(this.#parts.clock.now());
-      this.#wake.knock();
+      this.watch();
       return;
     }
     const { sender, moved, taken } = this.#parts;
@@ -99,6 +99,14 @@ export class Intake {
       case "drop":
         break;
     }
+  }
+
+  /** The transaction that began last did something that only a sweep, or another reading, can see: that is done when it is visible. */
+  watch(): void {
+    const isSoon = this.#seam.watching && this.#looks === 0;
+    this.#seam.later();
+    if (!isSoon) this.#startLooking(this.#parts.clock.now());
+    this.#wake.knock();
   }
 
   #inserter(xid: Xid | null): Inserter | null {
@@ -196,9 +204,11 @@ export class Intake {
   }
 
   #found(found: SweepResult): void {
-    const { sender, clock, moved, taken } = this.#parts;
+    const { sender, clock, moved, taken, visible } = this.#parts;
     const wasLive = this.#seam.live;
-    const { last, taken: streamed } = this.#seam.sweepReturned(found);
+    // P5: the sweep was planned before its rows had company.
+    const all = found.all && sender.holds(found.rows, this.#seam);
+    const { last, taken: streamed } = this.#seam.sweepReturned({ ...found, all });
     for (const row of found.rows) sender.take(row, null);
     for (const { row, xid } of streamed) sender.take(row, this.#inserter(xid));
     const now = clock.now();
@@ -208,6 +218,7 @@ export class Intake {
     if (last && !wasLive) this.#startLooking(now);
     moved(last ? "swept" : "overflowed");
     taken();
+    if (last && !this.#seam.watching) visible();
   }
 
   #failed(error: unknown): void {

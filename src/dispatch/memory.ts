@@ -80,6 +80,14 @@ export class Memory {
     return { requests: bytes === 0 ? 0 : Math.max(0, requests), bytes };
   }
 
+  /** True where `requests` of `bytes` in all fit. */
+  holds(requests: number, bytes: number, { asideCount, asideBytes }: Held): boolean {
+    return (
+      this.#sizes.size + asideCount + requests <= this.#bounds.requests &&
+      this.#bytes + asideBytes + bytes <= this.#bounds.bytes
+    );
+  }
+
   /** True where a request of `bytes` fits. */
   fits(bytes: number, held: Held, capacity: number): boolean {
     const room = this.room(held, capacity);

@@ -55,6 +55,8 @@ export class Sender {
   readonly #hosts: Hosts;
   readonly #memory: Memory;
   readonly #drain = new Drain();
+  /** Ids in memory that came again: it may be another row, made when the ending of the first was committed and not yet settled. */
+  readonly #met = new Set<bigint>();
   readonly #filled = new Wake();
   readonly #emptied = new Wake();
 
@@ -102,6 +104,12 @@ export class Sender {
     return this.#memory.fits(bytes, this.#held(aside), this.#most);
   }
 
+  /** True where `rows` fit beside what is aside; alone they were planned to. */
+  holds(rows: readonly OutboxRow[], aside: Aside): boolean {
+    const bytes = rows.reduce((sum, { request }) => sum + request.bytes, 0);
+    return aside.asideCount === 0 || this.#memory.holds(rows.length, bytes, this.#held(aside));
+  }
+
   #held({ asideCount, asideBytes }: Aside): Held {
     return { waiting: this.#hosts.waitingForTurn, asideCount, asideBytes };
   }
@@ -112,7 +120,10 @@ export class Sender {
 
   /** Takes a row into memory, where it is not there already. */
   take({ request, defect }: OutboxRow, insertedBy: Inserter | null): void {
-    if (this.#memory.has(request.id)) return;
+    if (this.#memory.has(request.id)) {
+      this.#met.add(request.id);
+      return;
+    }
     this.#memory.add(request.id, request.bytes);
     const { clock, results } = this.#parts;
     if (defect !== null) {
@@ -138,7 +149,7 @@ export class Sender {
   /** `ended` is called after each request that ended, when its place is free again. */
   ended: () => void = () => undefined;
 
-  /** `recalled` is called when parked rows were made due. */
+  /** `recalled` is called when rows of the outbox became free to be read: parked ones made due, or such whose id was in memory. */
   recalled: () => void = () => undefined;
 
   #send(entry: Entry): void {
@@ -167,6 +178,7 @@ export class Sender {
 
   #forget(id: bigint): void {
     this.#memory.delete(id);
+    if (this.#met.delete(id)) this.recalled();
     if (this.#memory.requests === 0) this.#emptied.knock();
   }
 

@@ -1,4 +1,5 @@
 import type { DispatcherState } from "../dispatch/dispatcher.ts";
+import { isStranger, strangerHint, strangerText } from "../wal/lock-holder.ts";
 import type { StreamTrouble } from "../wal/trouble.ts";
 import { formatLsn, type Lsn } from "../wal/lsn.ts";
 import type { DatabaseStatus } from "./database-status.ts";
@@ -37,13 +38,16 @@ export function healthOf({ state, trouble, database }: HealthSources): Health {
   if (state === null) {
     return { state: "starting", ready: false, detail: "waiting for the database and its schema", ...shared };
   }
-  const { phase, standby } = state;
+  const { phase, standby, holder } = state;
+  const isStandby = standby && (holder === null || !isStranger(holder));
   const isLeading = phase === "polling" || phase === "catch-up" || phase === "live";
-  return { state: phase, ready: standby || isLeading, detail: detailOf(state, trouble), ...shared };
+  return { state: phase, ready: isStandby || isLeading, detail: detailOf(state, trouble), ...shared };
 }
 
-function detailOf({ phase, standby }: DispatcherState, trouble: StreamTrouble | null): string {
+function detailOf({ phase, standby, holder, stalled }: DispatcherState, trouble: StreamTrouble | null): string {
+  if (standby && holder !== null && isStranger(holder)) return `${strangerText(holder)}. ${strangerHint(holder)}`;
   if (standby) return "standing by: another pgnetd leads this database";
+  if (stalled !== null) return `leading: ${stalled}`;
   const isTold = trouble !== null && (phase === "polling" || phase === "waiting");
   return isTold ? `${DETAIL[phase]}: ${trouble.reason}. ${trouble.hint}` : DETAIL[phase];
 }

@@ -13,9 +13,12 @@ export interface HostSettings {
 /** `schema.name` of the table; a committed change of it reaches the daemon over the stream. */
 export const HOST_SETTINGS_TABLE = "net.http_host_settings";
 
+/** As for the rate in all: a window of starts is held for each host. */
+const MOST_PER_SECOND = 100_000;
+
 const SELECT = {
   name: "pgnetd_host_settings",
-  text: `select host::text, rate_per_second::float8, concurrency::int, paused::boolean from ${HOST_SETTINGS_TABLE}`,
+  text: `select host::text, least(rate_per_second::numeric, ${MOST_PER_SECOND}::numeric)::float8 as rate_per_second, concurrency::int, paused::boolean from ${HOST_SETTINGS_TABLE}`,
 };
 
 const rowSchema = z.object({

@@ -1,21 +1,14 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
-import { PgnetdError, toError } from "../base/errors.ts";
+import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { connectionError } from "./connection-error.ts";
 import { schemaVersion } from "./migrate.ts";
 import { LATEST_VERSION } from "./migrations.ts";
 import type { Queryable } from "./pool.ts";
-import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** The wait between two looks at a database that is not up, or not migrated, yet. */
 const RETRY = { firstMs: 100, maxMs: 5_000 };
-
-/** SQLSTATEs of a server that answered and refused: these tell the operator more than "not reachable". */
-const REFUSED: ReadonlySet<string> = new Set([
-  SQLSTATE.invalidPassword,
-  SQLSTATE.invalidAuthorization,
-  SQLSTATE.unknownDatabase,
-]);
 
 /** What is done with a database on the way to using it. */
 export interface FirstSteps<T> {
@@ -74,8 +67,6 @@ async function orProblem<T>(act: () => Promise<T>): Promise<T | PgnetdError> {
   try {
     return await act();
   } catch (error) {
-    if (error instanceof PgnetdError) return error;
-    const code = REFUSED.has(sqlstateOf(error) ?? "") ? "PG_REFUSED" : "PG_UNREACHABLE";
-    return new PgnetdError(code, `the database cannot be used: ${toError(error).message}`, { cause: error });
+    return error instanceof PgnetdError ? error : connectionError(error);
   }
 }

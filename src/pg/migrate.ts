@@ -1,8 +1,9 @@
-import pg from "pg";
+import type pg from "pg";
 import { PgnetdError, toError } from "../base/errors.ts";
+import { connect } from "./connection-error.ts";
 import { LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
 import { applyParts, type Parts } from "./parts.ts";
-import { connectionConfig, type Queryable } from "./pool.ts";
+import type { Queryable } from "./pool.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** What `migrate` may be told. */
@@ -58,13 +59,7 @@ const INSERT_VERSION = "insert into net.pgnetd_migrations (version, name) values
  */
 export async function migrate(target: string | pg.ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
   if (typeof target !== "string") return migrateOver(target, options);
-  const client = new pg.Client(connectionConfig(target, "pgnetd migrate"));
-  client.on("error", () => undefined);
-  try {
-    await client.connect();
-  } catch (error) {
-    throw new PgnetdError("PG_UNREACHABLE", `cannot connect: ${toError(error).message}`, { cause: error });
-  }
+  const client = await connect(target, "pgnetd migrate");
   try {
     return await migrateOver(client, options);
   } finally {

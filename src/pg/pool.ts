@@ -58,15 +58,25 @@ const PLAN_SETTINGS = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off
 /** So that nobody who may create functions or operators in some schema can have them taken for PostgreSQL's own. */
 const OWN_SEARCH_PATH = "-c search_path=pg_catalog,pg_temp";
 
-/** Settings of every connection of pgnetd: its name in `pg_stat_activity`, and how soon a dead peer is noticed. */
-export function connectionConfig(url: string, applicationName: string): pg.ClientConfig {
+/**
+ * Settings of every connection of pgnetd: its name in `pg_stat_activity`, and how soon a dead peer is noticed. `options` in
+ * the url come before our own, which so win: `pg` alone would take those of the url in place of ours.
+ */
+export function connectionConfig(
+  url: string,
+  applicationName: string,
+  settings: string = OWN_SEARCH_PATH,
+): pg.ClientConfig {
+  const connectionString = new URL(url);
+  const others = connectionString.searchParams.get("options") ?? "";
+  connectionString.searchParams.delete("options");
   return {
-    connectionString: url,
+    connectionString: connectionString.href,
     application_name: applicationName,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 2_000,
-    options: `${SESSION_SETTINGS} ${OWN_SEARCH_PATH}`,
+    options: `${others} ${SESSION_SETTINGS} ${settings}`.trim(),
   };
 }
 
@@ -91,10 +101,9 @@ export function openPool(options: PoolOptions): Pool {
     }
   }
   const pool = new pg.Pool({
-    ...connectionConfig(options.url, "pgnetd"),
-    Client: KnownClient,
     // On the server, too: a statement that waits for a lock would else outlive the client's patience.
-    options: `${SESSION_SETTINGS} ${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`,
+    ...connectionConfig(options.url, "pgnetd", `${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`),
+    Client: KnownClient,
     max: options.size,
     idleTimeoutMillis: 30_000,
     query_timeout: options.statementTimeoutMs,

@@ -63,7 +63,9 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   await using health = await openHealthServer({ ...server, health: now, asked: () => watch.look() });
   log.info({ host: server.host, port: health.port }, "health is served");
   const prepare = async (): Promise<void> => {
-    if (migration.atStart) await migrate(database.url);
+    if (!migration.atStart) return;
+    const { from, to } = await migrate(database.url);
+    if (from !== to) log.info({ from, to }, "the schema is migrated");
   };
   const read = async (): Promise<readonly [installation: string, pgNet: PgNetSettings]> => [
     await readInstallation(db),

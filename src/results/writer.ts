@@ -4,7 +4,7 @@ import type { Log } from "../base/log.ts";
 import { stopped } from "../base/loops.ts";
 import { type Inserter, isDecided, parseSnapshot } from "../outbox/snapshot.ts";
 import type { Queryable } from "../pg/pool.ts";
-import { Backlog, type Pending } from "./backlog.ts";
+import { Backlog, type BatchBounds, type Pending } from "./backlog.ts";
 import type { Ending, ResultListener, ResultWriter } from "./ending.ts";
 import { Outage } from "./outage.ts";
 import { type Verdict, statementOf } from "./statements.ts";
@@ -51,7 +51,9 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   readonly #options: ResultWriterOptions;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #bounds: { readonly rows: number; readonly bytes: number };
+  readonly #bounds: BatchBounds;
+  /** Rows in the next statement at most: fewer after one that took too long. */
+  #rows: number;
   readonly #maxBatches: number;
   readonly #maxWaitingBytes: number;
   readonly #maxUnwritten: number;
@@ -73,6 +75,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     this.#options = options;
     this.#signal = AbortSignal.any([options.signal, this.#stop.signal]);
     this.#bounds = { rows: options.maxBatchRows ?? 500, bytes: options.maxBatchBytes ?? 4 * 1024 * 1024 };
+    this.#rows = this.#bounds.rows;
     this.#maxBatches = options.maxBatches ?? 2;
     this.#maxWaitingBytes = options.maxWaitingBytes ?? 64 * 1024 * 1024;
     this.#maxUnwritten = options.maxUnwritten ?? 2_000;
@@ -119,7 +122,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
       !this.#signal.aborted &&
       this.#running.size < (this.#outage.lasts ? 1 : this.#maxBatches)
     ) {
-      const batch = this.#backlog.take(this.#bounds);
+      const batch = this.#backlog.take({ ...this.#bounds, rows: this.#rows });
       if (batch.length === 0) return;
       const run = this.#store(batch).then(() => {
         this.#running.delete(run);
@@ -135,13 +138,16 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     const { kind } = first.ending;
     const startedAt = this.#options.clock.now();
     const result = await this.#query(batch);
+    const tookMs = this.#options.clock.now() - startedAt;
     if ("verdict" in result) {
+      this.#rows = Math.min(this.#bounds.rows, this.#rows * 2);
       this.#outage.succeeded(kind, startedAt);
       if (kind !== "parked") this.#unwritten -= batch.length;
       this.#judge(batch, result.verdict);
-    } else if (result.failure.dataFault || this.#isTooMuch(batch, this.#options.clock.now() - startedAt)) {
+    } else if (result.failure.dataFault || this.#isTooMuch(batch, tookMs)) {
       await this.#divide(batch, result.failure);
     } else {
+      if (tookMs >= LONG_MS) this.#rows = Math.ceil(batch.length / 2);
       this.#backlog.putBack(batch);
       void this.#rest(this.#outage.failed(kind, result.failure));
     }

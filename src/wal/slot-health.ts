@@ -2,7 +2,7 @@ import type { Lsn } from "./lsn.ts";
 
 /**
  * `ok`: it holds what it must. `at_risk`: it is about to be invalidated. `lost`: it was; it is made anew by itself.
- * `missing`: there is none; it is made by itself. `unknown`: the slot of that name is not ours, or nobody could look.
+ * `missing`: there is none, or it is still being made, by itself. `unknown`: the slot of that name is not ours, or nobody could look.
  */
 export type SlotHealth = "ok" | "at_risk" | "lost" | "missing" | "unknown";
 
@@ -27,6 +27,7 @@ export function slotHealth(slot: SlotState | null): SlotHealth {
   if (slot === null) return "missing";
   if (!slot.isOurs) return "unknown";
   if (slot.walStatus === "lost") return "lost";
+  if (slot.confirmed === null) return "missing";
   if (slot.walStatus === "unreserved") return "at_risk";
   const { safeWalBytes, retainedWalBytes } = slot;
   if (safeWalBytes === null) return "ok";

@@ -23,6 +23,36 @@ async function status(url: string): Promise<{ readonly lines: string[]; readonly
   return { lines, failure };
 }
 
+test("status says why it cannot look, each with its exit code", async () => {
+  await using db = await testDatabase({ migrated: false });
+  const url = new URL(db.url);
+  const at = (change: (url: URL) => void): string => {
+    const other = new URL(url);
+    change(other);
+    return other.href;
+  };
+  expect((await status(db.url)).failure).toMatchObject({ code: "SCHEMA_MISSING", exitCode: 65 });
+  const nowhere = at((other) => (other.pathname = "/there_is_none"));
+  expect((await status(nowhere)).failure).toMatchObject({ code: "PG_REFUSED", exitCode: 77 });
+  const closed = at((other) => (other.port = "1"));
+  expect((await status(closed)).failure).toMatchObject({ code: "PG_UNREACHABLE", exitCode: 69 });
+});
+
+test("status names a session that is no pgnetd and has the leader's lock", async () => {
+  await using db = await testDatabase();
+  const client = await db.pool.connect();
+  await client.query("set application_name = 'psql'");
+  await client.query("select pg_advisory_lock(1885826676, 0)");
+  const { lines, failure } = await status(db.url);
+  await client.query("select pg_advisory_unlock_all()");
+  client.release(true);
+  expect(lines.join("\n")).toMatch(/leader +process \d+ \(psql\)/);
+  expect(failure).toMatchObject({
+    message: expect.stringMatching(/^process \d+ \(psql\) has the leader's lock and is no pgnetd, so that/) as unknown,
+    hint: expect.stringMatching(/^End it: select pg_terminate_backend\(\d+\);$/) as unknown,
+  });
+});
+
 test("status tells who leads, the slot's health and the queue; it fails while nobody leads", async () => {
   await using db = await testDatabase();
   await db.query("select net.http_get('http://127.0.0.1:9/')");
@@ -34,6 +64,6 @@ test("status tells who leads, the slot's health and the queue; it fails while no
   await using _daemon = await startPipeline(db.url);
   const after = await status(db.url);
   expect(after.failure).toBeNull();
-  expect(after.lines.join("\n")).toMatch(/leader +process \d+/);
+  expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd leader\)/);
   expect(after.lines.join("\n")).toMatch(/slot +\S+: ok/);
 });

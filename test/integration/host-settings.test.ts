@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 
 import { eventually } from "../support/eventually.ts";
+import { connectClient } from "../support/fault-clients.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { startPipeline } from "../support/pipeline.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
@@ -124,4 +125,32 @@ test("a paused host gets nothing while others do; resumed, it gets all, each onc
   await set(db, "127.0.0.2", "paused = false");
   await emptied(db, 15_000);
   expect([paused.requests.length, paused.countByPath().size]).toEqual([2_100, 2_100]);
+});
+
+test.each(["100000.1", "10000000000", "'Infinity'", "'NaN'", "0"])(
+  "a rate of %s is refused where it is written",
+  async (rate) => {
+    await using db = await testDatabase();
+    const insert = db.query(`insert into net.http_host_settings (host, rate_per_second) values ('a.example', ${rate})`);
+    await expect(insert).rejects.toMatchObject({
+      code: "23514",
+      message: expect.stringContaining("rate_per_second_is") as unknown,
+    });
+  },
+);
+
+test("P7: while settings cannot be read at the start nothing is sent, and it is said", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await db.query("insert into net.http_host_settings (host, paused) values ('127.0.0.1', true)");
+  await enqueue(db, receiver.url("/"), 1);
+  await using client = await connectClient(db.url);
+  await client.query("begin; lock table net.http_host_settings in access exclusive mode");
+  await using daemon = await startPipeline(db.url, { ...FAST, PGNETD_STATEMENT_TIMEOUT_MS: "1000" }, "polling");
+  const message = "settings of hosts could not be read; no request starts before, and it is tried again";
+  await eventually(() => daemon.lines.some((line) => line["message"] === message), 5_000);
+  await client.query("rollback");
+  const parked = "select from net.http_request_queue where next_attempt_at is not null";
+  await eventually(async () => (await db.query(parked)).length === 1, 5_000);
+  expect(receiver.requests).toEqual([]);
 });

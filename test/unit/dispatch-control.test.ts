@@ -98,6 +98,19 @@ describe("settings of hosts", () => {
     await stop();
   });
 
+  it("P7: are not in force, not even as none, before they could be read", async () => {
+    const { control, clock, inForce, stop } = startControl([new Error("no right"), new Error("no right"), settings(1)]);
+    control.leading();
+    await turn();
+    clock.advance(30);
+    await turn();
+    expect(inForce).toEqual([]);
+    clock.advance(1_000);
+    await turn();
+    expect(inForce).toEqual([1]);
+    await stop();
+  });
+
   it("P8: that cannot be read stay as they are, and are tried again each second until they can", async () => {
     const failure = new Error("no connection");
     const { control, clock, inForce, stop } = startControl([settings(1), failure, failure, failure, settings(2)]);

@@ -12,11 +12,12 @@ const SLOT: SlotState = {
   walStatus: "reserved",
   retainedWalBytes: 0,
   safeWalBytes: null,
-  confirmed: null,
+  confirmed: parseLsn("0/190"),
 };
 
 const healths: readonly (readonly [SlotHealth, SlotState | null])[] = [
   ["missing", null],
+  ["missing", { ...SLOT, confirmed: null }],
   ["unknown", { ...SLOT, isOurs: false }],
   ["ok", SLOT],
   ["ok", { ...SLOT, retainedWalBytes: 100 * GIB }],
@@ -33,6 +34,8 @@ test.for(healths)("a slot is %s", ([health, slot]) => {
 const STATE: DispatcherState = {
   phase: "live",
   standby: false,
+  holder: null,
+  stalled: null,
   waiting: 3,
   inFlight: 2,
   inMemory: 5,
@@ -46,7 +49,7 @@ const DATABASE: DatabaseStatus = {
   retainedWalBytes: 2_000,
   current: parseLsn("0/200"),
   confirmed: parseLsn("0/190"),
-  leaderPid: 42,
+  leader: { pid: 42, application: "pgnetd leader" },
   waiting: 7,
   parked: 1,
   oldest: { id: "9", ageSeconds: 1.25 },
@@ -71,6 +74,23 @@ test("health says why there is no stream, and what mends it", () => {
   expect(health.detail).toContain("no slot is free. Raise max_replication_slots.");
 });
 
+test("health says why a leader starts nothing", () => {
+  const stalled = "no request starts until the settings of hosts are read";
+  const health = healthOf({ state: { ...STATE, stalled }, trouble: null, database: null });
+  expect(health).toMatchObject({ ready: true, detail: `leading: ${stalled}` });
+});
+
+test("a session that is no pgnetd and has the leader's lock is no reason to be ready, and is named", () => {
+  const holder = { pid: 4711, user: "app", application: "psql", address: null };
+  const state = { ...STATE, phase: "waiting", standby: true, holder } as const;
+  expect(healthOf({ state, trouble: null, database: null })).toMatchObject({
+    ready: false,
+    detail: "process 4711 (psql) has the leader's lock and is no pgnetd. End it: select pg_terminate_backend(4711);",
+  });
+  const leader = { ...holder, application: "pgnetd leader" };
+  expect(healthOf({ state: { ...state, holder: leader }, trouble: null, database: null }).ready).toBe(true);
+});
+
 test("a daemon is not ready without the database, and is while it stands by", () => {
   const without = healthOf({ state: null, trouble: null, database: null });
   expect(without).toMatchObject({ state: "starting", ready: false });
@@ -81,7 +101,7 @@ test("a daemon is not ready without the database, and is while it stands by", ()
 
 test("the status names what an operator looks for", () => {
   expect(Object.fromEntries(statusLines({ ...DATABASE, waiting: 100_000 }))).toEqual({
-    leader: "process 42",
+    leader: "process 42 (pgnetd leader)",
     slot: "pgnetd_app: ok",
     "retained WAL": "2 KiB",
     current: "0/200",

@@ -1,0 +1,30 @@
+import pg from "pg";
+
+import { PgnetdError, toError } from "../base/errors.ts";
+import { connectionConfig } from "./pool.ts";
+import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
+
+/** SQLSTATEs of a server that answered and refused: these tell the operator more than "not reachable". */
+const REFUSED: ReadonlySet<string> = new Set([
+  SQLSTATE.invalidPassword,
+  SQLSTATE.invalidAuthorization,
+  SQLSTATE.unknownDatabase,
+]);
+
+/** Why the database cannot be used, as PG_REFUSED or PG_UNREACHABLE. */
+export function connectionError(error: unknown): PgnetdError {
+  const code = REFUSED.has(sqlstateOf(error) ?? "") ? "PG_REFUSED" : "PG_UNREACHABLE";
+  return new PgnetdError(code, `the database cannot be used: ${toError(error).message}`, { cause: error });
+}
+
+/** One ordinary connection, for a command; its owner ends it. Throws PG_REFUSED or PG_UNREACHABLE. */
+export async function connect(url: string, applicationName: string): Promise<pg.Client> {
+  const client = new pg.Client(connectionConfig(url, applicationName));
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    throw connectionError(error);
+  }
+  return client;
+}

@@ -1,0 +1,56 @@
+import { expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { connectClient } from "../support/fault-clients.ts";
+import { type FaultServer, startFaultServer } from "../support/fault-server.ts";
+import { emptied, enqueue } from "../support/outbox.ts";
+import { startPipeline } from "../support/pipeline.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+/** Longer than the daemon looks again by itself after a change. */
+const UNSEEN_MS = 2_500;
+
+/** Runs `statements` as one transaction whose commit is in the log, and so decoded, for a while before it is visible. */
+async function commitUnseen(db: FaultServer, statements: readonly string[]): Promise<void> {
+  await db.query("alter system set synchronous_standby_names = 'nobody'");
+  await db.query("select pg_reload_conf()");
+  await using client = await connectClient(db.url);
+  await client.query("set synchronous_commit = on");
+  await client.query("begin");
+  for (const statement of statements) await client.query(statement);
+  const ended = client.query("commit");
+  const unseen = "select from pg_stat_activity where wait_event = 'SyncRep'";
+  await eventually(async () => (await db.query(unseen)).length === 1);
+  const began = performance.now();
+  await eventually(() => performance.now() - began > UNSEEN_MS);
+  expect(await db.query(unseen)).toHaveLength(1);
+  await db.query("alter system reset synchronous_standby_names");
+  await db.query("select pg_reload_conf()");
+  await ended;
+}
+
+test("P2: net.wake() takes effect also where its commit waits for a standby", async () => {
+  await using db = await startFaultServer({ synchronous_commit: "local" });
+  await using receiver = await startReceiver();
+  await using _daemon = await startPipeline(db.url);
+  await db.query("select net.http_request('GET', $1, delay := '1 day')", [receiver.url("/woken")]);
+  await commitUnseen(db, ["update net.http_request_queue set next_attempt_at = null", "select net.wake()"]);
+  await emptied(db);
+  expect([...receiver.countByPath()]).toEqual([["/woken", 1]]);
+});
+
+test("P7: a host is paused also where the commit of its settings waits for a standby", async () => {
+  await using db = await startFaultServer({ synchronous_commit: "local" });
+  await using receiver = await startReceiver();
+  await using _daemon = await startPipeline(db.url);
+  await commitUnseen(db, ["insert into net.http_host_settings (host, paused) values ('127.0.0.1', true)"]);
+  const parked = "select from net.http_request_queue where next_attempt_at is not null";
+  // Until the settings are read again, which is soon, requests leave.
+  await eventually(async () => {
+    await enqueue(db, receiver.url("/"), 1);
+    return (await db.query(parked)).length > 0;
+  }, 3_000);
+  const sent = receiver.requests.length;
+  await enqueue(db, receiver.url("/paused"), 5);
+  await eventually(async () => (await db.query(parked)).length >= 6);
+  expect(receiver.requests).toHaveLength(sent);
+});

@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+import { settle, turn } from "../support/world-referee.ts";
+import { World } from "../support/world.ts";
+
+test("P2: requests for later that come faster than they are looked for are read all the same", async () => {
+  const world = new World({ memory: { requests: 100, bytes: 1 << 20, waiting: 100 } });
+  world.connect(false);
+  await turn();
+  world.returnSweep(false);
+  for (let made = 0; made < 30; made++) {
+    const transaction = world.insert([{ delayMs: 20 }]);
+    world.record(transaction);
+    world.reveal(transaction);
+    while (world.stream()) world.confirm();
+    world.clock.advance(10);
+    await turn();
+    world.returnSweep(false);
+    await turn();
+  }
+  expect([...world.rows.values()].filter(({ sends }) => sends > 0).length).toBeGreaterThan(10);
+  await settle(world);
+  expect(world.harms).toEqual([]);
+});
+
+test("P5: a sweep and what is streamed meanwhile do not take the same room twice", async () => {
+  const most = 6;
+  const world = new World({ memory: { requests: most, bytes: 1 << 20, waiting: most }, concurrency: 1 });
+  const commit = (rows: number): void => world.record(world.insert(Array.from({ length: rows }, () => ({}))));
+  const reveal = (): void => {
+    for (const one of world.transactions) if (one.at === "recorded") world.reveal(one);
+  };
+  commit(4);
+  reveal();
+  world.connect(true);
+  await turn();
+  world.executeSweep();
+  commit(4);
+  while (world.stream()) world.confirm();
+  reveal();
+  world.returnSweep(false);
+  await turn();
+  expect(world.dispatcher.state.inMemory).toBe(4);
+  await settle(world);
+  expect(world.harms).toEqual([]);
+});

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { Sender } from "../../src/dispatch/sender.ts";
+import type { OutboxRow } from "../../src/outbox/row.ts";
+import type { Ending } from "../../src/results/ending.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { requestOf } from "../support/http-peer.ts";
+import { turn } from "../support/world-referee.ts";
+
+test("P2: a row with the id of one whose ending is committed but not settled yet is read from the outbox then", async () => {
+  const endings: Ending[] = [];
+  const permits = { isFree: () => true, tryTake: () => true };
+  const timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
+  const content = Buffer.alloc(0);
+  const sender = new Sender(
+    {
+      http: { send: async () => ({ kind: "answered", status: 500, headers: [], contentType: null, content, timings }) },
+      results: { write: (ending) => endings.push(ending) },
+      outbox: { recall: async () => undefined },
+      rate: permits,
+      rateOf: () => null,
+      clock: new FakeClock(),
+      random: () => 0,
+    },
+    { memory: { requests: 10, bytes: 1e6, waiting: 10 }, concurrency: { total: 1, perHost: 1 } },
+  );
+  let recalled = 0;
+  sender.recalled = () => {
+    recalled += 1;
+  };
+  const row = (created: string): OutboxRow => ({
+    request: requestOf("http://a/", { id: 7n, created }),
+    defect: null,
+    nextAttemptAt: null,
+  });
+  sender.take(row("2026-11-21 09:20:32+00"), null);
+  sender.start();
+  await turn();
+  expect(endings).toHaveLength(1);
+  sender.take(row("2026-11-21 09:20:33+00"), null);
+  expect([sender.inMemory, recalled]).toEqual([1, 0]);
+  sender.settled(endings);
+  expect([sender.inMemory, recalled]).toEqual([0, 1]);
+});
