@@ -70,6 +70,11 @@ export class Control {
     this.#messages = 0;
   }
 
+  /** Without a stream nobody tells of changes: they are looked for. */
+  polled(): void {
+    this.#wake.knock();
+  }
+
   /** This daemon leads from now on. */
   leading(): void {
     this.#parts.assumeSpent();

@@ -23,6 +23,8 @@ export interface DispatcherParts extends SenderParts {
   readonly control: {
     changed(table: string): void;
     message(content: string): void;
+    /** Without a stream the outbox was swept, or there is a stream now: nobody told of changes meanwhile. */
+    polled(): void;
     /** Leads to `configureHosts`; nothing is started before. */
     leading(): void;
   };
@@ -133,6 +135,7 @@ export class Dispatcher implements SessionListener, ResultListener {
   }
 
   streaming(): void {
+    this.#control.polled();
     this.#cut(true);
     this.#move("streaming");
   }
@@ -172,6 +175,7 @@ export class Dispatcher implements SessionListener, ResultListener {
   }
 
   #visible(): void {
+    if (this.#phase === "polling") this.#control.polled();
     for (const table of this.#changed) this.#control.changed(table);
     this.#changed.clear();
   }

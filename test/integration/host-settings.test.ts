@@ -154,3 +154,22 @@ test("P7: while settings cannot be read at the start nothing is sent, and it is 
   await eventually(async () => (await db.query(parked)).length === 1, 5_000);
   expect(receiver.requests).toEqual([]);
 });
+
+test("P7: without a stream a host is paused within the next sweep or two", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await db.query("drop publication pgnetd_outbox");
+  await using _daemon = await startPipeline(db.url, FAST, "polling");
+  await enqueue(db, receiver.url("/"), 1);
+  await receiver.waitFor(1);
+  await db.query("insert into net.http_host_settings (host, paused) values ('127.0.0.1', true)");
+  const parked = "select from net.http_request_queue where next_attempt_at is not null";
+  await eventually(async () => {
+    await enqueue(db, receiver.url("/"), 1);
+    return (await db.query(parked)).length > 0;
+  }, 5_000);
+  const sent = receiver.requests.length;
+  await enqueue(db, receiver.url("/paused"), 5);
+  await eventually(async () => (await db.query(parked)).length >= 6, 5_000);
+  expect(receiver.requests).toHaveLength(sent);
+});

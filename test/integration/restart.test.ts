@@ -34,6 +34,7 @@ test("P2, P3: net.worker_restart() in the middle of a drain loses and repeats no
   receiver.behave({ kind: "answer", delayMs: 20 });
   await using file = await configFile("rate:\n  perSecond: 100\n");
   await using daemon = await startDaemon({ databaseUrl: db.url, args: ["--config", file.path] });
+  await daemon.live();
   await db.query(QUEUE, [receiver.url("/?n="), 600]);
   await receiver.waitFor(50);
   await file.write("rate:\n  perSecond: unlimited\n");
@@ -54,6 +55,7 @@ test("a setting that cannot be read at a restart leaves those before in force, a
   await using receiver = await startReceiver();
   await using file = await configFile("rate:\n  perSecond: 100\n");
   await using daemon = await startDaemon({ databaseUrl: db.url, args: ["--config", file.path] });
+  await daemon.live();
   await file.write("rate:\n  perSecond: fast\n");
   await db.query("select net.worker_restart()");
   await eventually(() => daemon.log().includes("rate.perSecond"));
@@ -71,6 +73,7 @@ test("pg_net.ttl and pg_net.batch_size of the database are honoured at start and
   await db.query(`alter database ${db.name} set pg_net.ttl = '30 minutes'`);
   await expired();
   await using daemon = await startDaemon({ databaseUrl: db.url });
+  await daemon.live();
   await eventually(isGone);
 
   await db.query(`alter database ${db.name} set pg_net.batch_size = 20`);

@@ -99,7 +99,8 @@ test("what somebody put off while it was parked is not called back", { timeout: 
   const db = stack.use(await testDatabase());
   const [hung] = await hanging(1, stack);
   if (hung === undefined) throw new Error("no receiver");
-  stack.use(await startDaemon({ databaseUrl: db.url, env: { PGNETD_RATE_PER_SECOND: "200" } }));
+  const daemon = stack.use(await startDaemon({ databaseUrl: db.url, env: { PGNETD_RATE_PER_SECOND: "200" } }));
+  await daemon.live();
   await db.query("insert into net.http_host_settings (host, concurrency) values ('127.0.0.2', 4)");
   await fill(db, [hung], 1_000);
   const waiting = async (where: string): Promise<number> =>

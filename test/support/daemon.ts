@@ -27,6 +27,8 @@ export interface Daemon extends AsyncDisposable {
   events(): readonly Readonly<Record<string, unknown>>[];
   /** Resolves when /readyz says 200; rejects with the log when the process ends before. */
   ready(withinMs?: number): Promise<void>;
+  /** Resolves when it streams: messages and changes of settings from then on reach it at once. */
+  live(withinMs?: number): Promise<void>;
   /** SIGTERM and its end; SIGKILL where it takes longer than 30 s. */
   stop(): Promise<Ended>;
   /** SIGKILL and its end. */
@@ -131,6 +133,13 @@ class DaemonProcess implements Daemon {
     });
     if (this.#end !== undefined)
       throw new Error(`pgnetd ended with ${this.#end.signal ?? this.#end.code}\n${this.#log}`);
+  }
+
+  async live(withinMs = 20_000): Promise<void> {
+    await eventually(async () => {
+      const health = (await (await fetch(`${this.address}/readyz`)).json()) as { readonly state?: string };
+      return health.state === "live";
+    }, withinMs);
   }
 
   async stop(): Promise<Ended> {
