@@ -154,7 +154,7 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   const sessions: Sessions = {
     stream: (attempt, signal) =>
       streamSession({ ...shared, ...attempt, db, slot, decoder, patience }, dispatcher, signal),
-    poll: (signal) => pollSession(shared, dispatcher, signal),
+    poll: (begun, signal) => pollSession({ ...shared, begun }, dispatcher, signal),
     lost: () => dispatcher.lost(),
     trouble: (now) => {
       trouble = now;

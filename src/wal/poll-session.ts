@@ -3,7 +3,8 @@ import pg from "pg";
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { stopped } from "../base/loops.ts";
-import { type LockHolder, type LockKey, takeLeaderLock } from "./leader-lock.ts";
+import type { LockKey } from "./advisory-lock.ts";
+import { type LockHolder, takeLeaderLock } from "./leader-lock.ts";
 import type { SessionListener } from "./session.ts";
 import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "./wire.ts";
 
@@ -11,6 +12,8 @@ import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "./wire.ts";
 export interface PollSessionOptions extends Silence {
   readonly connection: pg.ClientConfig;
   readonly lock: LockKey;
+  /** Called when it leads. */
+  readonly begun: () => void;
   readonly clock: Clock;
 }
 
@@ -44,6 +47,7 @@ export async function pollSession(
     if (identity === undefined) throw new PgnetdError("INTERNAL", "pg_control_system() returned nothing");
     listener.leading({ systemId: identity.systemid, timeline: identity.timeline });
     listener.heard(heldAt);
+    options.begun();
     while (!signal.aborted) {
       await clock.sleep(askEveryMs(options), signal);
       const askedAt = clock.now();

@@ -7,8 +7,10 @@ import type { Log } from "../base/log.ts";
 import { runLoops, stopped } from "../base/loops.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
+import type { LockKey } from "./advisory-lock.ts";
 import type { Decoder, WalSink } from "./events.ts";
-import { type LockHolder, type LockKey, takeLeaderLock } from "./leader-lock.ts";
+import { takeOver } from "./handover.ts";
+import { type LockHolder, takeLeaderLock } from "./leader-lock.ts";
 import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "./lsn.ts";
 import type { Patience } from "./patience.ts";
 import { LARGEST_MESSAGE_BYTES } from "./message-limit.ts";
@@ -16,6 +18,7 @@ import { acknowledgement, Positions } from "./positions.ts";
 import { assertPublished, selectPublications } from "./publications.ts";
 import { defaultSlotName, type SlotOptions, startReplication } from "./slot.ts";
 import { dropSlot, prepareSlot } from "./slot-preparation.ts";
+import { tooLarge, unreadable } from "./stream-failure.ts";
 import type { StreamTrouble } from "./trouble.ts";
 import { ask, bytesReceived, askEveryMs, endWithPeer, hangUp, limitMessages, type Silence } from "./wire.ts";
 
@@ -31,7 +34,7 @@ export interface SessionListener extends Omit<WalSink, "message"> {
   message(content: string): void;
   /** Another session holds the leader's lock; this one waits for it. */
   waiting(holder: LockHolder | null): void;
-  /** The lock is held: this daemon leads until the session ends. There is no stream yet. */
+  /** The lock is held: this daemon leads until the session ends. There may be no stream yet. */
   leading(server: ServerIdentity): void;
   /** From here on every commit reaches the sink. */
   streaming(): void;
@@ -55,6 +58,8 @@ export interface SessionOptions extends Silence {
   readonly slot: SessionSlot;
   /** True where the stream of this very slot cannot be read: it is dropped and made anew. */
   readonly renewSlot: boolean;
+  /** Null where the session is to lead by itself; else another one of this daemon leads: this ends it and resolves when it has ended. */
+  readonly handover: (() => Promise<void>) | null;
   readonly patience: Patience;
   /** Called when the stream flows. */
   readonly begun: () => void;
@@ -75,8 +80,9 @@ type Plugin = Parameters<LogicalReplicationService["subscribe"]>[0];
 
 /**
  * One replication session, as a loop: connect, take the leader's lock, find or make the slot, stream until `signal`
- * fires. Rejects with STREAM_LOST, STREAM_UNAVAILABLE or the server's error when it ends by itself. Slot, lock and
- * proof of life end together with its one connection.
+ * fires. Where another session of this daemon leads, the lock is taken over from it when the slot is found or made. Rejects with
+ * STREAM_LOST, STREAM_UNAVAILABLE or the server's error when it ends by itself. Slot, lock and proof of life end together
+ * with its one connection.
  */
 export async function streamSession(
   options: SessionOptions,
@@ -103,6 +109,9 @@ class Session {
   readonly #broken = Promise.withResolvers<never>();
   #client: pg.Client | null = null;
   #stage: "preparing" | "starting" | "streaming" | "unreadable" = "preparing";
+  #identity: ServerIdentity | null = null;
+  /** True once the listener knows that this session leads. */
+  #leads = false;
   /** The server's write position when the session began. */
   #begunAt = ZERO_LSN;
   /** The publications as they were when the session began. */
@@ -194,7 +203,8 @@ class Session {
   }
 
   async #start(client: pg.Client, signal: AbortSignal): Promise<void> {
-    const { senderTimeoutMs, lock, clock, decoder, largestMessageBytes = LARGEST_MESSAGE_BYTES } = this.#options;
+    const { senderTimeoutMs, lock, handover, clock, decoder } = this.#options;
+    const { largestMessageBytes = LARGEST_MESSAGE_BYTES } = this.#options;
     this.#client = client;
     limitMessages(client, largestMessageBytes, (bytes) => this.#unreadable(tooLarge(bytes)));
     await endWithPeer(client, senderTimeoutMs);
@@ -206,16 +216,19 @@ class Session {
     );
     if (identity === undefined) throw new PgnetdError("STREAM_LOST", "IDENTIFY_SYSTEM returned nothing");
     this.#begunAt = parseLsn(identity.xlogpos);
-    const waiting = (holder: LockHolder | null): void => this.#listener.waiting(holder);
-    const heldAt = await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs: senderTimeoutMs });
-    if (heldAt === null) return;
-    this.#listener.leading({ systemId: identity.systemid, timeline: Number(identity.timeline) });
-    this.#heard(heldAt);
+    this.#identity = { systemId: identity.systemid, timeline: Number(identity.timeline) };
+    const answerMs = senderTimeoutMs;
+    if (handover === null) {
+      const waiting = (holder: LockHolder | null): void => this.#listener.waiting(holder);
+      if ((await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs })) === null) return;
+    }
     const slot = { ...this.#options.slot, name: this.#options.slot.name ?? defaultSlotName(identity.dbname) };
-    const heard = (at: number): void => this.#heard(at);
+    const heard = handover === null ? (at: number) => this.#lead(at) : null;
     const preparation = { ...this.#options, slot, database: identity.dbname, heard };
     const prepared = await prepareSlot(client, preparation, signal);
-    if (prepared === null) return;
+    if (prepared === null || signal.aborted) return;
+    if (handover !== null && (await takeOver(client, lock, { end: handover, clock, signal, answerMs })) === null)
+      return;
     this.#published = prepared.published;
     this.#positions.start(prepared.confirmed);
     this.#askedAt = clock.now();
@@ -233,6 +246,16 @@ class Session {
     }
   }
 
+  /**
+   * P3: told as late as can be, when the stream begins or its slot takes time to be made. A session that ends before has
+   * sent nothing that the next leader would send again.
+   */
+  #lead(heldAt: number): void {
+    if (!this.#leads && this.#identity !== null) this.#listener.leading(this.#identity);
+    this.#leads = true;
+    this.#heard(heldAt);
+  }
+
   #heard(at = this.#askedAt): void {
     this.#heardAt = at;
     this.#listener.heard(at);
@@ -241,7 +264,7 @@ class Session {
   /** The server has taken START_REPLICATION. */
   #begun(): void {
     this.#stage = "streaming";
-    this.#heard();
+    this.#lead(this.#askedAt);
     this.#listener.streaming();
     this.#options.begun();
   }
@@ -298,16 +321,4 @@ class Session {
     this.#listener.received(this.#positions.received);
     await this.#service.acknowledge(formatLsn(acknowledgement(this.#positions.received)), ping);
   }
-}
-
-/** P11: where JSON cannot be parsed, the parser's message quotes it. */
-function unreadable(cause: unknown): PgnetdError {
-  const why = cause instanceof SyntaxError ? "a message is not the JSON that it should be" : toError(cause).message;
-  return new PgnetdError("STREAM_UNREADABLE", `the stream could not be read: ${why}`, { cause });
-}
-
-function tooLarge(bytes: number): PgnetdError {
-  return new PgnetdError("STREAM_UNREADABLE", `the stream has a message of ${bytes} bytes`, {
-    hint: "The slot is made anew, past that message: a request too large to be sent, or a logical message of somebody.",
-  });
 }

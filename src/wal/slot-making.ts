@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { runLoops, stopped } from "../base/loops.ts";
-import type { LockKey } from "./leader-lock.ts";
+import type { LockKey } from "./advisory-lock.ts";
 import { createSlot, type SlotOptions } from "./slot.ts";
 import type { StreamTrouble } from "./trouble.ts";
 import { hangUp } from "./wire.ts";
@@ -18,8 +18,11 @@ export interface SlotMaking {
   readonly answerMs: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** The leader's session was alive, with the lock, after `at`. */
-  readonly heard: (at: number) => void;
+  /**
+   * Called where the making waits: the session was alive, with the leader's lock, after `at`. Null where another session of
+   * this daemon leads meanwhile.
+   */
+  readonly heard: ((at: number) => void) | null;
   /** Who is waited for. */
   readonly trouble: (trouble: StreamTrouble) => void;
 }
@@ -32,7 +35,8 @@ const SESSION = `select pg_catalog.pg_backend_pid() as pid,
 
 /**
  * Makes the slot on `client`'s session, which waits until every transaction then in progress has ended. Meanwhile that
- * session can say nothing: a second connection sees whether it lives and holds the lock, and who is waited for.
+ * session can say nothing: a second connection sees whether it lives, with the leader's lock where it has to lead, and who
+ * is waited for.
  */
 export async function makeSlot(
   client: pg.ClientBase,
@@ -63,8 +67,17 @@ interface Blocker {
   readonly since: string | null;
 }
 
+interface Look {
+  readonly lives: boolean;
+  readonly leads: boolean;
+  readonly blockers: readonly Blocker[];
+}
+
+const NOTHING_SEEN: Look = { lives: false, leads: false, blockers: [] };
+
 const LOOK = `
 select
+  exists (select from pg_catalog.pg_stat_activity a where a.pid = $1) as lives,
   exists (
     select from pg_catalog.pg_locks l
     where l.pid = $1 and l.granted and l.locktype = 'advisory' and l.classid = $2::int8::oid and l.objid = $3::int8::oid
@@ -86,18 +99,17 @@ async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, sig
     await observer.connect();
     while (!signal.aborted) {
       const askedAt = clock.now();
-      const { rows } = await observer.query<{ leads: boolean; blockers: readonly Blocker[] }>(LOOK, [
-        pid,
-        lock.classId,
-        lock.shard,
-      ]);
+      const { rows } = await observer.query<Look>(LOOK, [pid, lock.classId, lock.shard]);
       if (signal.aborted) return;
-      if (rows[0]?.leads !== true) throw new PgnetdError("STREAM_LOST", "the session that made the slot is gone");
-      heard(askedAt);
-      const waiting = waitingFor(slot.name, rows[0].blockers);
+      const { lives, leads, blockers } = rows[0] ?? NOTHING_SEEN;
+      if (!(heard === null ? lives : leads)) {
+        throw new PgnetdError("STREAM_LOST", "the session that made the slot is gone");
+      }
+      heard?.(askedAt);
+      const waiting = waitingFor(slot.name, blockers);
       if (waiting !== null && waiting.reason !== told) {
         told = waiting.reason;
-        log.warn({ ...waiting, blockers: rows[0].blockers }, "the replication slot is not made yet");
+        log.warn({ ...waiting, blockers }, "the replication slot is not made yet");
         trouble(waiting);
       }
       await clock.sleep(LOOK_MS, signal);

@@ -31,6 +31,10 @@ export type SlotDecision =
   /** Somebody else's: never touched. */
   | { readonly kind: "refuse"; readonly why: string; readonly hint: string };
 
+/** What to do where somebody else reads the slot. */
+export const IN_USE_HINT =
+  "Another process uses the slot: end it (active_pid in pg_replication_slots), or set slot.name (PGNETD_SLOT_NAME).";
+
 /**
  * P2: a missing or lost slot is made anew without anybody's help, another database's slot is left alone. `renew` is
  * whether the stream of this slot could not be read.
@@ -56,6 +60,10 @@ export function decideSlot(
   }
   if (renew) return { kind: "recreate", why: "what it brought could not be read" };
   if (wanted.temporary && !found.temporary) return { kind: "recreate", why: "it is permanent, not temporary" };
+  if (found.activePid !== null) {
+    const why = `replication slot "${wanted.name}" is active for PID ${found.activePid}`;
+    return { kind: "refuse", why, hint: IN_USE_HINT };
+  }
   return { kind: "use", confirmed: found.confirmed };
 }
 

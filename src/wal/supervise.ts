@@ -1,9 +1,8 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
-import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { Loop } from "../base/loops.ts";
-import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
+import { type Loop, stopped } from "../base/loops.ts";
+import { needsNewSlot } from "./stream-failure.ts";
 import { type StreamTrouble, troubleOf } from "./trouble.ts";
 
 /** How one try for a stream is made. */
@@ -14,103 +13,162 @@ export interface StreamTry {
   readonly trouble: (trouble: StreamTrouble) => void;
   /** True where the stream of the slot could not be read: it is made anew. */
   readonly renewSlot: boolean;
+  /**
+   * Ends the session that leads without a stream, and resolves when it has ended: called when nothing but the leader's lock
+   * keeps the stream from flowing. Null where no such session leads.
+   */
+  readonly handover: (() => Promise<void>) | null;
 }
 
 /** Two ways to lead, and what is told when one ends. */
 export interface Sessions {
   /** Leads with a stream. */
   readonly stream: (attempt: StreamTry, signal: AbortSignal) => Promise<void>;
-  /** Leads without one, by sweeping. */
-  readonly poll: Loop;
-  /** The session ended, however it did. */
+  /** Leads without one, by sweeping; calls `begun` when it leads. */
+  readonly poll: (begun: () => void, signal: AbortSignal) => Promise<void>;
+  /** The session that led, or was to lead, ended, however it did. */
   readonly lost: () => void;
   /** What keeps the stream from flowing; null when it flows. */
   readonly trouble: (trouble: StreamTrouble | null) => void;
+}
+
+/** What the supervision needs. */
+export interface Supervision {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
 }
 
 /** The wait between two tries to get a stream, after one that never flowed and after one that did; the outbox is swept meanwhile. */
 const NO_STREAM_RETRY = { firstMs: 100, maxMs: 10_000 };
 const LOST_STREAM_RETRY = { firstMs: 100, maxMs: 1_000 };
 
-/** A stream that ends sooner has not proved itself: the next wait is longer, and the same reason is not told again. */
+/** A session that ends sooner has not proved itself: the next wait is longer, and the same reason is not told again. */
 const STEADY_MS = 5_000;
 
 /**
- * Keeps a session going until `signal` fires: a stream wherever one can be had, and between two tries for one a
- * session that sweeps. The only place where a failed session is tried again.
+ * Keeps a session going until `signal` fires: a stream wherever one can be had, and until then a session that sweeps, beside
+ * which a stream is tried. The only place where a failed session is tried again.
  */
-export async function superviseSessions(
-  sessions: Sessions,
-  { clock, log, signal }: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
-): Promise<void> {
-  const tellStream = once(log, "no stream; the outbox is swept once a second until there is one");
-  const tellPoll = once(log, "no connection to the database");
-  let failures = 0;
-  let renewSlot = false;
+export async function superviseSessions(sessions: Sessions, supervision: Supervision): Promise<void> {
+  const supervisor = new Supervisor(sessions, supervision);
+  const { signal } = supervision;
   while (!signal.aborted) {
+    await supervisor.stream(null, signal);
+    sessions.lost();
+    while (!signal.aborted && (await supervisor.poll(signal)) === "streamed");
+  }
+}
+
+class Supervisor {
+  readonly #sessions: Sessions;
+  readonly #clock: Clock;
+  readonly #streamTrouble: Told;
+  readonly #pollTrouble: Told;
+  /** Tries for a stream since a session held. */
+  #failures = 0;
+  #renewSlot = false;
+  /** How long to wait before the next try. */
+  #waitMs = 0;
+
+  constructor(sessions: Sessions, { clock, log }: Supervision) {
+    this.#sessions = sessions;
+    this.#clock = clock;
+    this.#streamTrouble = once(log, "no stream; the outbox is swept once a second until there is one");
+    this.#pollTrouble = once(log, "no connection to the database");
+  }
+
+  /** One try for a stream, which lasts for as long as the stream flows. */
+  async stream(handover: StreamTry["handover"], signal: AbortSignal): Promise<void> {
+    const { stream, trouble } = this.#sessions;
     let begunAt: number | null = null;
     const begun = (): void => {
-      begunAt = clock.now();
-      renewSlot = false;
-      sessions.trouble(null);
+      begunAt = this.#clock.now();
+      this.#renewSlot = false;
+      trouble(null);
     };
-    const { trouble } = sessions;
-    const failure = await ended(sessions, (all) => sessions.stream({ begun, trouble, renewSlot }, all), signal);
+    const attempt: StreamTry = { begun, trouble, renewSlot: this.#renewSlot, handover };
+    const failure = await whyEnded((all) => stream(attempt, all), signal);
     if (signal.aborted) return;
-    if (isSteady(begunAt, clock)) {
-      failures = 0;
-      tellStream.forget();
+    if (this.#isSteady(begunAt)) {
+      this.#failures = 0;
+      this.#streamTrouble.forget();
     }
-    renewSlot ||= needsNewSlot(failure, begunAt !== null);
-    trouble(tellStream.tell(failure));
-    const again = new AbortController();
-    const waitMs = backoffMs(failures, begunAt === null ? NO_STREAM_RETRY : LOST_STREAM_RETRY);
-    const waited = clock.sleep(waitMs, signal).then(() => again.abort());
-    failures++;
-    const noConnection = await ended(sessions, sessions.poll, AbortSignal.any([signal, again.signal]));
-    if (noConnection === null) tellPoll.forget();
-    else tellPoll.tell(noConnection);
-    await waited;
+    this.#renewSlot ||= needsNewSlot(failure, begunAt !== null);
+    trouble(this.#streamTrouble.tell(failure));
+    this.#waitMs = backoffMs(this.#failures, begunAt === null ? NO_STREAM_RETRY : LOST_STREAM_RETRY);
+    this.#failures++;
+  }
+
+  /**
+   * Sweeps, and tries for a stream beside it, until the sweeping session ends by itself ("lost"), or until the stream that
+   * it was ended for has ended, too ("streamed").
+   */
+  async poll(signal: AbortSignal): Promise<"lost" | "streamed"> {
+    const { poll, lost } = this.#sessions;
+    const notBefore = this.#clock.now() + this.#waitMs;
+    const leads = Promise.withResolvers<void>();
+    let begunAt: number | null = null;
+    const begun = (): void => {
+      begunAt = this.#clock.now();
+      this.#pollTrouble.forget();
+      leads.resolve();
+    };
+    const handedOver = new AbortController();
+    const polling = whyEnded((all) => poll(begun, all), AbortSignal.any([signal, handedOver.signal])).finally(lost);
+    const givenUp = new AbortController();
+    const streaming = this.#streamBeside({ leads: leads.promise, polling, handedOver }, [signal, givenUp.signal]);
+
+    const failure = await polling;
+    const isHandedOver = handedOver.signal.aborted;
+    if (!isHandedOver) givenUp.abort();
+    await streaming;
+    if (isHandedOver) {
+      lost();
+      return "streamed";
+    }
+    if (failure !== null) this.#pollTrouble.tell(failure);
+    if (this.#isSteady(begunAt)) this.#failures = 0;
+    await this.#clock.sleep(notBefore - this.#clock.now(), signal);
+    return "lost";
+  }
+
+  /** Tries for a stream again and again while the sweeping session leads; the one that is handed the lead is the last. */
+  async #streamBeside({ leads, polling, handedOver }: Polling, signals: readonly AbortSignal[]): Promise<void> {
+    const signal = AbortSignal.any([...signals]);
+    const handover = async (): Promise<void> => {
+      handedOver.abort();
+      await polling;
+    };
+    await Promise.race([leads, stopped(signal)]);
+    while (!signal.aborted && !handedOver.signal.aborted) {
+      await this.#clock.sleep(this.#waitMs, signal);
+      if (!signal.aborted) await this.stream(handover, signal);
+    }
+  }
+
+  #isSteady(begunAt: number | null): boolean {
+    return begunAt !== null && this.#clock.now() - begunAt >= STEADY_MS;
   }
 }
 
-/** Runs one session to its end; returns why it ended, null where it was told to. */
-async function ended(sessions: Sessions, loop: Loop, signal: AbortSignal): Promise<unknown> {
-  try {
-    await loop(signal);
-    return null;
-  } catch (error) {
-    return signal.aborted ? null : error;
-  } finally {
-    sessions.lost();
-  }
+/** The session that sweeps. */
+interface Polling {
+  /** Resolves when it leads; it may never do. */
+  readonly leads: Promise<void>;
+  /** Resolves when it has ended. */
+  readonly polling: Promise<unknown>;
+  /** Ends it in favour of a stream. */
+  readonly handedOver: AbortController;
 }
 
-function isSteady(begunAt: number | null, clock: Clock): boolean {
-  return begunAt !== null && clock.now() - begunAt >= STEADY_MS;
+/** A reason that is told once, until it is another or was forgotten. */
+interface Told {
+  tell(error: unknown): StreamTrouble;
+  forget(): void;
 }
 
-/**
- * Classes of SQLSTATE of a stream whose rows the server itself cannot bring: what they are, what they take (a row that is
- * larger as text than a message may be), what is left of the WAL, and anything unforeseen.
- */
-const UNBRINGABLE: ReadonlySet<string> = new Set(["22", "54", "58", "XX"]);
-
-/**
- * P4: true where another try would meet the same again, and so hold back WAL without end. Besides what pgnetd or the
- * server cannot read that is a publication dropped and made anew: a slot looks at the past with the catalog of then, in
- * which the old one is missing.
- */
-function needsNewSlot(error: unknown, hasBegun: boolean): boolean {
-  const isUnreadable = error instanceof PgnetdError && error.code === "STREAM_UNREADABLE";
-  const sqlstate = sqlstateOf(error);
-  return (
-    isUnreadable || sqlstate === SQLSTATE.undefinedObject || (hasBegun && UNBRINGABLE.has(sqlstate?.slice(0, 2) ?? ""))
-  );
-}
-
-/** Tells a reason once, until it is another or was forgotten. */
-function once(log: Log, what: string): { tell(error: unknown): StreamTrouble; forget(): void } {
+function once(log: Log, what: string): Told {
   let told = "";
   return {
     tell(error) {
@@ -123,4 +181,14 @@ function once(log: Log, what: string): { tell(error: unknown): StreamTrouble; fo
       told = "";
     },
   };
+}
+
+/** Runs one session to its end; returns why it ended, null where it was told to. */
+async function whyEnded(session: Loop, signal: AbortSignal): Promise<unknown> {
+  try {
+    await session(signal);
+    return null;
+  } catch (error) {
+    return signal.aborted ? null : error;
+  }
 }

@@ -4,6 +4,7 @@ import { PgnetdError, toError } from "../base/errors.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
 import { PUBLICATIONS } from "./publications.ts";
+import { IN_USE_HINT } from "./slot.ts";
 
 /** Why there is no stream, and what mends it. Free of secrets (P11). */
 export interface StreamTrouble {
@@ -19,8 +20,7 @@ const HINTS: Readonly<Record<string, string>> = {
     "Raise max_replication_slots, or drop slots that nobody uses (see pg_replication_slots).",
   [SQLSTATE.tooManyConnections]: "Raise max_wal_senders and max_connections, or end sessions that nobody needs.",
   [SQLSTATE.objectNotInPrerequisiteState]: "Logical decoding needs wal_level = logical and a restart of PostgreSQL.",
-  [SQLSTATE.objectInUse]:
-    "Another process uses the slot: end it (active_pid in pg_replication_slots), or set slot.name (PGNETD_SLOT_NAME).",
+  [SQLSTATE.objectInUse]: IN_USE_HINT,
   [SQLSTATE.undefinedObject]: `Make the publications: ${PUBLICATIONS.map(({ make }) => make).join("; ")};`,
   [SQLSTATE.undefinedFile]:
     "Install the output plugin on the server, or set slot.plugin (PGNETD_SLOT_PLUGIN) to pgoutput.",

@@ -162,7 +162,9 @@ test("P2: the slot's making waits for an old transaction", async () => {
   await old.query("set application_name = 'nightly report'");
   await old.query("begin");
   await old.query("create table public.report (n int)");
-  const [own] = await old.query<{ pid: number }>("select pg_backend_pid() as pid");
+  const [own] = await old.query<{ pid: number; user: string }>(
+    "select pg_backend_pid() as pid, current_user::text as user",
+  );
   // The fence is shorter than the waiting: the session must be seen alive meanwhile.
   await using daemon = await startPolling(db.url, { PGNETD_SENDER_TIMEOUT_MS: "1000", PGNETD_FENCE_MS: "700" });
   await expectPolling(
@@ -170,7 +172,7 @@ test("P2: the slot's making waits for an old transaction", async () => {
     daemon,
     receiver,
     {
-      why: new RegExp(`process ${own?.pid} .user postgres, application "nightly report"`),
+      why: new RegExp(`process ${own?.pid} .user ${own?.user}, application "nightly report"`),
       mending: "pg_terminate_backend",
     },
     async () => {

@@ -20,6 +20,7 @@ test("P3: a session with a stream and one without tell the same history of a ser
       lock: LOCK,
       senderTimeoutMs: 4_000,
       fenceMs: 2_500,
+      begun: () => undefined,
       clock: systemClock,
     },
     { waiting: () => undefined, leading: led.resolve, heard: () => undefined },

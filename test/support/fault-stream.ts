@@ -6,11 +6,11 @@ import { openDecoder } from "../../src/wal/decoder.ts";
 import type { Begin } from "../../src/wal/events.ts";
 import { LOCK_CLASS_ID } from "../../src/wal/leader-lock.ts";
 import type { Lsn } from "../../src/wal/lsn.ts";
+import { pollSession } from "../../src/wal/poll-session.ts";
 import { type ServerIdentity, type SessionOptions, streamSession } from "../../src/wal/session.ts";
 import { superviseSessions } from "../../src/wal/supervise.ts";
 import { Patience } from "../../src/wal/patience.ts";
 import type { StreamTrouble } from "../../src/wal/trouble.ts";
-import { stopped } from "../../src/base/loops.ts";
 import { eventually } from "./eventually.ts";
 import { SLOT_PLUGIN } from "./slot-plugin.ts";
 
@@ -94,20 +94,24 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
   };
   const clock = systemClock;
   const patience = new Patience(choices.senderTimeoutMs ?? SENDER_TIMEOUT_MS);
+  const shared = {
+    connection: connectionConfig(url, "pgnetd leader"),
+    lock: choices.lock ?? { classId: LOCK_CLASS_ID, shard: 0 },
+    senderTimeoutMs: choices.senderTimeoutMs ?? SENDER_TIMEOUT_MS,
+    fenceMs: choices.fenceMs ?? 750,
+    clock,
+  };
+  const noListener = { waiting: () => undefined, leading: () => undefined, heard: () => undefined };
   const ended = superviseSessions(
     {
       stream: async (attempt, signal) => {
         await streamSession(
           {
-            connection: connectionConfig(url, "pgnetd leader"),
+            ...shared,
             db: pool,
             slot: { name: null, plugin: SLOT_PLUGIN, temporary: false, failover: false },
-            lock: { classId: LOCK_CLASS_ID, shard: 0 },
             decoder: openDecoder(SLOT_PLUGIN),
-            senderTimeoutMs: SENDER_TIMEOUT_MS,
             patience,
-            fenceMs: 750,
-            clock,
             log,
             ...attempt,
             ...choices,
@@ -118,7 +122,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
           if (!stop.signal.aborted) seen.losses++;
         });
       },
-      poll: stopped,
+      poll: (begun, signal) => pollSession({ ...shared, begun }, noListener, signal),
       lost: () => undefined,
       trouble: (trouble) => {
         seen.trouble = trouble;

@@ -27,7 +27,7 @@ describe("the slot that is found", () => {
     ["none", null, wanted, here, "create"],
     ["as it should be", found, wanted, here, "use"],
     ["behind, but its WAL is there", { ...found, walStatus: "unreserved" }, wanted, here, "use"],
-    ["held by another process: the server refuses then", { ...found, activePid: 7 }, wanted, here, "use"],
+    ["read by another process", { ...found, activePid: 7 }, wanted, here, "refuse"],
     ["invalidated", { ...found, walStatus: "lost" }, wanted, here, "recreate"],
     ["of another plugin", { ...found, plugin: "wal2json" }, wanted, here, "recreate"],
     ["unreadable", found, wanted, { ...here, renew: true }, "recreate"],

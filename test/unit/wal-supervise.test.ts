@@ -1,16 +1,34 @@
 import { expect, test } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
+import { stopped } from "../../src/base/loops.ts";
 import { type StreamTry, superviseSessions } from "../../src/wal/supervise.ts";
 import type { StreamTrouble } from "../../src/wal/trouble.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
-/** Supervises streams that end as `script` says, one entry each; the last waits for the end of the test. */
-function supervise(script: readonly ((attempt: StreamTry, clock: FakeClock) => unknown)[]): {
+type Step = (attempt: StreamTry, clock: FakeClock, signal: AbortSignal) => unknown;
+type Poll = (begun: () => void, signal: AbortSignal) => Promise<void>;
+
+/** Leads until it is told to end. */
+const leads: Poll = async (begun, signal) => {
+  begun();
+  await stopped(signal);
+};
+
+/**
+ * Supervises streams that end with what the steps of `script` give, one entry each; the last waits for the end of the test.
+ * Sessions that sweep go as `sweeps` say, and then without an end of their own.
+ */
+function supervise(
+  script: readonly Step[],
+  sweeps: readonly Poll[] = [],
+): {
   readonly clock: FakeClock;
   readonly tries: { readonly at: number; readonly renewSlot: boolean }[];
   readonly lines: unknown[];
   readonly troubles: (StreamTrouble | null)[];
   readonly polls: number[];
+  /** What began and ended, in order. */
+  readonly events: string[];
   run(ms: number): Promise<void>;
   stop(): Promise<void>;
 } {
@@ -20,26 +38,28 @@ function supervise(script: readonly ((attempt: StreamTry, clock: FakeClock) => u
   const lines: unknown[] = [];
   const troubles: (StreamTrouble | null)[] = [];
   const polls: number[] = [];
+  const events: string[] = [];
   const say = (fields: object, message: string): void => {
     lines.push({ ...fields, message });
   };
-  const untilStopped = (signal: AbortSignal): Promise<void> =>
-    new Promise((resolve) => {
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
   const ended = superviseSessions(
     {
       stream: async (attempt, signal) => {
         const step = script[tries.length];
         tries.push({ at: clock.now(), renewSlot: attempt.renewSlot });
-        if (step === undefined) return untilStopped(signal);
-        throw step(attempt, clock);
+        events.push(attempt.handover === null ? "try" : "try beside");
+        if (step === undefined) await stopped(signal);
+        const failure = await step?.(attempt, clock, signal);
+        events.push(signal.aborted ? "try told to end" : "try failed");
+        throw failure;
       },
-      poll: async (signal) => {
+      poll: async (begun, signal) => {
+        const poll = sweeps[polls.length] ?? leads;
         polls.push(clock.now());
-        await untilStopped(signal);
+        events.push("sweep");
+        await poll(begun, signal).finally(() => events.push("sweep ended"));
       },
-      lost: () => undefined,
+      lost: () => events.push("lost"),
       trouble: (now) => troubles.push(now),
     },
     { clock, log: { debug: say, info: say, warn: say, error: say }, signal: stop.signal },
@@ -50,6 +70,7 @@ function supervise(script: readonly ((attempt: StreamTry, clock: FakeClock) => u
     lines,
     troubles,
     polls,
+    events,
     async run(ms) {
       for (let step = 0; step < ms; step += 50) {
         for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
@@ -75,7 +96,7 @@ test("without a stream it sweeps, tries again after growing waits, and says the 
   await run.stop();
   const waits = run.tries.slice(1).map(({ at }, index) => at - (run.tries[index]?.at ?? 0));
   expect(waits).toEqual([100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
-  expect(run.polls).toHaveLength(9);
+  expect(run.polls).toEqual([0]);
   expect(run.lines).toHaveLength(1);
   expect(run.troubles.at(-1)).toMatchObject({ reason: "no slot is free" });
 });
@@ -131,4 +152,123 @@ test.each([
   await run.stop();
   // Before it flowed, the slot is not at fault.
   expect(run.tries.map(({ renewSlot }) => renewSlot)).toEqual([false, false, renewed, renewed]);
+});
+
+const untilStopped: Step = (_attempt, _clock, signal) => stopped(signal);
+/** A stream that is had, and flows until it is told to end. */
+const handed: Step = async (attempt, _clock, signal) => {
+  await attempt.handover?.();
+  attempt.begun();
+  await stopped(signal);
+};
+const handedAndLost: Step = async (attempt) => {
+  await attempt.handover?.();
+  attempt.begun();
+  return new PgnetdError("STREAM_LOST", "the server ended the replication connection");
+};
+/** The lead is given up for it, and it fails all the same. */
+const handedInVain: Step = async (attempt) => {
+  await attempt.handover?.();
+  return refused();
+};
+/** Hangs until it is told to end, and then still calls for the lead. */
+const handedTooLate: Step = async (attempt, _clock, signal) => {
+  await stopped(signal);
+  await attempt.handover?.();
+};
+const cutOff = async (): Promise<void> => {
+  throw new Error("connection terminated");
+};
+/** Leads for a while, and is cut off. */
+const leadsThenCutOff: Poll = async (begun) => {
+  begun();
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  await cutOff();
+};
+
+const BEGIN = ["try", "try failed", "lost", "sweep"];
+
+test.each<[what: string, script: readonly Step[], sweeps: readonly Poll[], events: readonly string[]]>([
+  [
+    "a try that fails leaves the session that sweeps alone",
+    [refused, refused, refused],
+    [leads],
+    [...BEGIN, "try beside", "try failed", "try beside", "try failed", "try beside"],
+  ],
+  [
+    "a stream is handed the lead when it is ready, and nothing else is tried",
+    [refused, refused, handed],
+    [leads],
+    [...BEGIN, "try beside", "try failed", "try beside", "sweep ended", "lost"],
+  ],
+  [
+    "a stream that was handed the lead and ended is followed by sweeping at once",
+    [refused, handedAndLost],
+    [leads],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try failed", "lost", "sweep", "try beside"],
+  ],
+  [
+    "the same where it never flowed",
+    [refused, handedInVain],
+    [leads],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try failed", "lost", "sweep", "try beside"],
+  ],
+  ["nothing is tried beside a session that stands by", [refused], [(_begun, signal) => stopped(signal)], BEGIN],
+  [
+    "a session that sweeps and is cut off takes the try beside it along",
+    [refused, untilStopped, untilStopped],
+    [leadsThenCutOff],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try told to end", "try"],
+  ],
+  [
+    "a try that calls for the lead after that is not handed it",
+    [refused, handedTooLate, untilStopped],
+    [leadsThenCutOff],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try told to end", "try"],
+  ],
+  [
+    "without a connection a stream is tried by itself",
+    [refused, refused],
+    [cutOff, cutOff],
+    [...BEGIN, "sweep ended", "lost", "try", "try failed", "lost", "sweep", "sweep ended", "lost", "try"],
+  ],
+])("P3: %s", async (_what, script, sweeps, events) => {
+  const run = supervise(script, sweeps);
+  await run.run(1_000);
+  expect(run.events).toEqual(events);
+  await run.stop();
+});
+
+/** Takes its time to end. */
+const endsLate: Poll = async (begun, signal) => {
+  await leads(begun, signal);
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+};
+
+test.each<[when: string, script: readonly Step[], sweeps: readonly Poll[], events: readonly string[]]>([
+  ["before anything came of the first try", [untilStopped], [], ["try", "try told to end", "lost"]],
+  ["between two tries", [refused, refused], [leads], [...BEGIN, "try beside", "try failed", "sweep ended", "lost"]],
+  [
+    "in the middle of a try",
+    [refused, untilStopped],
+    [endsLate],
+    [...BEGIN, "try beside", "try told to end", "sweep ended", "lost"],
+  ],
+  [
+    "in the middle of a handover",
+    [refused, handed],
+    [endsLate],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try told to end", "lost"],
+  ],
+  [
+    "while a stream flows that was handed the lead",
+    [refused, handed],
+    [leads],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try told to end", "lost"],
+  ],
+])("everything ends when it is told to %s", async (_when, script, sweeps, events) => {
+  const run = supervise(script, sweeps);
+  await run.run(150);
+  await run.stop();
+  expect(run.events).toEqual(events);
 });

@@ -1,0 +1,158 @@
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
+import { connectionConfig } from "../../src/pg/pool.ts";
+import { HANDOVER_CLASS_ID, takeOver } from "../../src/wal/handover.ts";
+import { LOCK_CLASS_ID, takeLeaderLock } from "../../src/wal/leader-lock.ts";
+import { eventually } from "../support/eventually.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+
+const LEADER = { classId: LOCK_CLASS_ID, shard: 0 };
+const ANSWER_MS = 2_000;
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await testDatabase();
+});
+afterAll(async () => {
+  await db[Symbol.asyncDispose]();
+});
+
+/** A session of some daemon. Closing it ends it. */
+async function connect(): Promise<pg.Client & AsyncDisposable> {
+  const client = new pg.Client(connectionConfig(db.url, "pgnetd leader"));
+  client.on("error", () => undefined);
+  await client.connect();
+  const pid = (await client.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
+  return Object.assign(client, {
+    async [Symbol.asyncDispose]() {
+      // A goodbye would be heard only at the end of a statement under way.
+      await db.query("select pg_terminate_backend($1)", [pid]);
+      await client.end();
+      await eventually(async () => (await db.query("select from pg_locks where pid = $1", [pid])).length === 0);
+    },
+  });
+}
+
+/** Waits for the leader's lock on a session of its own. */
+async function standBy(): Promise<{ holders: number; leads: boolean } & AsyncDisposable> {
+  const client = await connect();
+  const stop = new AbortController();
+  const seen = { holders: 0, leads: false };
+  const waiting = (): void => {
+    seen.holders++;
+  };
+  const waited = takeLeaderLock(client, LEADER, {
+    clock: systemClock,
+    signal: stop.signal,
+    waiting,
+    answerMs: ANSWER_MS,
+  }).then(
+    (heldAt) => {
+      seen.leads = heldAt !== null;
+    },
+    () => undefined,
+  );
+  await eventually(() => seen.holders > 0);
+  return Object.assign(seen, {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await client[Symbol.asyncDispose]();
+      await waited;
+    },
+  });
+}
+
+async function lead(client: pg.Client): Promise<void> {
+  await client.query("select pg_advisory_lock($1, $2)", [LEADER.classId, LEADER.shard]);
+}
+
+const NEVER = new AbortController().signal;
+const handover = (end: () => Promise<void>, signal = NEVER) => ({
+  end,
+  clock: systemClock,
+  signal,
+  answerMs: ANSWER_MS,
+});
+
+test("P3: the lead goes to another session of the leader past those that wait, each time; and to one of those when it ends", async () => {
+  let leader = await connect();
+  await lead(leader);
+  await using first = await standBy();
+  await using second = await standBy();
+  for (let one = 1; one <= 10; one++) {
+    const next = await connect();
+    const ended = leader;
+    expect(
+      await takeOver(
+        next,
+        LEADER,
+        handover(() => ended.end()),
+      ),
+    ).toBeTypeOf("number");
+    leader = next;
+  }
+  expect([first.leads, second.leads]).toEqual([false, false]);
+  const endedAt = performance.now();
+  await leader.end();
+  await eventually(() => first.leads || second.leads);
+  expect(performance.now() - endedAt).toBeLessThan(1_000);
+  expect([first.leads, second.leads]).not.toEqual([true, true]);
+});
+
+test("P2: where the leader dies while it hands over, one of those that wait leads", async () => {
+  await using leader = await connect();
+  await lead(leader);
+  await using standby = await standBy();
+  await using next = await connect();
+  const over = takeOver(
+    next,
+    LEADER,
+    handover(async () => {
+      await leader.query("select pg_advisory_unlock_all()");
+      await eventually(async () => (await db.query("select pg_terminate_backend($1)", [await pidOf(next)])).length > 0);
+    }),
+  );
+  await expect(over).rejects.toThrow(/terminat/);
+  await eventually(() => standby.leads, 1_000);
+});
+
+async function pidOf(client: pg.Client): Promise<number | undefined> {
+  return (await client.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
+}
+
+test("P3: a lead that cannot be handed over is not given up, and the lock for it is not taken for a leader", async () => {
+  await using other = await connect();
+  await other.query("select pg_advisory_lock($1, 0)", [HANDOVER_CLASS_ID]);
+  await expect(db.query("select net.check_worker_is_up()")).rejects.toThrow("not up");
+  await using next = await connect();
+  let isEnded = false;
+  const end = async (): Promise<void> => {
+    isEnded = true;
+  };
+  await expect(takeOver(next, LEADER, handover(end))).rejects.toThrow("another session holds the lock");
+  expect(isEnded).toBe(false);
+});
+
+test("a handover that is told to end ends, and gives up where another took the lead", async () => {
+  await using other = await connect();
+  await lead(other);
+  await using next = await connect();
+  const stop = new AbortController();
+  const over = takeOver(
+    next,
+    LEADER,
+    handover(async () => undefined, stop.signal),
+  );
+  stop.abort();
+  expect(await over).toBe(null);
+  await using third = await connect();
+  await next.query("select pg_advisory_unlock_all()");
+  await expect(
+    takeOver(
+      third,
+      LEADER,
+      handover(async () => undefined),
+    ),
+  ).rejects.toThrow("has taken the leader's lock");
+});
