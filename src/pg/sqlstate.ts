@@ -12,6 +12,8 @@ export const SQLSTATE = {
   objectNotInPrerequisiteState: "55000",
   tooManyConnections: "53300",
   configurationLimitExceeded: "53400",
+  crashShutdown: "57P02",
+  cannotConnectNow: "57P03",
   invalidPassword: "28P01",
   invalidAuthorization: "28000",
   unknownDatabase: "3D000",

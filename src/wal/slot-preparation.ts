@@ -1,6 +1,6 @@
 import type pg from "pg";
 
-import { PgnetdError, toError } from "../base/errors.ts";
+import { PgnetdError } from "../base/errors.ts";
 import type { Decoder } from "./events.ts";
 import type { Lsn } from "./lsn.ts";
 import { assertPublished, selectPublications } from "./publications.ts";
@@ -47,13 +47,13 @@ export async function prepareSlot(
     await lookAtEncoding(client, preparation);
     published = await lookForPublications(client, preparation);
   } catch (error) {
-    if (decision.kind === "use") await dropSlot(client, preparation, toError(error).message);
+    if (decision.kind === "use" && error instanceof PgnetdError) await dropSlot(client, preparation, error.message);
     throw error;
   }
   if (decision.kind === "use") return { confirmed: decision.confirmed, published };
-  log.info({ slot: slot.name, plugin: slot.plugin }, "replication slot is made");
   await makeSlot(client, slot, { ...preparation, answerMs: senderTimeoutMs / 4 }, signal);
   if (signal.aborted) return null;
+  log.info({ slot: slot.name, plugin: slot.plugin }, "replication slot is made");
   const made = await findSlot(client, preparation);
   if (made === null) throw new PgnetdError("STREAM_LOST", "the replication slot was dropped as soon as it was made");
   return { confirmed: made.confirmed, published };

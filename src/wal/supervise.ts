@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { type Loop, stopped } from "../base/loops.ts";
 import { needsNewSlot } from "./stream-failure.ts";
-import { type StreamTrouble, troubleOf } from "./trouble.ts";
+import { isUnreachable, type StreamTrouble, troubleOf } from "./trouble.ts";
 
 /** How one try for a stream is made. */
 export interface StreamTry {
@@ -93,9 +93,10 @@ class Supervisor {
     if (this.#isSteady(begunAt)) {
       this.#failures = 0;
       this.#streamTrouble.forget();
+      this.#pollTrouble.forget();
     }
     this.#renewSlot ||= needsNewSlot(failure, begunAt !== null);
-    trouble(this.#streamTrouble.tell(failure));
+    trouble((isUnreachable(failure) ? this.#pollTrouble : this.#streamTrouble).tell(failure));
     this.#waitMs = backoffMs(this.#failures, begunAt === null ? NO_STREAM_RETRY : LOST_STREAM_RETRY);
     this.#failures++;
   }

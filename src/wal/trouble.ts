@@ -26,15 +26,25 @@ const HINTS: Readonly<Record<string, string>> = {
     "Install the output plugin on the server, or set slot.plugin (PGNETD_SLOT_PLUGIN) to pgoutput.",
 };
 
+const CRASHED: ReadonlySet<string> = new Set([SQLSTATE.crashShutdown, SQLSTATE.cannotConnectNow]);
+
 /** What an error that ended a session means to the operator. */
 export function troubleOf(error: unknown): StreamTrouble {
   const sqlstate = sqlstateOf(error);
-  const general = error instanceof PgnetdError ? error : new PgnetdError("STREAM_UNAVAILABLE", "");
+  const code = isUnreachable(error) ? "PG_UNREACHABLE" : "STREAM_UNAVAILABLE";
+  const general = error instanceof PgnetdError ? error : new PgnetdError(code, "");
   return {
     reason: toError(error).message,
     sqlstate,
     hint: serversHint(error) ?? HINTS[sqlstate ?? ""] ?? general.hint,
   };
+}
+
+/** True where the database itself could not be reached: the system or the driver says so, or a server that starts or has crashed. */
+export function isUnreachable(error: unknown): boolean {
+  if (error instanceof PgnetdError) return false;
+  const sqlstate = sqlstateOf(error);
+  return sqlstate === null || sqlstate.startsWith("08") || CRASHED.has(sqlstate);
 }
 
 /** A right may be missing for more than one reason, and the server knows which: it has a hint for an output plugin that it does not trust. */
