@@ -1,4 +1,3 @@
-import pg from "pg";
 import { describe, expect, test } from "vitest";
 
 import { systemClock } from "../../src/base/clock.ts";
@@ -17,6 +16,7 @@ import {
   setUp,
   waiting,
 } from "../support/result-writer.ts";
+import { openTestPool } from "../support/pool.ts";
 
 describe("failed writes", () => {
   test("P2 the session ended from outside: kept, said once, written again", async () => {
@@ -68,7 +68,7 @@ describe("failed writes", () => {
     await t.database.query(
       "revoke all on net._http_response from public; grant all on all tables in schema net to pgnetd_test_writer",
     );
-    const client = new pg.Pool({ connectionString: t.database.url, options: "-c role=pgnetd_test_writer", max: 2 });
+    const client = openTestPool({ connectionString: t.database.url, options: "-c role=pgnetd_test_writer", max: 2 });
     const told: boolean[] = [];
     const lines: unknown[] = [];
     const log = {

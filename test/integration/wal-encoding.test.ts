@@ -1,4 +1,4 @@
-import pg from "pg";
+import type pg from "pg";
 import { expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
 import { dropDatabase } from "../support/drop-database.ts";
@@ -7,6 +7,7 @@ import { startPipeline } from "../support/pipeline.ts";
 import { databaseUrl, testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
+import { openTestPool } from "../support/pool.ts";
 
 /** The server converts what pgoutput writes, and not what wal2json writes. */
 const UNREADABLE = SLOT_PLUGIN === "wal2json" ? ["LATIN1"] : [];
@@ -23,7 +24,7 @@ async function databaseIn(encoding: string): Promise<AsyncDisposable & { readonl
   });
   const url = databaseUrl(admin.url, name);
   await migrate(url);
-  const db = new pg.Pool({ connectionString: url, max: 1 });
+  const db = openTestPool({ connectionString: url, max: 1 });
   cleanup.defer(() => db.end());
   await db.query(`select pg_create_logical_replication_slot('pgnetd_${name}', 'test_decoding')`);
   const all = cleanup.move();

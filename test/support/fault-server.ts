@@ -1,7 +1,8 @@
-import pg from "pg";
+import type pg from "pg";
 import type { LocalPostgres } from "../../src/cli/demo/embedded-postgres.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { testServer } from "./postgres.ts";
+import { openTestPool } from "./pool.ts";
 
 /** A PostgreSQL that a test may stop, crash and configure, with pgnetd's schema in its database `postgres`. */
 export interface FaultServer extends AsyncDisposable {
@@ -22,8 +23,7 @@ export async function startFaultServer(settings: Readonly<Record<string, string>
 /** `server`, migrated already, as a fault server. */
 export function wrapServer(server: LocalPostgres): FaultServer {
   const url = server.url();
-  const pool = new pg.Pool({ connectionString: url, max: 4, application_name: "test" });
-  pool.on("error", () => undefined);
+  const pool = openTestPool({ connectionString: url, max: 4, application_name: "test" });
   return {
     server,
     url,

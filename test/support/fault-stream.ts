@@ -1,4 +1,3 @@
-import pg from "pg";
 import { systemClock } from "../../src/base/clock.ts";
 import type { Log } from "../../src/base/log.ts";
 import { connectionConfig } from "../../src/pg/pool.ts";
@@ -13,6 +12,7 @@ import { Patience } from "../../src/wal/patience.ts";
 import type { StreamTrouble } from "../../src/wal/trouble.ts";
 import { eventually } from "./eventually.ts";
 import { SLOT_PLUGIN } from "./slot-plugin.ts";
+import { openTestPool } from "./pool.ts";
 
 /** A stream without a dispatcher: what it brought, and how its sessions went. Closing it ends it. */
 export interface RecordedStream extends AsyncDisposable {
@@ -48,8 +48,7 @@ const SENDER_TIMEOUT_MS = 4_000;
 /** Starts a supervised stream from `url` and resolves when it flows. */
 export async function startStream(url: string, choices: StreamChoices = {}): Promise<RecordedStream> {
   const stop = new AbortController();
-  const pool = new pg.Pool({ connectionString: url, max: 1 });
-  pool.on("error", () => undefined);
+  const pool = openTestPool({ connectionString: url, max: 1 });
   const ids: string[] = [];
   const messages: string[] = [];
   const lines: Readonly<Record<string, unknown>>[] = [];

@@ -1,6 +1,7 @@
 import pg from "pg";
 import { inject } from "vitest";
 import { dropDatabase } from "./drop-database.ts";
+import { openTestPool } from "./pool.ts";
 
 export { testServer } from "./server.ts";
 
@@ -27,9 +28,8 @@ export async function testDatabase(options: { readonly migrated?: boolean } = {}
     await admin.query(`create database ${name} template ${template}`);
   });
   const own = databaseUrl(url, name);
-  const pool = new pg.Pool({ connectionString: own, max: 5 });
+  const pool = openTestPool({ connectionString: own, max: 5 });
   // Sessions ended from outside, by a test or when the database goes, are no failure of the pool's user, not even while in use.
-  pool.on("error", () => undefined);
   pool.on("connect", (client) => client.on("error", () => undefined));
   return {
     name,
