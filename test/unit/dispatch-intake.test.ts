@@ -43,3 +43,28 @@ test("P5: a sweep and what is streamed meanwhile do not take the same room twice
   await settle(world);
   expect(world.harms).toEqual([]);
 });
+
+test("P2 keepUnseen: a result waits for no transaction of a history that is over", async () => {
+  const world = new World({ memory: { requests: 10, bytes: 1 << 20, waiting: 10 } });
+  world.connect(false);
+  await turn();
+  world.returnSweep(false);
+  await turn();
+  // On the standby these ids are still to come.
+  for (let id = 0; id < 10; id++) world.insertElsewhere();
+  const lost = world.insert([{}]);
+  world.record(lost);
+  world.reveal(lost);
+  while (world.stream()) world.confirm();
+  expect(world.flights).toBe(1);
+  world.promote(1);
+  await turn();
+  world.returnSweep(false);
+  world.answer(0);
+  await turn();
+  expect(world.writes).toBe(1);
+  world.writeBack(0);
+  expect([world.writes, world.dispatcher.state.inMemory]).toEqual([0, 0]);
+  await settle(world);
+  expect(world.harms).toEqual([]);
+});
