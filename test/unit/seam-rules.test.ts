@@ -50,6 +50,7 @@ const restart: Act = (world) => {
   world.connect(false);
 };
 const promote: Act = (world) => world.promote(0);
+const promoteBehind: Act = (world) => world.promote(1);
 const reconnect: Act = (world) => {
   world.cut();
   world.connect(false);
@@ -150,6 +151,23 @@ const ways: Readonly<Record<string, Way>> = {
   },
   "keepUnseen: a result waits for its row to be visible": {
     acts: [insert, record(0), returnSweep, stream, confirm, answer, writeBack, reveal(0), reconnect, returnSweep],
+  },
+  "again: a row with the id of one that a failover lost is read when that one has ended": {
+    acts: [
+      returnSweep,
+      insert,
+      record(0),
+      reveal(0),
+      stream,
+      promoteBehind,
+      insert,
+      record(0),
+      reveal(0),
+      returnSweep,
+      stream,
+      answer,
+      writeBack,
+    ],
   },
   "later: a row for a later time is looked for until it is visible": {
     acts: [returnSweep, insertLater, record(0), stream, confirm, wait, returnSweep, wait, reveal(0)],
