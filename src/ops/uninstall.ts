@@ -8,6 +8,7 @@ import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { dropSchemas, type SchemasDropped } from "../pg/uninstall.ts";
 import { LOCK_CLASS_ID } from "../wal/leader-lock.ts";
+import { LEADER_APPLICATION } from "../wal/lock-holder.ts";
 import { dropPublications, dropSlot } from "../wal/removal.ts";
 
 /** What would go with pgnetd that somebody may miss. */
@@ -45,7 +46,7 @@ const SELECT_DAEMONS = `
 select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as free,
   array(
     select pid from pg_catalog.pg_stat_activity
-    where datname = current_database() and application_name = 'pgnetd leader' order by pid
+    where datname = current_database() and application_name = '${LEADER_APPLICATION}' order by pid
   ) as pids`;
 
 const LOCK = "lock table net.http_request_queue, net.http_dead_letter in access exclusive mode";

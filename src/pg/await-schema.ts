@@ -2,7 +2,7 @@ import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { connectionError } from "./connection-error.ts";
+import { connectionError } from "./connection.ts";
 import { schemaVersion } from "./migrate.ts";
 import { LATEST_VERSION } from "./migrations.ts";
 import type { Queryable } from "./pool.ts";

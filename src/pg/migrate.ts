@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { PgnetdError, toError } from "../base/errors.ts";
-import { connect } from "./connection-error.ts";
+import { connect } from "./connection.ts";
 import { LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
 import { applyParts, type Parts } from "./parts.ts";
 import type { Queryable } from "./pool.ts";
@@ -54,8 +54,8 @@ const INSERT_VERSION = "insert into net.pgnetd_migrations (version, name) values
 
 /**
  * Brings the schema to `to`, each file in one transaction of its own. `target` is a connection string or one connection
- * outside of a transaction. Throws SCHEMA_NEWER, MIGRATION_FAILED, or PG_UNREACHABLE where trying
- * again may help; what earlier files did then stays.
+ * outside of a transaction. Throws SCHEMA_NEWER, MIGRATION_FAILED, or PG_UNREACHABLE and
+ * PG_REFUSED where trying again may help; what earlier files did then stays.
  */
 export async function migrate(target: string | pg.ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
   if (typeof target !== "string") return migrateOver(target, options);

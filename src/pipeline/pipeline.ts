@@ -25,6 +25,7 @@ import { expireResults, retentionOf } from "../results/retention.ts";
 import { openResultWriter } from "../results/writer.ts";
 import { openDecoder } from "../wal/decoder.ts";
 import { LOCK_CLASS_ID } from "../wal/leader-lock.ts";
+import { LEADER_APPLICATION } from "../wal/lock-holder.ts";
 import { Patience } from "../wal/patience.ts";
 import { pollSession } from "../wal/poll-session.ts";
 import { streamSession } from "../wal/session.ts";
@@ -142,7 +143,7 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   current = dispatcher;
 
   const shared = {
-    connection: connectionConfig(database.url, "pgnetd leader"),
+    connection: connectionConfig(database.url, LEADER_APPLICATION),
     lock: { classId: LOCK_CLASS_ID, shard: 0 },
     senderTimeoutMs: slot.senderTimeoutMs,
     fenceMs: slot.fenceMs,

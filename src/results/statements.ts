@@ -38,19 +38,17 @@ export function statementOf(items: readonly Item[]): Statement {
 // Rows locked by others are skipped, not waited for: a caller's open transaction that cancels or looks holds up nothing
 // but its own rows, and can be in no deadlock with this one.
 // An id alone does not say which row: a standby that was behind gives ids of lost commits again.
+const ROWS = `given join net.http_request_queue as waiting
+    on waiting.id = given.id and waiting.created = given.made::timestamptz`;
+
 const FREE = `free as (
-  select given.*, waiting.ctid as at
-  from given join net.http_request_queue as waiting on waiting.id = given.id and waiting.created = given.made::timestamptz
+  select given.*, waiting.ctid as at from ${ROWS}
   for update of waiting skip locked
 )`;
 
 const VERDICT = `
 select pg_catalog.pg_current_snapshot()::text as snapshot, missing.ids as missing,
-  array(
-    select waiting.id::text
-    from given join net.http_request_queue as waiting on waiting.id = given.id and waiting.created = given.made::timestamptz
-    where waiting.id = any (missing.ids::bigint[])
-  ) as locked
+  array(select waiting.id::text from ${ROWS} where waiting.id = any (missing.ids::bigint[])) as locked
 from (select array(select given.id::text from given except select taken.id::text from taken) as ids) as missing`;
 
 // The unnest of several arrays is syntax, and always that of pg_catalog.

@@ -29,8 +29,6 @@ export async function testDatabase(options: { readonly migrated?: boolean } = {}
   });
   const own = databaseUrl(url, name);
   const pool = openTestPool({ connectionString: own, max: 5 });
-  // Sessions ended from outside, by a test or when the database goes, are no failure of the pool's user, not even while in use.
-  pool.on("connect", (client) => client.on("error", () => undefined));
   return {
     name,
     url: own,
