@@ -138,7 +138,7 @@ export const SETTINGS = {
       kind: networks(),
       fallback: [],
       about:
-        "Networks and addresses that requests may reach beyond the public internet. Private, loopback, link-local and metadata addresses are refused unless named here.",
+        "Networks and addresses that requests may reach beyond the public internet. Private, loopback, link-local and metadata addresses are refused unless named here. `private` stands for 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and fc00::/7; loopback (127.0.0.0/8, ::1), link-local and shared addresses (100.64.0.0/10) are not in it. A metadata service, such as 169.254.169.254, is allowed by its own address alone, by no network around it.",
     }),
     maxResponseBytes: setting({
       env: "PGNETD_MAX_RESPONSE_BYTES",

@@ -139,9 +139,9 @@ export function lifetime(maxSeconds: number): Kind<number | "never"> {
   });
 }
 
-/** A list of networks, each as `address/prefix`; from text separated by commas. */
+/** A list of networks, each as `address/prefix` or as the word `private`; from text separated by commas. */
 export function networks(): Kind<readonly string[]> {
-  const rule = "a list of networks such as 10.0.0.0/8, fd00::/8 or single addresses";
+  const rule = "a list of networks such as 10.0.0.0/8 or fd00::/8, single addresses, or the word private";
   return kind(rule, (given) => {
     const list: unknown = typeof given === "string" ? given.split(",").filter((part) => part.trim() !== "") : given;
     if (!Array.isArray(list)) return undefined;
@@ -151,6 +151,7 @@ export function networks(): Kind<readonly string[]> {
 }
 
 function network(given: string): string | undefined {
+  if (given.toLowerCase() === "private") return "private";
   const [, address = "", prefix] = /^([0-9a-f:.]+)(?:\/(\d{1,3}))?$/i.exec(given) ?? [];
   const family = isIP(address);
   if (family === 0) return undefined;

@@ -93,7 +93,7 @@ function refusedAddress({ hostname, address }: RefusedAddress): Failure {
   const what = hostname === address ? `address ${address}` : `address ${address} of host ${hostname}`;
   return {
     code: "refused_address",
-    message: `Refused ${what}: it is not on the public internet. To allow it, add it or its network to PGNETD_ALLOW_NETWORKS`,
+    message: `Refused ${what}: it is not on the public internet. To allow it, add it to PGNETD_ALLOW_NETWORKS`,
     detail: null,
   };
 }

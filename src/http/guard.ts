@@ -6,64 +6,107 @@ export interface Guard {
   allows(address: string): boolean;
 }
 
-/** Networks that are not the public internet, by IANA's special-purpose registry, with the metadata services outside it. */
-const REFUSED_V4: readonly (readonly [network: string, prefix: number])[] = [
-  ["0.0.0.0", 8], // this host, unspecified
-  ["10.0.0.0", 8], // private
-  ["100.64.0.0", 10], // carrier-grade NAT; metadata of Alibaba Cloud
-  ["127.0.0.0", 8], // loopback
-  ["168.63.129.16", 32], // metadata and agent channel of Azure, a public address
-  ["169.254.0.0", 16], // link-local; metadata of most clouds
-  ["172.16.0.0", 12], // private
-  ["192.0.0.0", 24], // protocol assignments; metadata of Oracle Cloud
-  ["192.0.2.0", 24], // documentation
-  ["192.88.99.0", 24], // 6to4 relays
-  ["192.168.0.0", 16], // private
-  ["198.18.0.0", 15], // benchmarking
-  ["198.51.100.0", 24], // documentation
-  ["203.0.113.0", 24], // documentation
-  ["224.0.0.0", 4], // multicast
-  ["240.0.0.0", 4], // reserved, broadcast
+/** What the word `private` stands for in a list of networks: RFC 1918 and RFC 4193. Loopback and link-local are not in it. */
+const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+
+/** Networks that are not the public internet, by IANA's special-purpose registry. */
+const REFUSED_V4 = [
+  "0.0.0.0/8", // this host, unspecified
+  "10.0.0.0/8", // private
+  "100.64.0.0/10", // carrier-grade NAT
+  "127.0.0.0/8", // loopback
+  "169.254.0.0/16", // link-local
+  "172.16.0.0/12", // private
+  "192.0.0.0/24", // protocol assignments
+  "192.0.2.0/24", // documentation
+  "192.88.99.0/24", // 6to4 relays
+  "192.168.0.0/16", // private
+  "198.18.0.0/15", // benchmarking
+  "198.51.100.0/24", // documentation
+  "203.0.113.0/24", // documentation
+  "224.0.0.0/4", // multicast
+  "240.0.0.0/4", // reserved, broadcast
 ];
 
-/** All of IPv6 but global unicast (2000::/3), and what is special within that. */
-const REFUSED_V6: readonly (readonly [network: string, prefix: number])[] = [
-  ["::", 3], // unspecified, loopback, IPv4-mapped and -compatible, NAT64
-  ["4000::", 2],
-  ["8000::", 1], // unique local, link-local, site-local, multicast
-  ["2001::", 23], // protocol assignments: Teredo, benchmarking, ORCHID
-  ["2001:db8::", 32], // documentation
-  ["2002::", 16], // 6to4, which carries any IPv4 address
-  ["3fff::", 20], // documentation
+/** All of IPv6 but global unicast (2000::/3), and what is special within that. NAT64 (64:ff9b::/96) is judged before. */
+const REFUSED_V6 = [
+  "::/3", // unspecified, loopback, IPv4-mapped and -compatible, local NAT64 (64:ff9b:1::/48)
+  "4000::/2",
+  "8000::/1", // unique local, link-local, site-local, multicast
+  "2001::/23", // protocol assignments: Teredo, benchmarking, ORCHID
+  "2001:db8::/32", // documentation
+  "2002::/16", // 6to4, which carries any IPv4 address
+  "3fff::/20", // documentation
 ];
+
+/** Services that hand out credentials to whoever can reach them. Only their own address in the list allows one, no network around it. */
+const METADATA = [
+  "100.100.100.200", // Alibaba Cloud
+  "168.63.129.16", // Azure, a public address
+  "169.254.169.254", // most clouds
+  "169.254.170.2", // Amazon ECS
+  "169.254.170.23", // Amazon EKS
+  "192.0.0.192", // Oracle Cloud
+  "fd00:ec2::23", // Amazon EKS
+  "fd00:ec2::254", // Amazon EC2
+  "fd20:ce::254", // Google Cloud
+];
+
+/** IPv4 addresses as a network with IPv6 alone reaches them (RFC 6052). */
+const NAT64 = "64:ff9b::";
 
 /**
- * Refuses everything that is not the public internet, except `allowNetworks`: CIDR networks or single addresses.
- * An IPv4-mapped IPv6 address is allowed where its IPv4 address is named in `allowNetworks`.
+ * Refuses everything that is not the public internet, except `allowNetworks`: CIDR networks, single addresses, the word
+ * `private`. Metadata services need their very address. An IPv4 address within NAT64's prefix is judged as itself; an
+ * IPv4-mapped one is allowed where `allowNetworks` has its IPv4 address.
  */
 export function createGuard(allowNetworks: readonly string[]): Guard {
-  // One list per family: a BlockList lets an IPv6 rule such as ::/3 match IPv4 addresses, as their mapped form.
-  const refused4 = new BlockList();
-  for (const [network, prefix] of REFUSED_V4) refused4.addSubnet(network, prefix, "ipv4");
-  const refused6 = new BlockList();
-  for (const [network, prefix] of REFUSED_V6) refused6.addSubnet(network, prefix, "ipv6");
-  const allowed4 = new BlockList();
-  const allowed6 = new BlockList();
-  for (const network of allowNetworks) {
-    const [address = "", prefix] = network.split("/", 2);
-    if (isIPv4(address)) allowed4.addSubnet(address, prefix === undefined ? 32 : Number(prefix), "ipv4");
-    else allowed6.addSubnet(address, prefix === undefined ? 128 : Number(prefix), "ipv6");
-  }
+  const refused = new Networks([...REFUSED_V4, ...REFUSED_V6]);
+  const metadata = new Networks(METADATA);
+  const nat64 = new Networks([`${NAT64}/96`]);
+  const listed = allowNetworks.flatMap((network) => (network === "private" ? PRIVATE : [network]));
+  const allowed = new Networks(listed);
+  const exactly = new Networks(listed.filter(isSingle));
   return {
     allows(address) {
-      switch (isIP(address)) {
-        case 4:
-          return allowed4.check(address, "ipv4") || !refused4.check(address, "ipv4");
-        case 6:
-          return allowed6.check(address, "ipv6") || allowed4.check(address, "ipv6") || !refused6.check(address, "ipv6");
-        default:
-          return false;
-      }
+      if (isIP(address) === 0) return false;
+      if (exactly.has(address)) return true;
+      if (metadata.has(address)) return false;
+      return allowed.has(address) || !(nat64.has(address) ? refused.hasTranslated(address) : refused.has(address));
     },
   };
+}
+
+/** A set of networks. Of IPv4 ones it also has the IPv4-mapped and the NAT64 form. */
+class Networks {
+  // Three lists: a rule for IPv6 such as ::/3 would else match IPv4 addresses, too, as their mapped form.
+  readonly #v4 = new BlockList();
+  readonly #v6 = new BlockList();
+  readonly #translated = new BlockList();
+
+  constructor(networks: readonly string[]) {
+    for (const network of networks) {
+      const [address = "", prefix] = network.split("/", 2);
+      if (isIPv4(address)) {
+        const bits = Number(prefix ?? 32);
+        this.#v4.addSubnet(address, bits, "ipv4");
+        this.#translated.addSubnet(NAT64 + address, 96 + bits, "ipv6");
+      } else this.#v6.addSubnet(address, Number(prefix ?? 128), "ipv6");
+    }
+  }
+
+  has(address: string): boolean {
+    if (isIPv4(address)) return this.#v4.check(address, "ipv4");
+    return this.#v6.check(address, "ipv6") || this.#v4.check(address, "ipv6") || this.hasTranslated(address);
+  }
+
+  /** True where `address` is an IPv4 address of these networks behind NAT64's prefix. */
+  hasTranslated(address: string): boolean {
+    return this.#translated.check(address, "ipv6");
+  }
+}
+
+function isSingle(network: string): boolean {
+  const [address = "", prefix] = network.split("/", 2);
+  return prefix === undefined || Number(prefix) === (isIPv4(address) ? 32 : 128);
 }

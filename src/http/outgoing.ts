@@ -12,6 +12,8 @@ export interface Outgoing {
   readonly headers: string[];
   /** True when the caller asked for the connection to be closed. */
   readonly close: boolean;
+  /** True where `headers` have an Idempotency-Key that is pgnetd's, not the caller's. */
+  readonly ownIdempotencyKey: boolean;
 }
 
 /** What pgnetd adds where the caller set nothing. */
@@ -75,11 +77,12 @@ export function outgoing(request: Request, additions: Additions): Outgoing | Fai
   }
   if (!seen.userAgent) headers.push("User-Agent", additions.userAgent);
   if (!seen.accept) headers.push("Accept", "*/*");
-  if (!seen.idempotencyKey && additions.idempotencyKey !== null)
-    headers.push("Idempotency-Key", additions.idempotencyKey);
+  const ownIdempotencyKey = !seen.idempotencyKey && additions.idempotencyKey !== null;
+  if (ownIdempotencyKey) headers.push("Idempotency-Key", additions.idempotencyKey);
   if (!seen.authorization) pushAuthorization(headers, url);
   const bodiless = request.method === "GET" || request.method === "HEAD";
-  return { url, method: request.method, body: bodiless ? null : request.body, headers, close };
+  const body = bodiless ? null : request.body;
+  return { url, method: request.method, body, headers, close, ownIdempotencyKey };
 }
 
 /** The same in undici's terms; `close` closes the connection afterwards. */

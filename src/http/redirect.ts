@@ -2,7 +2,16 @@ import { type Failure } from "./failure.ts";
 import { type Outgoing, pushAuthorization } from "./outgoing.ts";
 
 const FOLLOWED = new Set([300, 301, 302, 303, 307, 308]);
-const CREDENTIALS = new Set(["authorization", "proxy-authorization", "cookie", "cookie2"]);
+/** The last three are known to curl as ordinary headers: it sends them on. */
+const CREDENTIALS = new Set([
+  "authorization",
+  "proxy-authorization",
+  "cookie",
+  "cookie2",
+  "apikey",
+  "x-api-key",
+  "x-auth-token",
+]);
 
 /** True for a status that sends the client elsewhere. */
 export function isRedirect(status: number): boolean {
@@ -11,7 +20,8 @@ export function isRedirect(status: number): boolean {
 
 /**
  * The request that a redirect asks for, as curl makes it: 301 and 302 turn POST into GET, 303 all but HEAD, others keep
- * method and body. Credentials are left out, for good, as soon as scheme, host or port change.
+ * method and body. Credentials, and an Idempotency-Key that the caller did not set, are left out for good as soon as scheme,
+ * host or port change.
  */
 export function follow(status: number, location: string, from: Outgoing): Outgoing | Failure {
   const url = URL.parse(location, from.url.href);
@@ -26,10 +36,18 @@ export function follow(status: number, location: string, from: Outgoing): Outgoi
     const lower = name.toLowerCase();
     if (toGet && lower.startsWith("content-")) continue;
     if (elsewhere && (lower === "host" || CREDENTIALS.has(lower))) continue;
+    if (elsewhere && from.ownIdempotencyKey && lower === "idempotency-key") continue;
     headers.push(name, from.headers[at + 1] ?? "");
   }
   if (elsewhere) pushAuthorization(headers, url);
-  return { url, method: toGet ? "GET" : from.method, body: toGet ? null : from.body, headers, close: from.close };
+  return {
+    ...from,
+    url,
+    method: toGet ? "GET" : from.method,
+    body: toGet ? null : from.body,
+    headers,
+    ownIdempotencyKey: from.ownIdempotencyKey && !elsewhere,
+  };
 }
 
 function refused(message: string): Failure {

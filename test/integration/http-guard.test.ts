@@ -89,7 +89,7 @@ describe("P12: with nothing allowed, this machine is out of reach", () => {
   test("the message names address and host, and says what to do", async () => {
     await using client = testClient({ resolve: names({ "intern.test": [["10.1.2.3"]] }) });
     expect((await failed(client, "http://intern.test/?token=secret")).message).toBe(
-      "Refused address 10.1.2.3 of host intern.test: it is not on the public internet. To allow it, add it or its network to PGNETD_ALLOW_NETWORKS",
+      "Refused address 10.1.2.3 of host intern.test: it is not on the public internet. To allow it, add it to PGNETD_ALLOW_NETWORKS",
     );
     expect((await failed(client, "http://10.1.2.3/")).message).toMatch(/^Refused address 10\.1\.2\.3: it is not/);
   });

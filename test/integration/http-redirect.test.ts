@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { type HttpPeer, always, answered, failed, httpPeer, response, testClient } from "../support/http-peer.ts";
+import {
+  type HttpPeer,
+  always,
+  answered,
+  failed,
+  httpPeer,
+  requestOf,
+  response,
+  testClient,
+} from "../support/http-peer.ts";
 
 /** Redirects `/<status>/…` to the location given; answers everything else. */
 function redirecting(location: string): Promise<HttpPeer> {
@@ -150,6 +159,9 @@ describe("credentials", () => {
     ["authorization", "Bearer secret"],
     ["Cookie", "a=secret"],
     ["Proxy-Authorization", "Basic secret"],
+    ["apiKey", "secret"],
+    ["X-API-KEY", "secret"],
+    ["x-auth-token", "secret"],
     ["X-Own", "1"],
   ] as const;
 
@@ -157,7 +169,7 @@ describe("credentials", () => {
     await using peer = await redirecting("/new");
     await using client = testClient();
     await answered(client, `http://127.0.0.1:${peer.port}/307`, { headers });
-    expect(peer.received[1]?.head.match(/secret/g)).toHaveLength(3);
+    expect(peer.received[1]?.head.match(/secret/g)).toHaveLength(6);
   });
 
   test("of the url stay there too, once", async () => {
@@ -205,5 +217,30 @@ describe("credentials", () => {
     await using client = testClient();
     await answered(client, `http://127.0.0.1:${peer.port}/302`);
     expect(other.received[0]?.head).toContain(`Authorization: Basic ${Buffer.from("new:pass").toString("base64")}`);
+  });
+});
+
+describe("an Idempotency-Key", () => {
+  /** The Idempotency-Key of each request, in turn, of a POST that is redirected to `to`. */
+  async function keysSent(to: "the same origin" | "another", headers: readonly (readonly [string, string])[]) {
+    await using other = await httpPeer(always());
+    await using peer = await redirecting(to === "another" ? `http://127.0.0.1:${other.port}/` : "/new");
+    await using client = testClient();
+    const request = requestOf(`http://127.0.0.1:${peer.port}/307`, {
+      method: "POST",
+      body: Buffer.from("{}"),
+      headers,
+    });
+    await client.send(request, { idempotencyKey: "installation-1" });
+    return [...peer.received, ...other.received].map(({ head }) => /^idempotency-key: (.*)/im.exec(head)?.[1] ?? null);
+  }
+
+  test("that pgnetd added stays with the origin it was made for", async () => {
+    expect(await keysSent("the same origin", [])).toEqual(["installation-1", "installation-1"]);
+    expect(await keysSent("another", [])).toEqual(["installation-1", null]);
+  });
+
+  test("that the caller set goes wherever the request goes, as with curl", async () => {
+    expect(await keysSent("another", [["idempotency-KEY", "mine"]])).toEqual(["mine", "mine"]);
   });
 });

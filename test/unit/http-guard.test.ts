@@ -26,7 +26,7 @@ const REFUSED = [
   ["unique local and site-local", "fc00::1", "fdff::1", "fec0::1"],
   ["IPv4-mapped", "::ffff:127.0.0.1", "::ffff:7f00:1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "::ffff:0:127.0.0.1"],
   ["IPv4-compatible", "::127.0.0.1", "::7f00:1", "::8.8.8.8"],
-  ["NAT64", "64:ff9b::7f00:1", "64:ff9b::8.8.8.8", "64:ff9b:1::1"],
+  ["local NAT64", "64:ff9b:1::1", "64:ff9b:1::8.8.8.8", "64:ff9b::1:808:808", "64:ff9a:ffff::1"],
   ["6to4", "2002:7f00:1::", "2002:808:808::1", "192.88.99.1"],
   ["Teredo", "2001::1", "2001:0:4136:e378::1"],
   ["not assigned", "4000::1", "5f00::1", "8000::1", "e000::1"],
@@ -49,14 +49,91 @@ describe("P12: without an allowance", () => {
     expect(all.filter((address) => !guard.allows(address))).toEqual([]);
   });
 
-  test("no IPv6 address that carries an IPv4 address is allowed, whichever that is", () => {
-    const forms = ["::ffff:", "::", "64:ff9b::", "::ffff:0:"];
+  test("no IPv4-mapped or -compatible address is allowed, whichever IPv4 address it carries", () => {
+    const forms = ["::ffff:", "::", "::ffff:0:"];
     fc.assert(
       fc.property(fc.constantFrom(...forms), fc.ipV4(), (form, address) => {
         expect(isIPv6(form + address)).toBe(true);
         expect(guard.allows(form + address)).toBe(false);
       }),
     );
+  });
+});
+
+describe("P12: behind NAT64's prefix", () => {
+  test.each([
+    [[], "64:ff9b::8.8.8.8", true],
+    [[], "64:ff9b::808:808", true],
+    [[], "0064:FF9B:0:0:0:0:0808:0808", true],
+    [[], "64:ff9b::7f00:1", false],
+    [[], "64:ff9b::127.0.0.1", false],
+    [[], "64:ff9b::a9fe:a9fe", false],
+    [[], "64:ff9b::10.0.0.1", false],
+    [[], "64:ff9b::192.168.0.1%eth0", false],
+    [[], "64:ff9b::", false],
+    [[], "64:ff9b::168.63.129.16", false],
+    [["10.1.0.0/16"], "64:ff9b::10.1.2.3", true],
+    [["10.1.0.0/16"], "64:ff9b::10.2.2.3", false],
+    [["0.0.0.0/0"], "64:ff9b::127.0.0.1", true],
+    [["0.0.0.0/0"], "64:ff9b::169.254.169.254", false],
+    [["169.254.169.254"], "64:ff9b::169.254.169.254", true],
+    [["64:ff9b::/96"], "64:ff9b::127.0.0.1", true],
+    [["64:ff9b::/96"], "64:ff9b::169.254.169.254", false],
+    [["64:ff9b:1::/48"], "64:ff9b:1::10.0.0.1", true],
+  ] as const)("with %j allowed, %s is %s", (networks, address, allowed) => {
+    expect(createGuard(networks).allows(address)).toBe(allowed);
+  });
+
+  test("an address is allowed where its IPv4 address is, whichever that is", () => {
+    const guards = [[], ["private"], ["127.0.0.1", "169.254.0.0/16"], ["0.0.0.0/0"]].map(createGuard);
+    fc.assert(
+      fc.property(fc.ipV4(), fc.constantFrom(...guards), (address, guard) => {
+        expect(guard.allows(`64:ff9b::${address}`)).toBe(guard.allows(address));
+      }),
+    );
+  });
+});
+
+describe("P12: the word private", () => {
+  const guard = createGuard(["private"]);
+
+  test("allows RFC 1918's and unique local addresses", () => {
+    const all = ["10.0.0.0", "10.255.255.255", "172.16.0.0", "172.31.255.255", "192.168.0.0", "192.168.255.255"];
+    const v6 = ["fc00::", "fdff:ffff::1", "fdc4:f303:9324::254", "::ffff:10.0.0.1"];
+    expect([...all, ...v6, "8.8.8.8"].filter((address) => !guard.allows(address))).toEqual([]);
+  });
+
+  test("allows neither loopback, link-local, carrier-grade NAT nor metadata services", () => {
+    const near = ["127.0.0.1", "::1", "169.254.1.1", "fe80::1", "100.64.0.1", "0.0.0.0", "::", "fec0::1", "192.0.0.8"];
+    const metadata = ["169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "169.254.170.2"];
+    const v6 = ["fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "::ffff:169.254.169.254"];
+    expect([...near, ...metadata, ...v6].filter((address) => guard.allows(address))).toEqual([]);
+  });
+
+  test("goes together with networks and addresses", () => {
+    const both = createGuard(["private", "127.0.0.1/32", "fd20:ce::254/128"]);
+    expect(["10.0.0.1", "127.0.0.1", "fd20:ce::254"].every((address) => both.allows(address))).toBe(true);
+    expect(["127.0.0.2", "fd00:ec2::254"].some((address) => both.allows(address))).toBe(false);
+  });
+});
+
+describe("P12: a metadata service is allowed by its own address alone", () => {
+  test.each([
+    ["100.100.100.200", "100.64.0.0/10"],
+    ["168.63.129.16", "168.63.0.0/16"],
+    ["169.254.169.254", "169.254.0.0/16"],
+    ["169.254.170.2", "169.254.170.0/28"],
+    ["169.254.170.23", "0.0.0.0/0"],
+    ["192.0.0.192", "192.0.0.0/24"],
+    ["fd00:ec2::23", "fd00:ec2::/64"],
+    ["fd00:ec2::254", "fc00::/7"],
+    ["fd20:ce::254", "::/0"],
+    ["::ffff:169.254.169.254", "::/0"],
+    ["::ffff:100.100.100.200", "100.64.0.0/10"],
+  ])("%s, not by %s", (address, network) => {
+    expect(createGuard([network]).allows(address)).toBe(false);
+    expect(createGuard([network, address]).allows(address)).toBe(true);
+    expect(createGuard([network]).allows(address.replace(/\d$/, "5"))).toBe(true);
   });
 });
 
@@ -70,7 +147,6 @@ describe("P12: with allowances", () => {
     ["10.1.0.0/16", "::ffff:10.1.2.3", true],
     ["10.1.0.0/16", "::ffff:10.2.2.3", false],
     ["10.1.0.0/16", "::10.1.2.3", false],
-    ["10.1.0.0/16", "64:ff9b::10.1.2.3", false],
     ["::1", "::1", true],
     ["::1", "::2", false],
     ["::1", "127.0.0.1", false],
@@ -78,9 +154,9 @@ describe("P12: with allowances", () => {
     ["fd00::/8", "fc12::1", false],
     ["fe80::/10", "fe80::1%eth0", true],
     ["::/0", "127.0.0.1", false],
-    ["::/0", "fd00:ec2::254", true],
+    ["::/0", "fd00:ec2::253", true],
     ["0.0.0.0/0", "::1", false],
-    ["0.0.0.0/0", "169.254.169.254", true],
+    ["0.0.0.0/0", "169.254.169.253", true],
   ])("%s: %s is %s", (network, address, allowed) => {
     expect(createGuard([network]).allows(address)).toBe(allowed);
   });
