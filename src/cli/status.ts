@@ -1,6 +1,7 @@
 import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
 import { counted, type DatabaseStatus, readDatabaseStatus } from "../ops/database-status.ts";
+import type { HttpMode } from "../http/mode.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool } from "../pg/pool.ts";
 import { formatLsn, type Lsn } from "../wal/lsn.ts";
@@ -11,20 +12,24 @@ const STATEMENT_TIMEOUT_MS = 10_000;
 
 /** `pgnetd status`: what the database knows of slot, leader and outbox. Throws where somebody should act. */
 export async function printStatus({ env, values, print }: CommandContext): Promise<void> {
-  const { database, slot } = loadConfig({ env, file: values.get("config") });
+  const { database, slot, http } = loadConfig({ env, file: values.get("config") });
   await using db = openPool({ url: database.url, size: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
   const unusable = await schemaProblem(db);
   if (unusable !== null) throw unusable;
   const status = await readDatabaseStatus(db, slot.name);
-  for (const [name, value] of statusLines(status)) print(`${name.padEnd(14)} ${value}`);
+  for (const [name, value] of statusLines(status, http.mode)) print(`${name.padEnd(14)} ${value}`);
   const problem = problemOf(status);
   if (problem !== null) throw problem;
 }
 
 /** The lines of `pgnetd status`, as name and value. */
-export function statusLines(status: DatabaseStatus): readonly (readonly [name: string, value: string])[] {
+export function statusLines(
+  status: DatabaseStatus,
+  mode: HttpMode,
+): readonly (readonly [name: string, value: string])[] {
   const { oldest, retainedWalBytes, waiting, parked } = status;
   return [
+    ["mode", mode === "capture" ? "capture: nothing is sent" : mode],
     ["leader", status.leader === null ? "none" : holderText(status.leader)],
     ["slot", `${status.slotName}: ${status.slot}`],
     ["retained WAL", retainedWalBytes === null ? "none" : `${Math.ceil(retainedWalBytes / 1024)} KiB`],

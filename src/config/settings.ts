@@ -121,6 +121,13 @@ export const SETTINGS = {
     }),
   },
   http: {
+    mode: setting({
+      env: "PGNETD_HTTP_MODE",
+      kind: oneOf(["send", "capture"]),
+      fallback: "send",
+      about:
+        "`capture` sends nothing, and looks up no name: each request is answered with status 200 and itself, as JSON with `method`, `url`, `headers` and `body`. For development and tests; header values are recorded as they are.",
+    }),
     concurrency: setting({
       env: "PGNETD_CONCURRENCY",
       kind: integer(1, 10_000),

@@ -41,7 +41,7 @@ export interface HttpClient extends AsyncDisposable {
 /** Largest size of all response headers together, in bytes. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
-/** Opens the one client of the process. Disposing ends what is in flight as `aborted` and closes all connections. */
+/** Opens the one client of the process that sends. Disposing ends what is in flight as `aborted` and closes all connections. */
 export function openHttpClient(options: HttpClientOptions): HttpClient {
   const connecting: Connecting = {
     guard: createGuard(options.allowNetworks),

@@ -50,6 +50,7 @@ const OF_THE_CONNECTION = new Set([
 export function outgoing(request: Request, additions: Additions): Outgoing | Failure {
   if (!TOKEN.test(request.method) || request.method === "CONNECT" || request.method === "TRACE")
     return badRequest("unsupported request method");
+  if (request.timeoutMs < 0) return badRequest(`timeout_milliseconds must not be negative, got ${request.timeoutMs}`);
   const url = URL.parse(request.url);
   if (url === null) return badRequest("URL using bad/illegal format or missing URL");
   if (url.protocol !== "http:" && url.protocol !== "https:") return badRequest("Unsupported protocol");

@@ -2,7 +2,7 @@ import { type Dispatcher } from "undici";
 import { type Request } from "../outbox/request.ts";
 import { undoEncoding } from "./encoding.ts";
 import { Exchange, type Reply } from "./exchange.ts";
-import { ABORTED, type Failure, TOO_MANY_REDIRECTS, badRequest } from "./failure.ts";
+import { ABORTED, type Failure, TOO_MANY_REDIRECTS } from "./failure.ts";
 import { type Outcome, type Timings } from "./outcome.ts";
 import { type Additions, type Outgoing, dispatchOptions, outgoing } from "./outgoing.ts";
 import { findHeader, headerPairs } from "./raw-headers.ts";
@@ -62,11 +62,6 @@ export class Sending {
   }
 
   begin(additions: Additions): void {
-    const { timeoutMs } = this.#request;
-    if (timeoutMs < 0) {
-      this.#fail(badRequest(`timeout_milliseconds must not be negative, got ${timeoutMs}`));
-      return;
-    }
     const first = outgoing(this.#request, additions);
     if ("message" in first) {
       this.#fail(first);

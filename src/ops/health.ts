@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { PgnetdError, toError } from "../base/errors.ts";
+import type { HttpMode } from "../http/mode.ts";
 import type { SlotHealth } from "../wal/slot-health.ts";
 
 /** What the daemon says of itself, in one look. */
@@ -11,6 +12,8 @@ export interface Health {
   readonly ready: boolean;
   /** Why it is ready or not, for a person to read; free of secrets (P11). */
   readonly detail: string;
+  /** `capture` where requests are recorded as answers and nothing is sent. */
+  readonly mode: HttpMode;
   readonly slot: SlotHealth;
   /** WAL positions as PostgreSQL writes them; null where not known. `received` is this daemon's own. */
   readonly positions: {

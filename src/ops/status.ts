@@ -1,4 +1,5 @@
 import type { DispatcherState } from "../dispatch/dispatcher.ts";
+import type { HttpMode } from "../http/mode.ts";
 import { isStranger, strangerHint, strangerText } from "../wal/lock-holder.ts";
 import type { StreamTrouble } from "../wal/trouble.ts";
 import { formatLsn, type Lsn } from "../wal/lsn.ts";
@@ -21,11 +22,13 @@ export interface HealthSources {
   readonly trouble: StreamTrouble | null;
   /** What the database said last. */
   readonly database: DatabaseStatus | null;
+  readonly mode: HttpMode;
 }
 
 /** Health of a daemon whose database may not be there yet. */
-export function healthOf({ state, trouble, database }: HealthSources): Health {
+export function healthOf({ state, trouble, database, mode }: HealthSources): Health {
   const shared = {
+    mode,
     slot: database?.slot ?? "unknown",
     positions: {
       current: text(database?.current),
@@ -41,7 +44,13 @@ export function healthOf({ state, trouble, database }: HealthSources): Health {
   const { phase, standby, holder } = state;
   const isStandby = standby && (holder === null || !isStranger(holder));
   const isLeading = phase === "polling" || phase === "catch-up" || phase === "live";
-  return { state: phase, ready: isStandby || isLeading, detail: detailOf(state, trouble), ...shared };
+  const detail = detailOf(state, trouble);
+  return {
+    state: phase,
+    ready: isStandby || isLeading,
+    detail: mode === "capture" ? `capture mode, nothing is sent; ${detail}` : detail,
+    ...shared,
+  };
 }
 
 function detailOf({ phase, standby, holder, stalled }: DispatcherState, trouble: StreamTrouble | null): string {

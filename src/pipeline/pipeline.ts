@@ -6,8 +6,8 @@ import { withPgNetSettings } from "../config/pg-net.ts";
 import { Control } from "../dispatch/control.ts";
 import { Dispatcher, type DispatcherParts } from "../dispatch/dispatcher.ts";
 import { waitingBound } from "../dispatch/memory.ts";
-import { openHttpClient } from "../http/client.ts";
 import { idempotencyKey } from "../http/idempotency.ts";
+import { openClient } from "../http/mode.ts";
 import { HostRates } from "../limits/host-rates.ts";
 import { openRateLimit } from "../limits/rate.ts";
 import { type Health, openHealthServer } from "../ops/health.ts";
@@ -54,15 +54,17 @@ const OUTBOX_TABLE = "net.http_request_queue";
 export async function runPipeline({ loaded, log, stop, kill, restart, watched }: PipelineOptions): Promise<void> {
   const clock = systemClock;
   const { database, slot, server, migrate: migration } = loaded.config;
+  const { mode } = loaded.config.http;
   let current: Dispatcher | null = null;
   let trouble: StreamTrouble | null = null;
 
   await using db = openPool({ ...database, size: database.poolSize, signal: kill });
   const watch = new SlotWatch(db, slot.name, clock);
-  const now = (): Health => healthOf({ state: current?.state ?? null, trouble, database: watch.last });
+  const now = (): Health => healthOf({ state: current?.state ?? null, trouble, database: watch.last, mode });
   watched?.(now);
   await using health = await openHealthServer({ ...server, health: now, asked: () => watch.look() });
   log.info({ host: server.host, port: health.port }, "health is served");
+  if (mode === "capture") log.warn({ mode }, "requests are recorded as answers: nothing is sent");
   const prepare = async (): Promise<void> => {
     if (!migration.atStart) return;
     const { from, to } = await migrate(database.url);
@@ -80,7 +82,7 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   const pump = (): void => current?.pump();
   using limit = openRateLimit({ perSecond: rate.perSecond, onPermit: pump, clock });
   using hostRates = new HostRates(clock, pump);
-  await using client = openHttpClient({
+  await using client = openClient(http.mode, {
     ...http,
     userAgent: `pg_net/${PG_NET_VERSION} (pgnetd)`,
     // What one host may have is for the dispatcher to say: a host may be given more than the default.

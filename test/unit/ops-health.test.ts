@@ -2,10 +2,11 @@ import { expect, it } from "vitest";
 import { type Health, openHealthServer } from "../../src/ops/health.ts";
 
 const NOTHING = {
+  mode: "send",
   positions: { current: null, received: null, confirmed: null },
   oldest: null,
   requests: { outbox: null, waiting: 0, inFlight: 0 },
-};
+} as const;
 const LIVE: Health = { ...NOTHING, state: "live", ready: true, detail: "leads; streaming", slot: "ok" };
 const STARTING: Health = {
   ...NOTHING,

@@ -112,6 +112,7 @@ async function startDaemon(options: DemoOptions, databaseUrl: string): Promise<R
     env: {
       ...options.env,
       DATABASE_URL: databaseUrl,
+      PGNETD_HTTP_MODE: "send",
       PGNETD_ALLOW_NETWORKS: "127.0.0.0/8,::1/128",
       PGNETD_HOST: "127.0.0.1",
       PGNETD_PORT: String(await freePort(Number(options.env["PGNETD_PORT"] ?? PREFERRED_PORT))),
