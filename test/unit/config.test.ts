@@ -40,6 +40,7 @@ it("needs nothing but the database", () => {
     },
     rate: { perSecond: 200 },
     http: {
+      mode: "send",
       concurrency: 256,
       hostConcurrency: 64,
       allowNetworks: [],
