@@ -1,3 +1,4 @@
+import type { PgnetdError } from "../base/errors.ts";
 import type { DispatcherState } from "../dispatch/dispatcher.ts";
 import type { HttpMode } from "../http/mode.ts";
 import { isStranger, strangerHint, strangerText } from "../wal/lock-holder.ts";
@@ -23,10 +24,12 @@ export interface HealthSources {
   /** What the database said last. */
   readonly database: DatabaseStatus | null;
   readonly mode: HttpMode;
+  /** Why the database cannot be used yet; null where it can, or before the first look. */
+  readonly waitingFor: PgnetdError | null;
 }
 
 /** Health of a daemon whose database may not be there yet. */
-export function healthOf({ state, trouble, database, mode }: HealthSources): Health {
+export function healthOf({ state, trouble, database, mode, waitingFor }: HealthSources): Health {
   const shared = {
     mode,
     slot: database?.slot ?? "unknown",
@@ -39,7 +42,8 @@ export function healthOf({ state, trouble, database, mode }: HealthSources): Hea
     requests: { outbox: database?.waiting ?? null, waiting: state?.waiting ?? 0, inFlight: state?.inFlight ?? 0 },
   };
   if (state === null) {
-    return { state: "starting", ready: false, detail: "waiting for the database and its schema", ...shared };
+    const why = waitingFor === null ? "" : `: ${waitingFor.message}. ${waitingFor.hint}`;
+    return { state: "starting", ready: false, detail: `waiting for the database and its schema${why}`, ...shared };
   }
   const { phase, standby, holder } = state;
   const isStandby = standby && (holder === null || !isStranger(holder));

@@ -6,9 +6,20 @@ import { connectionError } from "./connection.ts";
 import { schemaVersion } from "./migrate.ts";
 import { LATEST_VERSION } from "./migrations.ts";
 import type { Queryable } from "./pool.ts";
+import { missingAccess } from "./schema-access.ts";
+import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** The wait between two looks at a database that is not up, or not migrated, yet. */
 const RETRY = { firstMs: 100, maxMs: 5_000 };
+
+/** What the waiting needs. */
+export interface SchemaWait {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Told what is waited for whenever the database could not be used, and at the end null. */
+  readonly waitingFor?: (problem: PgnetdError | null) => void;
+}
 
 /** What is done with a database on the way to using it. */
 export interface FirstSteps<T> {
@@ -26,7 +37,7 @@ export interface FirstSteps<T> {
 export async function awaitSchema<T extends object>(
   db: Queryable,
   steps: FirstSteps<T>,
-  { clock, log, signal }: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
+  { clock, log, signal, waitingFor }: SchemaWait,
 ): Promise<T | null> {
   let told = "";
   for (let attempt = 0; !signal.aborted; attempt++) {
@@ -35,6 +46,7 @@ export async function awaitSchema<T extends object>(
       await assertSchema(db);
       return steps.read();
     });
+    waitingFor?.(result instanceof PgnetdError ? result : null);
     if (!(result instanceof PgnetdError)) return result;
     if (!result.retry) throw result;
     if (result.message !== told) log.warn({ code: result.code, hint: result.hint }, result.message);
@@ -53,13 +65,25 @@ export async function schemaProblem(db: Queryable): Promise<PgnetdError | null> 
 }
 
 async function assertSchema(db: Queryable): Promise<void> {
-  const version = await schemaVersion(db);
+  const version = await readVersion(db);
   if (version > LATEST_VERSION) {
     throw new PgnetdError("SCHEMA_NEWER", `the schema is of version ${version}, this pgnetd knows ${LATEST_VERSION}`);
   }
   if (version < LATEST_VERSION) {
     throw new PgnetdError("SCHEMA_MISSING", `the schema is of version ${version}, this pgnetd needs ${LATEST_VERSION}`);
   }
+}
+
+async function readVersion(db: Queryable): Promise<number> {
+  let version = 0;
+  try {
+    version = await schemaVersion(db);
+  } catch (error) {
+    if (sqlstateOf(error) !== SQLSTATE.insufficientPrivilege) throw error;
+  }
+  const missing = version === 0 ? await missingAccess(db) : null;
+  if (missing !== null) throw missing;
+  return version;
 }
 
 /** What `act` returns, or in the words of pgnetd why it failed. */

@@ -1,4 +1,5 @@
 import { systemClock } from "../base/clock.ts";
+import type { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { type Loop, runLoops, stopped } from "../base/loops.ts";
 import type { LoadedConfig } from "../config/load.ts";
@@ -57,10 +58,12 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   const { mode } = loaded.config.http;
   let current: Dispatcher | null = null;
   let trouble: StreamTrouble | null = null;
+  let waitingFor: PgnetdError | null = null;
 
   await using db = openPool({ ...database, size: database.poolSize, signal: kill });
   const watch = new SlotWatch(db, slot.name, clock);
-  const now = (): Health => healthOf({ state: current?.state ?? null, trouble, database: watch.last, mode });
+  const now = (): Health =>
+    healthOf({ state: current?.state ?? null, trouble, database: watch.last, mode, waitingFor });
   watched?.(now);
   await using health = await openHealthServer({ ...server, health: now, asked: () => watch.look() });
   log.info({ host: server.host, port: health.port }, "health is served");
@@ -74,7 +77,18 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
     await readInstallation(db),
     await readPgNetSettings(db),
   ];
-  const known = await awaitSchema(db, { prepare, read }, { clock, log, signal: stop });
+  const known = await awaitSchema(
+    db,
+    { prepare, read },
+    {
+      clock,
+      log,
+      signal: stop,
+      waitingFor: (problem) => {
+        waitingFor = problem;
+      },
+    },
+  );
   if (known === null) return;
   const [installation, pgNet] = known;
   const { http, outbox, results, rate } = withPgNetSettings(loaded, pgNet);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { PgnetdError } from "../../src/base/errors.ts";
 import { statusLines } from "../../src/cli/status.ts";
 import type { DispatcherState } from "../../src/dispatch/dispatcher.ts";
 import type { DatabaseStatus } from "../../src/ops/database-status.ts";
@@ -57,7 +58,7 @@ const DATABASE: DatabaseStatus = {
 };
 
 test("health tells the positions, the oldest request and what is in hand", () => {
-  expect(healthOf({ state: STATE, trouble: null, database: DATABASE, mode: "send" })).toMatchObject({
+  expect(healthOf({ state: STATE, trouble: null, database: DATABASE, mode: "send", waitingFor: null })).toMatchObject({
     state: "live",
     ready: true,
     slot: "ok",
@@ -69,32 +70,45 @@ test("health tells the positions, the oldest request and what is in hand", () =>
 
 test("health says why there is no stream, and what mends it", () => {
   const trouble = { reason: "no slot is free", sqlstate: "53400", hint: "Raise max_replication_slots." };
-  const health = healthOf({ state: { ...STATE, phase: "polling" }, trouble, database: null, mode: "send" });
+  const health = healthOf({
+    state: { ...STATE, phase: "polling" },
+    trouble,
+    database: null,
+    mode: "send",
+    waitingFor: null,
+  });
   expect(health).toMatchObject({ state: "polling", ready: true, slot: "unknown" });
   expect(health.detail).toContain("no slot is free. Raise max_replication_slots.");
 });
 
 test("health says why a leader starts nothing", () => {
   const stalled = "no request starts until the settings of hosts are read";
-  const health = healthOf({ state: { ...STATE, stalled }, trouble: null, database: null, mode: "send" });
+  const health = healthOf({
+    state: { ...STATE, stalled },
+    trouble: null,
+    database: null,
+    mode: "send",
+    waitingFor: null,
+  });
   expect(health).toMatchObject({ ready: true, detail: `leading: ${stalled}` });
 });
 
 test("a session that is no pgnetd and has the leader's lock is no reason to be ready, and is named", () => {
   const holder = { pid: 4711, user: "app", application: "psql", address: null };
   const state = { ...STATE, phase: "waiting", standby: true, holder } as const;
-  expect(healthOf({ state, trouble: null, database: null, mode: "send" })).toMatchObject({
+  expect(healthOf({ state, trouble: null, database: null, mode: "send", waitingFor: null })).toMatchObject({
     ready: false,
     detail: "process 4711 (psql) has the leader's lock and is no pgnetd. End it: select pg_terminate_backend(4711);",
   });
   const leader = { ...holder, application: "pgnetd leader" };
-  expect(healthOf({ state: { ...state, holder: leader }, trouble: null, database: null, mode: "send" }).ready).toBe(
-    true,
-  );
+  expect(
+    healthOf({ state: { ...state, holder: leader }, trouble: null, database: null, mode: "send", waitingFor: null })
+      .ready,
+  ).toBe(true);
 });
 
 test("health says that nothing is sent where requests are captured", () => {
-  expect(healthOf({ state: STATE, trouble: null, database: null, mode: "capture" })).toMatchObject({
+  expect(healthOf({ state: STATE, trouble: null, database: null, mode: "capture", waitingFor: null })).toMatchObject({
     ready: true,
     mode: "capture",
     detail: expect.stringMatching(/^capture mode, nothing is sent; leading: /) as unknown,
@@ -102,13 +116,17 @@ test("health says that nothing is sent where requests are captured", () => {
 });
 
 test("a daemon is not ready without the database, and is while it stands by", () => {
-  const without = healthOf({ state: null, trouble: null, database: null, mode: "send" });
+  const without = healthOf({ state: null, trouble: null, database: null, mode: "send", waitingFor: null });
   expect(without).toMatchObject({ state: "starting", ready: false });
+  const missing = new PgnetdError("SCHEMA_MISSING", "there is no schema net", { hint: "Run pgnetd migrate." });
+  const why = healthOf({ state: null, trouble: null, database: null, mode: "send", waitingFor: missing }).detail;
+  expect(why).toBe("waiting for the database and its schema: there is no schema net. Run pgnetd migrate.");
   const waiting = { ...STATE, phase: "waiting" } as const;
-  expect(healthOf({ state: waiting, trouble: null, database: null, mode: "send" }).ready).toBe(false);
-  expect(healthOf({ state: { ...waiting, standby: true }, trouble: null, database: null, mode: "send" }).ready).toBe(
-    true,
-  );
+  expect(healthOf({ state: waiting, trouble: null, database: null, mode: "send", waitingFor: null }).ready).toBe(false);
+  expect(
+    healthOf({ state: { ...waiting, standby: true }, trouble: null, database: null, mode: "send", waitingFor: null })
+      .ready,
+  ).toBe(true);
 });
 
 test("the status names what an operator looks for", () => {
