@@ -1,3 +1,5 @@
+import Denque from "denque";
+
 import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Request } from "../outbox/request.ts";
 import type { Inserter } from "../outbox/snapshot.ts";
@@ -28,9 +30,7 @@ export class Host {
   readonly #defaultConcurrency: number;
   #concurrency = 0;
   #paused = false;
-  #queue: Entry[] = [];
-  /** Index of the first entry of the queue not taken yet: an array that is shifted would be copied each time. */
-  #head = 0;
+  readonly #queue = new Denque<Entry>();
   #inFlight = 0;
   #bytesInFlight = 0;
   /** Entries that may wait beyond what its free places take; Infinity for a host that is not slow. */
@@ -56,7 +56,7 @@ export class Host {
   }
 
   get waiting(): number {
-    return this.#queue.length - this.#head;
+    return this.#queue.length;
   }
 
   get inFlight(): number {
@@ -83,7 +83,7 @@ export class Host {
 
   /** Bytes of the first waiting entry. */
   get nextBytes(): number {
-    return this.#queue[this.#head]?.request.bytes ?? 0;
+    return this.#queue.peekFront()?.request.bytes ?? 0;
   }
 
   /** True where requests are parked that may be called back. */
@@ -107,15 +107,11 @@ export class Host {
 
   /** Takes the first waiting entry into flight. */
   take(now: number): Entry {
-    const entry = this.#queue[this.#head];
+    const entry = this.#queue.shift();
     if (entry === undefined) throw new RangeError("nothing waits for this host");
-    this.#head++;
     this.#inFlight++;
     this.#bytesInFlight += entry.request.bytes;
-    if (this.#head === this.#queue.length) {
-      this.#emptyQueue();
-      if (this.hasPlace) this.#throughput.relaxed(now);
-    }
+    if (this.waiting === 0 && this.hasPlace) this.#throughput.relaxed(now);
     return entry;
   }
 
@@ -129,13 +125,8 @@ export class Host {
   /** Gives up everything not started, and returns it; what is parked comes back by itself. */
   clear(): readonly Entry[] {
     this.#parking.forget();
-    return this.#emptyQueue();
-  }
-
-  #emptyQueue(): readonly Entry[] {
-    const given = this.#queue.slice(this.#head);
-    this.#queue = [];
-    this.#head = 0;
+    const given = this.#queue.toArray();
+    this.#queue.clear();
     return given;
   }
 
@@ -156,7 +147,13 @@ export class Host {
   /** P6: takes out what this host will not take soon; the last to come go first. */
   shed(): readonly Entry[] {
     const room = this.#room;
-    return this.waiting <= room ? [] : this.#queue.splice(this.#head + room);
+    const shed: Entry[] = [];
+    while (this.waiting > room) {
+      const last = this.#queue.pop();
+      if (last === undefined) break;
+      shed.push(last);
+    }
+    return shed.toReversed();
   }
 
   get #room(): number {

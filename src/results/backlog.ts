@@ -1,3 +1,5 @@
+import Denque from "denque";
+
 import type { Inserter } from "../outbox/snapshot.ts";
 import type { Ending } from "./ending.ts";
 import type { Item } from "./statements.ts";
@@ -18,34 +20,24 @@ export interface BatchBounds {
   readonly bytes: number;
 }
 
-interface Lane {
-  items: Pending[];
-  /** Index of the first item not taken yet. */
-  head: number;
-}
-
 const KINDS = ["answered", "dead", "parked"] as const;
 
 /** Endings in the order they came, apart by kind, since one statement writes one kind. */
 export class Backlog {
-  readonly #lanes: Readonly<Record<Ending["kind"], Lane>> = {
-    answered: { items: [], head: 0 },
-    dead: { items: [], head: 0 },
-    parked: { items: [], head: 0 },
+  readonly #lanes: Readonly<Record<Ending["kind"], Denque<Pending>>> = {
+    answered: new Denque(),
+    dead: new Denque(),
+    parked: new Denque(),
   };
   #turn = 0;
 
   push(item: Pending): void {
-    this.#lanes[item.ending.kind].items.push(item);
+    this.#lanes[item.ending.kind].push(item);
   }
 
   /** Puts a batch back to the front of its lane. */
   putBack(batch: readonly Pending[]): void {
-    const [first] = batch;
-    if (first === undefined) return;
-    const lane = this.#lanes[first.ending.kind];
-    lane.items.splice(0, lane.head, ...batch);
-    lane.head = 0;
+    for (const item of batch.toReversed()) this.#lanes[item.ending.kind].unshift(item);
   }
 
   /** The next batch, of the kinds in turn; at least one item, however large. Empty when nothing waits. */
@@ -60,19 +52,16 @@ export class Backlog {
   }
 }
 
-function takeFrom(lane: Lane, bounds: BatchBounds): Pending[] {
-  const from = lane.head;
-  const most = Math.min(lane.items.length, from + bounds.rows);
+function takeFrom(lane: Denque<Pending>, bounds: BatchBounds): Pending[] {
+  const batch: Pending[] = [];
   let bytes = 0;
-  while (lane.head < most) {
-    bytes += lane.items[lane.head]?.bytes ?? 0;
-    if (bytes > bounds.bytes && lane.head > from) break;
-    lane.head += 1;
-  }
-  const batch = lane.items.slice(from, lane.head);
-  if (lane.head === lane.items.length || lane.head > 4_096) {
-    lane.items = lane.items.slice(lane.head);
-    lane.head = 0;
+  while (batch.length < bounds.rows) {
+    const next = lane.peekFront();
+    if (next === undefined) break;
+    bytes += next.bytes;
+    if (bytes > bounds.bytes && batch.length > 0) break;
+    lane.shift();
+    batch.push(next);
   }
   return batch;
 }
