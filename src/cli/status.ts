@@ -5,6 +5,7 @@ import type { HttpMode } from "../http/mode.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool } from "../pg/pool.ts";
 import { formatLsn, type Lsn } from "../wal/lsn.ts";
+import { type ForeignPublication, readForeignPublications } from "../wal/foreign-publications.ts";
 import { holderText, isStranger, strangerHint, strangerText } from "../wal/lock-holder.ts";
 import type { CommandContext } from "./args.ts";
 
@@ -17,7 +18,8 @@ export async function printStatus({ env, values, print }: CommandContext): Promi
   const unusable = await schemaProblem(db);
   if (unusable !== null) throw unusable;
   const status = await readDatabaseStatus(db, slot.name);
-  for (const [name, value] of statusLines(status, http.mode)) print(`${name.padEnd(14)} ${value}`);
+  const lines = [...statusLines(status, http.mode), ...(await readForeignPublications(db)).map(warningLine)];
+  for (const [name, value] of lines) print(`${name.padEnd(14)} ${value}`);
   const problem = problemOf(status);
   if (problem !== null) throw problem;
 }
@@ -39,6 +41,12 @@ export function statusLines(
     ["oldest", oldest === null ? "none" : `request ${oldest.id}, ${oldest.ageSeconds.toFixed(1)} s`],
     ["dead letters", counted(status.deadLetters)],
   ];
+}
+
+/** Who subscribes sees what requests carry. */
+function warningLine({ name, tables, hint }: ForeignPublication): readonly [name: string, value: string] {
+  const what = "requests, with their headers and bodies, or their answers";
+  return ["warning", `publication ${name} has ${what}: ${tables.join(", ")}. To take them out: ${hint}`];
 }
 
 function position(lsn: Lsn | null): string {

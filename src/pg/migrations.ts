@@ -8,6 +8,7 @@ export const MIGRATIONS = [
   "0004_any_request.sql",
   "0005_responses.sql",
   "0006_control.sql",
+  "0007_moving_in.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */

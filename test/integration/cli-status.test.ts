@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { startPipeline } from "../support/pipeline.ts";
 import { testDatabase } from "../support/postgres.ts";
+import { wantedMajor } from "../support/postgres-versions.ts";
 
 /** Runs `pgnetd status` against `url`; what it printed, and how it ended. */
 async function status(url: string): Promise<{ readonly lines: string[]; readonly failure: unknown }> {
@@ -66,4 +67,31 @@ test("status tells who leads, the slot's health and the queue; it fails while no
   expect(after.failure).toBeNull();
   expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd leader\)/);
   expect(after.lines.join("\n")).toMatch(/slot +\S+: ok/);
+});
+
+test("status warns of publications of others that have requests, and the statements that it names take them out", async () => {
+  await using db = await testDatabase();
+  await db.query(`
+    create publication whole for all tables;
+    create publication "To Us" for table net.http_request_queue, net._http_response;
+    create table own (id int primary key); create publication own for table own`);
+  const warnings = async (): Promise<string[]> =>
+    (await status(db.url)).lines.filter((line) => line.startsWith("warning"));
+  const [listed, whole, ...more] = await warnings();
+  expect(more).toEqual([]);
+  expect(listed).toContain("publication To Us has requests, with their headers and bodies, or their answers: ");
+  expect(listed).toContain("net._http_response, net.http_request_queue. To take them out: alter publication");
+  expect(whole).toContain("publication whole has requests");
+  await db.query(listed?.split("To take them out: ")[1] ?? "");
+  await db.query("drop publication whole; create publication whole for table own");
+  expect(await warnings()).toEqual([]);
+});
+
+test.runIf(wantedMajor() >= 15)("status knows a publication of the schema from one of its tables", async () => {
+  await using db = await testDatabase();
+  await db.query("create publication mixed for tables in schema net, table net.http_dead_letter");
+  const [warning = ""] = (await status(db.url)).lines.filter((line) => line.startsWith("warning"));
+  expect(warning).toContain("alter publication mixed drop tables in schema net; alter publication mixed drop table");
+  await db.query(warning.split("To take them out: ")[1] ?? "");
+  expect((await status(db.url)).lines.filter((line) => line.startsWith("warning"))).toEqual([]);
 });

@@ -25,8 +25,10 @@ const PARTS: readonly (readonly [title: string, query: string])[] = [
   ],
   [
     "tables",
-    `select format('%s %s | %s | %s | %s | %s', case c.relkind when 'S' then 'sequence' else 'table' end, c.oid::regclass,
-      case c.relpersistence when 'p' then 'logged' else 'unlogged' end, obj_description(c.oid, 'pg_class'),
+    `select format('%s %s | %s%s | %s | %s | %s', case c.relkind when 'S' then 'sequence' else 'table' end, c.oid::regclass,
+      case c.relpersistence when 'p' then 'logged' else 'unlogged' end,
+      case c.relreplident when 'f' then ', identified by all columns' when 'i' then ', identified by ' || (
+        select indexrelid::regclass from pg_index where indrelid = c.oid and indisreplident) end, obj_description(c.oid, 'pg_class'),
       (select string_agg(option, ', ' order by option collate "C") from unnest(c.reloptions || array(
         select 'toast.' || o from pg_class as t, unnest(t.reloptions) as o where t.oid = c.reltoastrelid)) as option),
       ACL(c.relacl, c.relowner))
