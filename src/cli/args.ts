@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { PgnetdError } from "../base/errors.ts";
 import type { Environment } from "../config/load.ts";
 import { didYouMean } from "../config/nearest.ts";
+import { quotable } from "../config/redact.ts";
 
 /** One flag of a command: a switch, or with the name of its value one that takes a value. */
 export interface Flag {
@@ -51,7 +52,7 @@ export function parseCommandLine(argv: readonly string[], commands: readonly Com
   if (first === "help") return { kind: "help", command: rest[0] === undefined ? undefined : find(rest[0], commands) };
   if (first.startsWith("-")) {
     throw usage(
-      `${first} is not known before the command; there is --help and --version, and flags go after the command`,
+      `${flagName(first)} is not known before the command; there is --help and --version, and flags go after the command`,
     );
   }
   return parseFlags(find(first, commands), rest);
@@ -61,7 +62,7 @@ function find(name: string, commands: readonly Command[]): Command {
   const command = commands.find((one) => one.name === name);
   if (command !== undefined) return command;
   const names = commands.map((one) => one.name);
-  throw usage(`there is no command ${name}${didYouMean(name, names) || `; there is ${names.join(", ")}`}`);
+  throw usage(`there is no command ${quotable(name)}${didYouMean(name, names) || `; there is ${names.join(", ")}`}`);
 }
 
 function parseFlags(command: Command, argv: readonly string[]): Invocation {
@@ -75,7 +76,7 @@ function parseFlags(command: Command, argv: readonly string[]): Invocation {
   // Not strict: what is wrong is said below, in the same words as everywhere.
   const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true, allowPositionals: true });
   for (const token of tokens) {
-    if (token.kind === "positional") throw usage(`${command.name} takes no argument ${token.value}`, command);
+    if (token.kind === "positional") throw usage(`${command.name} takes no argument ${quotable(token.value)}`, command);
     if (token.kind === "option-terminator") continue;
     if (token.rawName === "--help" || token.rawName === "-h") return { kind: "help", command };
     const flag =
@@ -85,7 +86,7 @@ function parseFlags(command: Command, argv: readonly string[]): Invocation {
     if (flag === undefined) {
       const known = [...Object.keys(command.flags), "help"].map((name) => `--${name}`);
       const meant = didYouMean(token.rawName, known) || `; there is ${known.join(", ")}`;
-      throw usage(`${command.name} has no ${token.rawName}${meant}`, command);
+      throw usage(`${command.name} has no ${flagName(token.rawName)}${meant}`, command);
     }
     if (flag.value === undefined) {
       if (token.value !== undefined) throw usage(`${token.rawName} takes no value`, command);
@@ -98,6 +99,12 @@ function parseFlags(command: Command, argv: readonly string[]): Invocation {
     }
   }
   return { kind: "run", command, values, switches };
+}
+
+/** A flag as it was given, without what follows `=`. */
+function flagName(given: string): string {
+  const [dashes = "", name = ""] = /^(-+)([^=]*)/.exec(given)?.slice(1) ?? [];
+  return dashes + quotable(name);
 }
 
 function usage(message: string, command?: Command): PgnetdError {

@@ -1,4 +1,5 @@
 import { PgnetdError } from "../base/errors.ts";
+import { quotable } from "../config/redact.ts";
 import type { Command, CommandContext, Flag } from "./args.ts";
 
 const CONFIG_FLAG: Flag = { value: "file", about: "YAML configuration file; default: that of PGNETD_CONFIG, if any" };
@@ -109,5 +110,5 @@ export const COMMANDS: readonly Command[] = [
 function portOf(values: CommandContext["values"]): number {
   const given = values.get("port") ?? "8080";
   if (/^\d{1,5}$/.test(given) && Number(given) <= 65_535) return Number(given);
-  throw new PgnetdError("USAGE", `--port is ${given}: must be a whole number from 0 to 65535`);
+  throw new PgnetdError("USAGE", `--port is ${quotable(given)}: must be a whole number from 0 to 65535`);
 }

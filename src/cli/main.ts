@@ -1,10 +1,9 @@
 import { readFileSync } from "node:fs";
-import { inspect } from "node:util";
-import { PgnetdError, toError } from "../base/errors.ts";
-import { redactUrls } from "../config/redact.ts";
+import { PgnetdError } from "../base/errors.ts";
 import { parseCommandLine } from "./args.ts";
 import { COMMANDS } from "./commands.ts";
 import { commandHelp, overview } from "./help.ts";
+import { reportOf } from "./report.ts";
 import { stopSignal } from "./stop-signal.ts";
 
 const NODE_MAJOR = 24;
@@ -17,7 +16,9 @@ try {
   await main(process.argv.slice(2), stopSignal());
   process.exit(0);
 } catch (error) {
-  process.exit(report(error));
+  const { text, exitCode } = reportOf(error, process.env["PGNETD_LOG_LEVEL"] === "debug");
+  process.stderr.write(text);
+  process.exit(exitCode);
 }
 
 async function main(argv: readonly string[], stop: AbortSignal): Promise<void> {
@@ -39,16 +40,6 @@ function requireNode(): void {
   throw new PgnetdError("USAGE", `pgnetd needs Node ${NODE_MAJOR} or newer; this is ${process.versions.node}`, {
     hint: "From a clone, npm run pgnetd uses the Node that npm ci installed.",
   });
-}
-
-/** Says what went wrong and what to do; returns the exit code. */
-function report(thrown: unknown): number {
-  const error =
-    thrown instanceof PgnetdError ? thrown : new PgnetdError("INTERNAL", toError(thrown).message, { cause: thrown });
-  const lines = [`pgnetd: ${error.message}`, `hint: ${error.hint}`];
-  if (process.env["PGNETD_LOG_LEVEL"] === "debug") lines.push(inspect(error));
-  process.stderr.write(redactUrls(`${lines.join("\n")}\n`));
-  return error.exitCode;
 }
 
 function version(): string {

@@ -1,5 +1,6 @@
 import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
+import { quotable } from "../config/redact.ts";
 import { migrate, type MigrateOptions } from "../pg/migrate.ts";
 import type { CommandContext } from "./args.ts";
 
@@ -26,7 +27,7 @@ function grantsOf(values: CommandContext["values"]): MigrateOptions["grants"] {
       if (callers === undefined) throw usage("--grants restricted needs --callers <role>, the role that may call");
       return { kind, callers };
     default:
-      throw usage(`--grants is ${kind}: must be open or restricted`);
+      throw usage(`--grants is ${quotable(kind)}: must be open or restricted`);
   }
 }
 

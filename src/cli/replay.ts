@@ -1,5 +1,6 @@
 import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
+import { quotable } from "../config/redact.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
@@ -52,7 +53,7 @@ async function isReplayed(db: Queryable, id: string): Promise<boolean> {
 function idOf(values: CommandContext["values"], switches: CommandContext["switches"]): string | null {
   const id = values.get("id");
   if ((id !== undefined) === switches.has("all")) throw usage("replay needs either --id <id> or --all");
-  if (id !== undefined && !/^-?\d{1,18}$/.test(id)) throw usage(`--id is ${id}: must be the id of a request`);
+  if (id !== undefined && !/^-?\d{1,18}$/.test(id)) throw usage(`--id is ${quotable(id)}: must be the id of a request`);
   return id ?? null;
 }
 

@@ -1,7 +1,8 @@
 import { PgnetdError } from "../base/errors.ts";
+import { secretsOf } from "./database-url.ts";
 import { type FileValues, readConfigFile } from "./file.ts";
 import { didYouMean } from "./nearest.ts";
-import { maskSecret, redactUrls } from "./redact.ts";
+import { learnSecrets, quotable } from "./redact.ts";
 import { ALL_SETTINGS, type Config, type NamedSetting, SECTIONS } from "./settings.ts";
 
 /** Environment variables, as in `process.env`. */
@@ -44,12 +45,18 @@ export function readConfig({ env, file }: ConfigInput): LoadedConfig {
     }
     const parsed = setting.kind.schema.safeParse(raw);
     if (parsed.success) sections.get(setting.section)?.set(setting.name, parsed.data);
-    else problems.push(`${setting.key} (${setting.env}) is ${shown(setting, raw)}: ${parsed.error.issues[0]?.message}`);
+    else problems.push(`${setting.key} (${setting.env}) ${shown(setting, raw)}${parsed.error.issues[0]?.message}`);
   }
   const config = Object.fromEntries([...sections].map(([name, values]) => [name, Object.fromEntries(values)]));
   if (problems.length === 0) problems.push(...contradictions(config as unknown as Config));
   if (problems.length > 0) throw invalid(problems);
+  learn(config as unknown as Config, env);
   return { config: config as unknown as Config, sources };
+}
+
+/** So that they are masked in what others say, too: driver, server, system. */
+function learn({ database }: Config, env: Environment): void {
+  learnSecrets([...secretsOf(database.url), env["PGPASSWORD"] ?? ""].filter((secret) => secret !== ""));
 }
 
 /** What holds between settings, each of which is right by itself. */
@@ -92,9 +99,10 @@ function unknownVariables(env: Environment): readonly string[] {
     .map(([name]) => `${name} is not a setting${didYouMean(name, known)}`);
 }
 
+/** Nothing of a secret that is not understood is shown: no part of it is known to be none. */
 function shown(setting: NamedSetting, raw: unknown): string {
-  if (setting.secret === true) return maskSecret(String(raw));
-  return redactUrls(JSON.stringify(raw) ?? String(raw));
+  if (setting.secret === true) return "";
+  return `is ${typeof raw === "string" ? JSON.stringify(quotable(raw)) : quotable(String(raw))}: `;
 }
 
 function invalid(problems: readonly string[]): PgnetdError {

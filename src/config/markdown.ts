@@ -32,7 +32,8 @@ A setting comes from its environment variable, else from the configuration file,
 * A wrong value, an unknown key in the file and an unknown variable that begins with \`PGNETD_\` are errors (exit code 78);
   all of them are listed at once. An empty variable counts as not set. The variables that Kubernetes sets for a service
   called \`pgnetd\` are ignored.
-* \`pgnetd config\` prints what is in effect and where each value came from, with passwords masked.
+* \`pgnetd config\` prints what is in effect and where each value came from. Of \`DATABASE_URL\` it shows only what is known to be no
+  secret; where the URL cannot be understood, nothing of it, but what is wrong with it.
 `;
 
 function row(setting: NamedSetting): string {

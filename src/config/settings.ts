@@ -2,6 +2,7 @@ import {
   bytes,
   databaseUrl,
   flag,
+  host,
   integer,
   type Kind,
   lifetime,
@@ -9,7 +10,6 @@ import {
   oneOf,
   rate,
   slotName,
-  text,
 } from "./values.ts";
 
 /** One setting: everything that is said about it anywhere. */
@@ -199,7 +199,7 @@ export const SETTINGS = {
   server: {
     host: setting({
       env: "PGNETD_HOST",
-      kind: text("an address or a host name"),
+      kind: host(),
       fallback: "0.0.0.0",
       about: "Address to listen on for `/healthz` and `/readyz`.",
     }),

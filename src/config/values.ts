@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
+import { databaseUrlProblem } from "./database-url.ts";
 
 /** One kind of value: how its text or YAML value is read, and the rule that a wrong one broke, to follow "must be". */
 export interface Kind<T> {
@@ -46,9 +47,11 @@ export function oneOf<const W extends string>(words: readonly W[]): Kind<W> {
   return kind(`one of ${words.join(", ")}`, (given) => words.find((word) => word === given));
 }
 
-/** Any text that is not empty. */
-export function text(rule: string): Kind<string> {
-  return kind(rule, (given) => (typeof given === "string" && given !== "" ? given : undefined));
+/** Where to listen: an address or a name. */
+export function host(): Kind<string> {
+  return kind("an address or a host name", (given) =>
+    typeof given === "string" && /^[\w.:%-]{1,253}$/.test(given) ? given : undefined,
+  );
 }
 
 /** A replication slot's name as PostgreSQL allows it; null where it is derived from the database's name. */
@@ -62,16 +65,14 @@ export function slotName(): Kind<string | null> {
 /** A connection URL of PostgreSQL; what only looks right (an unescaped `#` or `%` in a password) is refused. */
 export function databaseUrl(): Kind<string> {
   const rule = "a URL such as postgres://host:5432/database, with user and password percent-encoded where they need it";
-  return kind(rule, (given) => {
-    if (typeof given !== "string" || !/^postgres(ql)?:\/\//.test(given)) return undefined;
-    try {
-      const { hash, username, password } = new URL(given);
-      decodeURIComponent(username + password);
-      return hash === "" ? given : undefined;
-    } catch {
-      return undefined;
-    }
+  const schema = z.unknown().transform((given, context): string => {
+    const url = typeof given === "string" ? given.trim() : given;
+    const problem = databaseUrlProblem(url);
+    if (problem === null) return String(url);
+    context.addIssue({ code: "custom", message: `must be ${rule}; ${problem}` });
+    return z.NEVER;
   });
+  return { schema, rule };
 }
 
 /** Starts per second, fractions included, or `unlimited`. */

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { PgnetdError, toError } from "../base/errors.ts";
+import { redact } from "../config/redact.ts";
 import type { HttpMode } from "../http/mode.ts";
 import type { SlotHealth } from "../wal/slot-health.ts";
 
@@ -87,9 +88,9 @@ function answer(
   try {
     if (path === "/readyz") asked();
     const now = health();
-    reply(response, path === "/healthz" || now.ready ? 200 : 503, now);
+    reply(response, path === "/healthz" || now.ready ? 200 : 503, { ...now, detail: redact(now.detail) });
   } catch (error) {
-    reply(response, 500, { error: toError(error).message });
+    reply(response, 500, { error: redact(toError(error).message) });
   }
 }
 

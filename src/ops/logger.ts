@@ -1,7 +1,7 @@
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
 import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { MASK, redactUrls } from "../config/redact.ts";
+import { MASK, redact } from "../config/redact.ts";
 import type { Config } from "../config/settings.ts";
 
 /** How the log is written. */
@@ -22,12 +22,12 @@ export async function openLogger({ level, to }: LoggerOptions): Promise<Log> {
       level,
       base: null,
       timestamp: stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
+      formatters: { level: (label) => ({ level: label }), log: redactStrings },
       serializers: { err: errorFields, error: errorFields },
       hooks: {
         logMethod(args, method) {
           const [fields, message] = args as [object, string | undefined];
-          method.call(this, fields, redactUrls(message ?? ""));
+          method.call(this, fields, redact(message ?? ""));
         },
       },
       redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: MASK },
@@ -41,12 +41,18 @@ export async function openLogger({ level, to }: LoggerOptions): Promise<Log> {
     const error = toError(thrown);
     return {
       type: error.name,
-      message: redactUrls(error.message),
+      message: redact(error.message),
       ...("code" in error && typeof error.code === "string" ? { code: error.code } : {}),
-      ...(level === "debug" ? { stack: redactUrls(error.stack ?? "") } : {}),
+      ...(level === "debug" ? { stack: redact(error.stack ?? "") } : {}),
       ...(error.cause === undefined ? {} : { cause: errorFields(error.cause) }),
     };
   }
+}
+
+/** The fields with secrets masked in those that are text: some quote a driver, a server or the system. */
+function redactStrings(fields: object): Record<string, unknown> {
+  const entries = Object.entries(fields) as [string, unknown][];
+  return Object.fromEntries(entries.map(([name, value]) => [name, typeof value === "string" ? redact(value) : value]));
 }
 
 /** Coloured lines for a terminal. Undefined where the package is not installed, as in production. */

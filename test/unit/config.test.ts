@@ -105,7 +105,8 @@ it("refuses a fence that is not clearly shorter than the sender's timeout, namin
 it.each([
   ["a missing file", join(folder, "absent.yaml"), /cannot be read: ENOENT/],
   ["text that is not YAML", file("rate: [1"), /yaml: .*line 1/],
-  ["a key given twice", file("rate:\n  perSecond: 1\n  perSecond: 2\n"), /unique/],
+  ["a key given twice", file("rate:\n  perSecond: 1\n  perSecond: 2\n"), /duplicate key at line 3, column 3/],
+  ["an alias to nothing", file("rate: *SECRET"), /an alias that is not defined/],
   ["a list", file("- rate"), /must hold sections/],
 ])("refuses %s", (_name, path, rule) => {
   expect(refusal({ env: { DATABASE_URL: URL_OF_APP }, file: path }).message).toMatch(rule);
@@ -133,14 +134,41 @@ it("is not misled by what Kubernetes sets for a service called pgnetd", () => {
 });
 
 it.each([
-  ["postgres://app:hunter2@db/app#x", "postgres://app:***@db/app"],
-  ["postgres://app:hunter2/3@db/app", "***"],
-  ["mysql://app:hunter2@db/app", "mysql://app:***@db/app"],
-  ["hunter2", "***"],
-])("P11: shows no password when it refuses %s", (url, masked) => {
+  ["postgres://app:hunter2@db/app#x", "a # in it is to be %23"],
+  ["postgres://app:hunter2/3@db/app", "its host or port cannot be read"],
+  ["postgres://app:12/hunter2@db/app", "an @ behind the host is to be %40"],
+  ["postgres://app:hunter2%@db/app", "a % in it is to be %25"],
+  ["mysql://app:hunter2@db/app", "it does not begin with postgres://"],
+  ["app:hunter2@db/app", "it does not begin with postgres://"],
+  ["jdbc:postgresql://db/app?user=app;password=hunter2", "it does not begin with postgres://"],
+  ["host=db user=app password=hunter2", "it does not begin with postgres://"],
+  ["hunter2", "it does not begin with postgres://"],
+])("P11: says what is wrong with %s and shows nothing of it", (url, problem) => {
   const { message } = refusal({ env: { DATABASE_URL: url } });
-  expect(message).toContain(`is ${masked}: must be`);
+  expect(message).toMatch(/^database\.url \(DATABASE_URL\) must be a URL such as /);
+  expect(message).toContain(`; ${problem}`);
   expect(message).not.toContain("hunter2");
+});
+
+it.each([
+  ["postgres://app:hunter2@db:5432/app?sslpassword=hunter2", "postgres://app:***@db:5432/app?sslpassword=***"],
+  ["postgres://db/app?pass%77ord=hunter2&sslmode=require", "postgres://db/app?password=***&sslmode=require"],
+  ["postgres://db/app?options=-c%20password%3Dhunter2", "postgres://db/app?options=***"],
+  ["postgres://db/app?hunter2", "postgres://db/app?***"],
+  ["postgres://app@hunter2@db/a%20hunter2", "postgres://***@db***"],
+  ["postgres:///app?host=/run/postgresql&user=app", "postgres:///app?host=/run/postgresql&user=app"],
+])("P11: shows of %s only what is known to be no secret", (url, shown) => {
+  const { config, sources } = readConfig({ env: { DATABASE_URL: url } });
+  expect(describeConfig({ config, sources })).toContain(`  url: ${shown} `);
+});
+
+it("P11: quotes a wrong value only where it is too plain to be a secret", () => {
+  const messageFor = (port: string): string =>
+    refusal({ env: { DATABASE_URL: URL_OF_APP, PGNETD_PORT: port } }).message;
+  for (const plain of ["70000", "-1", "http", "5 MiB", "10.0.0.1"])
+    expect(messageFor(plain)).toContain(`is "${plain}"`);
+  for (const odd of ["app:hunter2@db", "hunter2", "password=x", "postgres://db"])
+    expect(messageFor(odd)).toContain('is "***"');
 });
 
 it("P11: describes what is in effect without the password, with the source of each", () => {
