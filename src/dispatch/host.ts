@@ -3,7 +3,7 @@ import Denque from "denque";
 import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Request } from "../outbox/request.ts";
 import type { Inserter } from "../outbox/snapshot.ts";
-import { Parking } from "./parking.ts";
+import { Parking, type ParkingSpace } from "./parking.ts";
 import { type Measure, Throughput } from "./throughput.ts";
 
 /** A request in memory that was not started yet, or is in flight. */
@@ -24,6 +24,14 @@ const MOST_REACH = 4_000;
 /** A slow host keeps what it takes in so many seconds: more than one, since that varies. */
 const KEPT_SECONDS = 2;
 
+/** What all hosts have in common. */
+export interface HostShare {
+  /** Requests in flight to a host without settings of its own. */
+  readonly concurrency: number;
+  /** Where parked requests are remembered. */
+  readonly space: ParkingSpace;
+}
+
 /** One destination host: what waits for it, what is in flight to it, and how much of that it takes. */
 export class Host {
   readonly name: string;
@@ -39,11 +47,12 @@ export class Host {
   /** So many that were parked came back at once; more each time, as long as the host takes them all. */
   #reach = 0;
   readonly #throughput = new Throughput();
-  readonly #parking = new Parking();
+  readonly #parking: Parking;
 
-  constructor(name: string, settings: HostSettings | undefined, defaultConcurrency: number) {
+  constructor(name: string, settings: HostSettings | undefined, { concurrency, space }: HostShare) {
     this.name = name;
-    this.#defaultConcurrency = defaultConcurrency;
+    this.#defaultConcurrency = concurrency;
+    this.#parking = new Parking(space);
     this.configure(settings);
   }
 
@@ -91,9 +100,19 @@ export class Host {
     return this.#parking.hasAny;
   }
 
-  /** True where nothing waits or is in flight, and nothing of it is worth remembering. */
+  /** True where nothing waits or is in flight. */
+  get isIdle(): boolean {
+    return this.#inFlight === 0 && this.waiting === 0;
+  }
+
+  /** True where nothing of it is worth remembering. */
   isOver(now: number): boolean {
-    return this.#inFlight === 0 && this.waiting === 0 && this.#parking.isOver(now);
+    return this.isIdle && this.#parking.isOver(now);
+  }
+
+  /** Remembers nothing of what is parked: it comes back by itself. */
+  forgetParked(): void {
+    this.#parking.forget();
   }
 
   add(entry: Entry): void {
@@ -124,7 +143,7 @@ export class Host {
 
   /** Gives up everything not started, and returns it; what is parked comes back by itself. */
   clear(): readonly Entry[] {
-    this.#parking.forget();
+    this.forgetParked();
     const given = this.#queue.toArray();
     this.#queue.clear();
     return given;

@@ -1,6 +1,7 @@
 import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Recall } from "../outbox/recall.ts";
-import { type Entry, Host } from "./host.ts";
+import { type Entry, Host, type HostShare } from "./host.ts";
+import { ParkingSpace } from "./parking.ts";
 
 /** Bounds of what is in flight at once. */
 export interface Concurrency {
@@ -32,6 +33,8 @@ export interface Shed {
 /** This share of all places is kept for hosts that have few in flight, and that many are few. */
 const KEPT_SHARE = 1 / 8;
 const FEW_SHARE = 1 / 64;
+/** P5: so many hosts are remembered; of those beyond, only the ones of which something waits or is in flight. */
+const REMEMBERED_HOSTS = 10_000;
 /** So many requests to others start before the next one to a slow host. */
 const OTHERS_BEFORE_SLOW = 3;
 
@@ -45,6 +48,7 @@ export class Hosts {
   readonly #few: number;
   readonly #rateOf: (host: string) => Permits | null;
   readonly #hosts = new Map<string, Host>();
+  readonly #share: HostShare;
   /** Hosts with waiting requests, in the order of their turns. */
   #turns: Host[] = [];
   #settings: ReadonlyMap<string, HostSettings> = new Map();
@@ -60,6 +64,7 @@ export class Hosts {
     this.#kept = Math.floor(bounds.total * KEPT_SHARE);
     this.#few = Math.max(1, Math.floor(bounds.total * FEW_SHARE));
     this.#rateOf = rateOf;
+    this.#share = { concurrency: bounds.perHost, space: new ParkingSpace() };
   }
 
   get waiting(): number {
@@ -143,7 +148,7 @@ export class Hosts {
     this.#inFlight--;
     this.#bytesInFlight -= entry.request.bytes;
     host.finish(entry, now);
-    if (host.isOver(now)) this.#hosts.delete(host.name);
+    this.#forgetOver(host, now);
   }
 
   /** Parks an entry that `add` refused, and returns for how many milliseconds it waits in the outbox. */
@@ -177,7 +182,7 @@ export class Hosts {
     for (const host of this.#hosts.values()) {
       host.judge(now, pressure);
       for (const entry of host.shed()) shed.push({ entry, delayMs: host.park(entry, now) });
-      if (host.isOver(now)) this.#hosts.delete(host.name);
+      this.#forgetOver(host, now);
     }
     this.#waiting -= shed.length;
     if (shed.length > 0) this.#turns = this.#turns.filter((host) => host.waiting > 0);
@@ -198,10 +203,16 @@ export class Hosts {
     this.#waitingForSlow = this.#turns.reduce((sum, host) => sum + (host.isSlow ? host.waiting : 0), 0);
   }
 
+  #forgetOver(host: Host, now: number): void {
+    if (!host.isOver(now) && !(host.isIdle && this.#hosts.size > REMEMBERED_HOSTS)) return;
+    host.forgetParked();
+    this.#hosts.delete(host.name);
+  }
+
   #hostOf({ host: name }: Entry): Host {
     const known = this.#hosts.get(name);
     if (known !== undefined) return known;
-    const host = new Host(name, this.#settings.get(name), this.#bounds.perHost);
+    const host = new Host(name, this.#settings.get(name), this.#share);
     this.#hosts.set(name, host);
     return host;
   }

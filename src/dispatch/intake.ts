@@ -104,7 +104,7 @@ export class Intake {
   /** The transaction that began last did something that only a sweep, or another reading, can see: that is done when it is visible. */
   watch(): void {
     const isSoon = this.#seam.watching && this.#looks === 0;
-    this.#seam.later();
+    if (!this.#seam.later()) this.#parts.moved("overflowed");
     if (!isSoon) this.#startLooking(this.#parts.clock.now());
     this.#wake.knock();
   }

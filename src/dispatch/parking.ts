@@ -10,19 +10,42 @@ const BACK_BYTES_PER_MS = 5_000;
 const OVER_MS = 5_000;
 /** A request that was called back comes within this, in milliseconds, or was cancelled. */
 const COMES_WITHIN_MS = 1_000;
-/** So many ids are remembered: those parked beyond come back by themselves. */
+/** So many ids of one host are remembered: those parked beyond come back by themselves. */
 const REMEMBERED = 20_000;
+/** P5: and so many of all hosts together. */
+const REMEMBERED_IN_ALL = 100_000;
+
+/** How many ids may still be remembered, of all hosts together. */
+export class ParkingSpace {
+  #left = REMEMBERED_IN_ALL;
+
+  /** Takes a place for one id; false where none is left. */
+  take(): boolean {
+    if (this.#left === 0) return false;
+    this.#left--;
+    return true;
+  }
+
+  free(places: number): void {
+    this.#left += places;
+  }
+}
 
 /**
  * The parked requests of one host. They come back one after the other, each at its time, so that their return keeps nobody
  * else waiting (P6); or earlier, when the host takes more again.
  */
 export class Parking {
+  readonly #space: ParkingSpace;
   readonly #ids = new Set<bigint>();
   readonly #called = new Set<bigint>();
   #calledAt = 0;
   #since = 0;
   #lastBackAt = Number.NEGATIVE_INFINITY;
+
+  constructor(space: ParkingSpace) {
+    this.#space = space;
+  }
 
   /** True where a parked request could be called back. */
   get hasAny(): boolean {
@@ -31,7 +54,7 @@ export class Parking {
 
   /** Requests that were called back and have not come yet. */
   called(now: number): number {
-    if (now - this.#calledAt > COMES_WITHIN_MS) this.#called.clear();
+    if (now - this.#calledAt > COMES_WITHIN_MS) this.#clear(this.#called);
     return this.#called.size;
   }
 
@@ -51,14 +74,14 @@ export class Parking {
     const stepMs = Math.max(1_000 / (sure ? BACK_PER_SECOND : BACK_PER_SECOND_UNSURE), bytes / BACK_BYTES_PER_MS);
     const leastMs = Math.min(MOST_MS, Math.max(LEAST_MS, (now - this.#since) / 2));
     this.#lastBackAt = Math.max(this.#lastBackAt + stepMs, now + leastMs);
-    if (this.#ids.size < REMEMBERED) this.#ids.add(id);
+    if (this.#ids.size < REMEMBERED && !this.#ids.has(id) && this.#space.take()) this.#ids.add(id);
     return Math.round(this.#lastBackAt - now);
   }
 
   /** This request came back, if it was parked. */
   back(id: bigint): void {
-    this.#ids.delete(id);
-    this.#called.delete(id);
+    if (this.#ids.delete(id)) this.#space.free(1);
+    if (this.#called.delete(id)) this.#space.free(1);
   }
 
   /** Calls up to `count` back, those parked first before others, and returns their ids. */
@@ -74,9 +97,14 @@ export class Parking {
     return ids;
   }
 
-  /** Another daemon may have sent what was parked. */
+  /** Remembers nothing of what was parked: another daemon may have sent it. */
   forget(): void {
-    this.#ids.clear();
-    this.#called.clear();
+    this.#clear(this.#ids);
+    this.#clear(this.#called);
+  }
+
+  #clear(ids: Set<bigint>): void {
+    this.#space.free(ids.size);
+    ids.clear();
   }
 }

@@ -42,6 +42,9 @@ export interface Swept<Row> {
   readonly taken: readonly Streamed<Row>[];
 }
 
+/** P5: so many transactions are watched at most; with more of them the outbox is swept as where rows did not fit. */
+const MOST_WATCHED = 10_000;
+
 interface Current extends Begin {
   /** Begun to be received before a cut. */
   readonly had: boolean;
@@ -62,7 +65,7 @@ export class Seam<Row> {
   #aside: Streamed<Row>[] = [];
   #asideBytes = 0;
   #wholeAside: Xid[] = [];
-  #laterAside: Xid[] = [];
+  readonly #laterAside = new Set<Xid>();
   #seen: { readonly snapshot: Snapshot; readonly until: Lsn } | null = null;
   readonly #watched = new Set<Xid>();
   #begun = ZERO_LSN;
@@ -133,14 +136,19 @@ export class Seam<Row> {
 
   /**
    * Leaves a row that waits for a later time to the outbox. Its transaction is watched, since the sweep that learns
-   * the time must see it.
+   * the time must see it. False where too many are watched: then the outbox is swept anew.
    */
-  later(): void {
+  later(): boolean {
     const current = this.#current;
-    if (current === null || current.had) return;
+    if (current === null || current.had) return true;
     current.whole = false;
-    if (this.#sweep !== null) this.#laterAside.push(current.xid);
+    if (this.#sweep !== null) this.#laterAside.add(current.xid);
     if (this.#live) this.#watched.add(current.xid);
+    if (this.#laterAside.size <= MOST_WATCHED && this.#watched.size <= MOST_WATCHED) return true;
+    if (this.#sweep !== null) this.#sweep.overflowed = true;
+    this.#laterAside.clear();
+    this.#overflow();
+    return false;
   }
 
   #judge(current: Current, fits: boolean): Verdict {
@@ -184,7 +192,7 @@ export class Seam<Row> {
     const sweep = this.#sweep;
     const aside = this.#aside;
     const wholeAside = this.#wholeAside;
-    const laterAside = this.#laterAside;
+    const laterAside = [...this.#laterAside];
     this.#stopSweep();
     if (sweep === null) return { last: false, taken: [] };
     if (!report.all) {
@@ -258,7 +266,7 @@ export class Seam<Row> {
   #stopSweep(): void {
     this.#sweep = null;
     this.#dropAside();
-    this.#laterAside = [];
+    this.#laterAside.clear();
   }
 
   #overflow(): void {

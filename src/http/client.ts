@@ -111,12 +111,24 @@ function createAgent(options: HttpClientOptions, connecting: Connecting, pipelin
     keepAliveTimeoutThreshold: 1_000,
   };
   return new Agent({
-    factory: (origin) =>
-      new Pool(origin, {
+    factory: (origin) => {
+      const pool = new Pool(origin, {
         connections: options.connectionsPerOrigin,
         allowH2: false,
         factory: (lineOrigin) => new Line(lineOrigin, lineOptions, connecting),
-      }),
+      });
+      return letGo(pool);
+    },
+  });
+}
+
+/**
+ * P5: an agent of undici 8.12 closes the pool of an origin when its last connection has ended, unless a request is pending;
+ * one that was aborted with that connection still counts at that moment. So the agent looks again right after it.
+ */
+function letGo(pool: Pool): Pool {
+  return pool.on("disconnect", (origin, _targets, error) => {
+    queueMicrotask(() => pool.emit("connectionError", origin, [], error));
   });
 }
 

@@ -124,6 +124,8 @@ class Supervisor {
     const isHandedOver = handedOver.signal.aborted;
     if (!isHandedOver) givenUp.abort();
     await streaming;
+    // P5: a combined signal that has not fired is held, with all that listens to it, for as long as its sources are.
+    for (const own of [handedOver, givenUp]) own.abort();
     if (isHandedOver) {
       lost();
       return "streamed";

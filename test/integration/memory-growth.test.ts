@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { httpPeer } from "../support/http-peer.ts";
+import { failed, httpPeer, testClient } from "../support/http-peer.ts";
+import { liveBytes } from "../support/live-heap.ts";
 import { emptied } from "../support/outbox.ts";
 import { testDatabase } from "../support/postgres.ts";
 
@@ -10,7 +11,7 @@ const MIB = 1024 * 1024;
 const PROBE = join(import.meta.dirname, "../support/heap-probe.ts");
 
 /** What is alive in the daemon's heap and buffers now. */
-async function liveBytes(daemon: Daemon): Promise<number> {
+async function liveBytesOf(daemon: Daemon): Promise<number> {
   const measured = (): number[] =>
     daemon.events().flatMap(({ liveBytes: bytes }) => (typeof bytes === "number" ? [bytes] : []));
   const before = measured().length;
@@ -37,11 +38,29 @@ test(
       env: { PGNETD_RATE_PER_SECOND: "unlimited", NODE_OPTIONS: `--import=${PROBE}` },
     });
     await eventually(() => arrived >= 20_000, 60_000);
-    const early = await liveBytes(daemon);
+    const early = await liveBytesOf(daemon);
     await eventually(() => arrived >= 90_000, 120_000);
-    const late = await liveBytes(daemon);
+    const late = await liveBytesOf(daemon);
     await emptied(db);
     expect(arrived).toBe(100_000);
     expect((late - early) / MIB).toBeLessThan(40);
   },
 );
+
+test("P5: of hosts whose requests timed out nothing is held, however many there are", async () => {
+  await using peer = await httpPeer(() => undefined);
+  await using client = testClient({
+    resolve: (_hostname, resolved) => setImmediate(() => resolved(null, [{ address: "127.0.0.1", family: 4 }])),
+  });
+  const tryHosts = async (from: number, to: number): Promise<void> => {
+    const urls = Array.from({ length: to - from }, (_, at) => `http://host${from + at}.example:${peer.port}/`);
+    const outcomes = await Promise.all(urls.map((url) => failed(client, url, { timeoutMs: 200 })));
+    expect(new Set(outcomes.map(({ code }) => code))).toEqual(new Set(["timeout"]));
+    await eventually(() => peer.open === 0);
+  };
+  await tryHosts(0, 100);
+  const early = await liveBytes();
+  for (let from = 100; from < 2_100; from += 100) await tryHosts(from, from + 100);
+  expect(peer.received.length).toBeGreaterThan(1_000);
+  expect(((await liveBytes()) - early) / MIB).toBeLessThan(10);
+});

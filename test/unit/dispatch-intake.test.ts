@@ -68,3 +68,24 @@ test("P2 keepUnseen: a result waits for no transaction of a history that is over
   await settle(world);
   expect(world.harms).toEqual([]);
 });
+
+test("P5: while there is no room, requests for later are watched up to a number, and then left to a sweep", async () => {
+  const world = new World({ memory: { requests: 4, bytes: 1 << 20, waiting: 4 }, concurrency: 1 });
+  world.connect(false);
+  await turn();
+  world.returnSweep(false);
+  await turn();
+  const commit = (rows: Parameters<World["insert"]>[0]): void => {
+    const transaction = world.insert(rows);
+    world.record(transaction);
+    world.reveal(transaction);
+    while (world.stream()) world.confirm();
+  };
+  // Three of four places are taken: too few are free for a sweep.
+  commit([{}, {}, {}]);
+  const { phase } = world.dispatcher.state;
+  for (let made = 0; made < 10_000; made++) commit([{ delayMs: 20 }]);
+  expect([phase, world.dispatcher.state.phase]).toEqual(["live", "live"]);
+  commit([{ delayMs: 20 }]);
+  expect(world.dispatcher.state.phase).toBe("catch-up");
+});

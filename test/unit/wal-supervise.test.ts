@@ -272,3 +272,21 @@ test.each<[when: string, script: readonly Step[], sweeps: readonly Poll[], event
   await run.stop();
   expect(run.events).toEqual(events);
 });
+
+test("P5: the signal of every session that has ended has fired, so that nothing stays bound to it", async () => {
+  const signals: AbortSignal[] = [];
+  const fails: Poll = async (begun, signal) => {
+    signals.push(signal);
+    begun();
+    await cutOff();
+  };
+  const seen: Step = (_attempt, _clock, signal) => {
+    signals.push(signal);
+    return refused();
+  };
+  const run = supervise([refused, seen, refused, handedAndLost, refused], [leadsThenCutOff, fails, fails, leads]);
+  await run.run(2_000);
+  expect(signals.length).toBeGreaterThan(2);
+  expect(signals.filter(({ aborted }) => !aborted)).toEqual([]);
+  await run.stop();
+});
