@@ -11,8 +11,17 @@ export interface Flag {
   readonly about: string;
 }
 
+/** What may come after a command beside flags. */
+export interface Argument {
+  /** As shown in help: `dir`. */
+  readonly name: string;
+  readonly about: string;
+}
+
 /** What a command is given. */
 export interface CommandContext {
+  /** The argument, where the command takes one and it was given. */
+  readonly argument?: string | undefined;
   /** Value of each flag given that takes one, by name without dashes; the last one counts. */
   readonly values: ReadonlyMap<string, string>;
   /** Switches given, by name without dashes. */
@@ -31,6 +40,7 @@ export interface Command {
   readonly summary: string;
   /** Further lines for its own help. */
   readonly about: string;
+  readonly argument?: Argument;
   /** By name without dashes. `help` is there always. */
   readonly flags: Readonly<Record<string, Flag>>;
   readonly run: (context: CommandContext) => Promise<void>;
@@ -40,7 +50,7 @@ export interface Command {
 export type Invocation =
   | { readonly kind: "help"; readonly command: Command | undefined }
   | { readonly kind: "version" }
-  | ({ readonly kind: "run"; readonly command: Command } & Pick<CommandContext, "values" | "switches">);
+  | ({ readonly kind: "run"; readonly command: Command } & Pick<CommandContext, "argument" | "values" | "switches">);
 
 /** Reads the arguments after the program's name. Throws USAGE that says what there is instead. */
 export function parseCommandLine(argv: readonly string[], commands: readonly Command[]): Invocation {
@@ -68,6 +78,7 @@ function find(name: string, commands: readonly Command[]): Command {
 function parseFlags(command: Command, argv: readonly string[]): Invocation {
   const values = new Map<string, string>();
   const switches = new Set<string>();
+  let argument: string | undefined;
   const options = Object.fromEntries(
     Object.entries(command.flags).map(
       ([name, { value }]) => [name, { type: value === undefined ? "boolean" : "string" }] as const,
@@ -76,7 +87,13 @@ function parseFlags(command: Command, argv: readonly string[]): Invocation {
   // Not strict: what is wrong is said below, in the same words as everywhere.
   const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true, allowPositionals: true });
   for (const token of tokens) {
-    if (token.kind === "positional") throw usage(`${command.name} takes no argument ${quotable(token.value)}`, command);
+    if (token.kind === "positional") {
+      if (command.argument === undefined || argument !== undefined) {
+        throw usage(`${command.name} takes no argument ${quotable(token.value)}`, command);
+      }
+      argument = token.value;
+      continue;
+    }
     if (token.kind === "option-terminator") continue;
     if (token.rawName === "--help" || token.rawName === "-h") return { kind: "help", command };
     const flag =
@@ -98,7 +115,7 @@ function parseFlags(command: Command, argv: readonly string[]): Invocation {
       values.set(token.name, token.value);
     }
   }
-  return { kind: "run", command, values, switches };
+  return { kind: "run", command, argument, values, switches };
 }
 
 /** A flag as it was given, without what follows `=`. */

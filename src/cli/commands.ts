@@ -23,6 +23,17 @@ export const COMMANDS: readonly Command[] = [
     run: async (context) => (await import("./migrate.ts")).runMigrate(context),
   },
   {
+    name: "extension",
+    summary: "Let create extension pg_net succeed: a placeholder for the server",
+    about:
+      "Writes pg_net.control and its scripts. The extension creates nothing, so that dropping it drops nothing; the functions\ncome from migrate. Without a folder it says which one it is. Reports version 0.20.4; knows the earlier ones, too.",
+    argument: { name: "dir", about: "The extension folder of a server, such as /usr/share/postgresql/18/extension" },
+    flags: {
+      "pg-tle": { about: "Print SQL that installs it through pg_tle, for a server whose files are out of reach" },
+    },
+    run: async (context) => (await import("./extension.ts")).extension(context),
+  },
+  {
     name: "run",
     summary: "Send requests until stopped",
     about:

@@ -36,12 +36,14 @@ export function overview(commands: readonly Command[]): string {
 }
 
 /** Help on one command. */
-export function commandHelp({ name, summary, about, flags }: Command): string {
+export function commandHelp({ name, summary, about, argument, flags }: Command): string {
   const entries = Object.entries({ ...flags, help: HELP_FLAG });
+  const usage = `Usage: pgnetd ${name}${argument === undefined ? "" : ` [${argument.name}]`} [flags]`;
   return [
     `pgnetd ${name}: ${summary}`,
-    `Usage: pgnetd ${name} [flags]`,
+    usage,
     about,
+    ...(argument === undefined ? [] : [section("Argument", [[argument.name, argument.about]])]),
     section(
       "Flags",
       entries.map(([flag, { value, about: text }]) => [

@@ -34,19 +34,25 @@ function planLines(losses: Losses | null, callers: readonly string[]): readonly 
   ];
 }
 
-function summaryLines({ slot, publications, dropped, kept, losses }: Uninstalled): readonly string[] {
+function summaryLines({ slot, publications, dropped, kept, placeholder, losses }: Uninstalled): readonly string[] {
   return [
     slot === null ? "there was no replication slot" : `replication slot ${slot} is dropped`,
     ...publications.map((name) => `publication ${name} is dropped`),
     losses === null
       ? "pgnetd was not installed in this database"
       : `the tables, functions and types of pgnetd are dropped, with ${lost(losses)}`,
+    ...(placeholder === null ? [] : [placeholderLine(placeholder)]),
     ...dropped.map((schema) => `schema ${schema} is dropped`),
     ...kept.map(({ schema, objects }) => {
       const why = objects.length === 0 ? "another role owns it" : `it has ${objects.join(", ")}`;
       return `schema ${schema} stays: ${why}`;
     }),
   ];
+}
+
+function placeholderLine(fate: NonNullable<Uninstalled["placeholder"]>): string {
+  const what = "extension pg_net, the placeholder,";
+  return fate === "dropped" ? `${what} is dropped` : `${what} stays: ${fate}; without pgnetd it promises too much`;
 }
 
 function lost({ requests, deadLetters, answers }: Losses): string {

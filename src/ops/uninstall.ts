@@ -91,7 +91,7 @@ export async function uninstall(client: Queryable, options: UninstallOptions): P
     await refuseDaemons(client);
     const losses = await losesNothing(client, options.force);
     const publications = await dropPublications(client);
-    const schemas = losses === null ? { dropped: [], kept: [] } : await dropSchemas(client);
+    const schemas = losses === null ? { dropped: [], kept: [], placeholder: null } : await dropSchemas(client);
     // Last: a slot once dropped is not brought back by a rollback.
     const slot = await dropSlot(client, { name: options.slotName, waitMs: 0, clock: options.clock });
     await client.query({ text: "commit" });

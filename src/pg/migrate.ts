@@ -2,6 +2,7 @@ import type pg from "pg";
 import { PgnetdError, toError } from "../base/errors.ts";
 import { connect } from "./connection.ts";
 import { LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
+import { OWNING_EXTENSION } from "./owning-extension.ts";
 import { applyParts, type Parts } from "./parts.ts";
 import type { Queryable } from "./pool.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
@@ -29,8 +30,9 @@ set local lock_timeout = 0;
 set local statement_timeout = 0;
 select pg_catalog.pg_advisory_xact_lock(${LOCK_CLASS_ID}, 0)`;
 
-const SELECT_INSTALLED = `select pg_catalog.to_regclass('net.pgnetd_migrations') is not null as installed,
-  exists (select from pg_catalog.pg_extension where extname = 'pg_net') as pg_net`;
+const SELECT_INSTALLED = "select pg_catalog.to_regclass('net.pgnetd_migrations') is not null as installed";
+
+const SELECT_EXTENSION = `select ${OWNING_EXTENSION} as extension`;
 
 const SELECT_VERSION = "select coalesce(max(version), 0) as version from net.pgnetd_migrations";
 
@@ -92,17 +94,22 @@ async function migrateOver(client: pg.ClientBase, options: MigrateOptions): Prom
 /** Makes the table of versions where it is missing, and tells the version. */
 async function prepare(client: pg.ClientBase): Promise<number> {
   return transaction(client, "the table of versions", async () => {
-    const { rows } = await client.query<{ installed: boolean; pg_net: boolean }>(SELECT_INSTALLED);
-    if (rows[0]?.pg_net === true) {
-      throw new PgnetdError("MIGRATION_FAILED", "the extension pg_net is installed in this database", {
-        hint: "Both use the schema net: run drop extension pg_net first; what waits in its queue goes with it.",
-      });
-    }
-    if (rows[0]?.installed !== true) {
+    const owner = (await client.query<{ extension: string | null }>(SELECT_EXTENSION)).rows[0]?.extension ?? null;
+    if (owner !== null) throw ownedByExtension(owner);
+    if ((await client.query<{ installed: boolean }>(SELECT_INSTALLED)).rows[0]?.installed !== true) {
       await client.query(CREATE_SCHEMA);
       await client.query(BOOTSTRAP);
     }
     return (await client.query<{ version: number }>(SELECT_VERSION)).rows[0]?.version ?? 0;
+  });
+}
+
+function ownedByExtension(extension: string): PgnetdError {
+  return new PgnetdError("MIGRATION_FAILED", `schema net belongs to the extension ${extension}`, {
+    hint:
+      extension === "pg_net"
+        ? "See docs/from-pg_net.md. In short: drop extension pg_net, then pgnetd migrate; what waits in its queue goes with it."
+        : `pgnetd needs a schema net of its own: drop extension ${extension}, or use another database.`,
   });
 }
 

@@ -1,4 +1,5 @@
 import { PgnetdError } from "../base/errors.ts";
+import { OWNING_EXTENSION } from "./owning-extension.ts";
 import type { Queryable } from "./pool.ts";
 
 /** What stands between this role and pgnetd's schema, as the catalog shows it without any right on the schema. */
@@ -10,7 +11,8 @@ interface Access {
   readonly usable: boolean | null;
   /** Null where the table of versions is not there. */
   readonly readable: boolean | null;
-  readonly pgNet: boolean;
+  /** The extension that owns schema `net`; null where none does. */
+  readonly extension: string | null;
   /** What would give the role the rights. */
   readonly grants: string;
 }
@@ -19,7 +21,7 @@ const SELECT_ACCESS = `
 select pg_catalog.current_database()::text as database, current_user::text as role,
   pg_catalog.pg_get_userbyid(n.nspowner)::text as owner, pg_catalog.has_schema_privilege(n.oid, 'usage') as usable,
   pg_catalog.has_table_privilege(t.oid, 'select') as readable,
-  exists (select from pg_catalog.pg_extension e where e.extname = 'pg_net') as "pgNet",
+  ${OWNING_EXTENSION} as extension,
   pg_catalog.format('grant usage on schema net to %1$I; grant all on all tables in schema net to %1$I; '
     'grant all on all sequences in schema net to %1$I;', current_user) as grants
 from (select) one
@@ -30,7 +32,7 @@ left join pg_catalog.pg_class t on t.relnamespace = n.oid and t.relname = 'pgnet
 export async function missingAccess(db: Queryable): Promise<PgnetdError | null> {
   const access = (await db.query<Access & Record<string, unknown>>({ text: SELECT_ACCESS })).rows[0];
   if (access === undefined) return null;
-  const { database, role, owner, usable, readable, pgNet, grants } = access;
+  const { database, role, owner, usable, readable, extension, grants } = access;
   if (owner === null) {
     return new PgnetdError("SCHEMA_MISSING", `there is no schema net in database ${database}`, {
       hint: "Run pgnetd migrate against this database, or point DATABASE_URL to the one where it was run.",
@@ -44,9 +46,10 @@ export async function missingAccess(db: Queryable): Promise<PgnetdError | null> 
   }
   if (readable === null) {
     return new PgnetdError("SCHEMA_MISSING", `schema net in database ${database} has no tables of pgnetd`, {
-      hint: pgNet
-        ? "It is that of the extension pg_net: docs/from-pg_net.md says how to move over."
-        : "Run pgnetd migrate against this database.",
+      hint:
+        extension === "pg_net"
+          ? "It is that of the extension pg_net: docs/from-pg_net.md says how to move over."
+          : "Run pgnetd migrate against this database.",
     });
   }
   return null;

@@ -1,4 +1,5 @@
 import { readSql } from "./migrations.ts";
+import { dropPlaceholder, type PlaceholderFate } from "./owning-extension.ts";
 import type { Queryable } from "./pool.ts";
 
 /** What became of the schemas that pgnetd was in. */
@@ -7,6 +8,7 @@ export interface SchemasDropped {
   readonly dropped: readonly string[];
   /** Schemas that stay, with what pgnetd did not make in them, as PostgreSQL describes it. */
   readonly kept: readonly { readonly schema: string; readonly objects: readonly string[] }[];
+  readonly placeholder: PlaceholderFate;
 }
 
 const SELECT_WEBHOOKS = "select from net.pgnetd_parts where name = 'webhooks'";
@@ -29,6 +31,7 @@ export async function dropSchemas(client: Queryable): Promise<SchemasDropped> {
   const hasWebhooks = (rowCount ?? 0) > 0;
   if (hasWebhooks) await client.query({ text: await readSql("optional/uninstall_webhooks.sql") });
   await client.query({ text: await readSql("optional/uninstall.sql") });
+  const placeholder = await dropPlaceholder(client);
   const dropped: string[] = [];
   const kept: { readonly schema: string; readonly objects: readonly string[] }[] = [];
   for (const schema of hasWebhooks ? ["net", "supabase_functions"] : ["net"]) {
@@ -45,5 +48,5 @@ export async function dropSchemas(client: Queryable): Promise<SchemasDropped> {
     await client.query({ text: `drop schema ${schema}` });
     dropped.push(schema);
   }
-  return { dropped, kept };
+  return { dropped, kept, placeholder };
 }

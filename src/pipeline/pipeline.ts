@@ -21,6 +21,7 @@ import { currentSnapshot, sweep } from "../outbox/sweep.ts";
 import { awaitSchema } from "../pg/await-schema.ts";
 import { migrate } from "../pg/migrate.ts";
 import { type PgNetSettings, readPgNetSettings } from "../pg/pg-net-settings.ts";
+import { PG_NET_VERSION } from "../pg/placeholder.ts";
 import { connectionConfig, openPool } from "../pg/pool.ts";
 import { expireResults, retentionOf } from "../results/retention.ts";
 import { openResultWriter } from "../results/writer.ts";
@@ -47,8 +48,6 @@ export interface PipelineOptions {
   readonly watched?: ((health: () => Health) => void) | undefined;
 }
 
-/** The pg_net whose behaviour and `User-Agent` are kept. */
-const PG_NET_VERSION = "0.20.4";
 const OUTBOX_TABLE = "net.http_request_queue";
 
 /** Joins the rooms and runs them until `stop` fires and everything in flight is written, or `kill` does. */

@@ -70,18 +70,6 @@ describe("migrate", () => {
     expect(await migrate(db.url)).toEqual({ from: 1, to: LATEST_VERSION });
   });
 
-  test("refuses a database that has the extension pg_net", async () => {
-    await using db = await testDatabase(EMPTY);
-    await db.query(`set allow_system_table_mods = on;
-      insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
-      select 99999, 'pg_net', 10, 'public'::regnamespace, false, '0.20.0'; reset allow_system_table_mods`);
-    await expect(migrate(db.url)).rejects.toMatchObject({
-      code: "MIGRATION_FAILED",
-      message: "the extension pg_net is installed in this database",
-    });
-    expect(await schemaVersion(db.pool)).toBe(0);
-  });
-
   test("runs over a given connection and leaves it usable", async () => {
     await using db = await testDatabase(EMPTY);
     const client = new pg.Client({ connectionString: db.url });

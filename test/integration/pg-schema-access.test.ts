@@ -27,7 +27,8 @@ test("what is missing is said where schema net is not there, or is somebody else
   expect(await problem(db)).toEqual(empty);
   await db.query(`set allow_system_table_mods = on;
     insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
-    select 99999, 'pg_net', 10, 'public'::regnamespace, false, '0.20.0'; reset allow_system_table_mods`);
+    select 99999, 'pg_net', 10, 'public'::regnamespace, false, '0.20.0'; reset allow_system_table_mods;
+    alter extension pg_net add schema net`);
   expect(await problem(db)).toEqual({ ...empty, hint: expect.stringContaining("docs/from-pg_net.md") as unknown });
 });
 

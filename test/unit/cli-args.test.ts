@@ -12,7 +12,8 @@ const RUN: Command = {
   run: () => Promise.resolve(),
 };
 const STATUS: Command = { ...RUN, name: "status", flags: {} };
-const TWO = [RUN, STATUS];
+const COPY: Command = { ...RUN, name: "copy", argument: { name: "dir", about: "Where to" } };
+const THREE = [RUN, STATUS, COPY];
 
 it.each([
   [["--help"], { kind: "help", command: undefined }],
@@ -31,15 +32,19 @@ it.each([
     ["run", "--config=a", "--config", "-b"],
     { kind: "run", command: RUN, values: new Map([["config", "-b"]]), switches: new Set() },
   ],
+  [
+    ["copy", "here", "--once"],
+    { kind: "run", command: COPY, argument: "here", values: new Map(), switches: new Set(["once"]) },
+  ],
 ])("reads %j", (argv, invocation) => {
-  expect(parseCommandLine(argv, TWO)).toEqual(invocation);
+  expect(parseCommandLine(argv, THREE)).toEqual(invocation);
 });
 
 it.each([
-  [[], "no command given; there is run, status"],
+  [[], "no command given; there is run, status, copy"],
   [["stauts"], "there is no command stauts; did you mean status?"],
-  [["xyzzy"], "there is no command xyzzy; there is run, status"],
-  [["help", "xyzzy"], "there is no command xyzzy; there is run, status"],
+  [["xyzzy"], "there is no command xyzzy; there is run, status, copy"],
+  [["help", "xyzzy"], "there is no command xyzzy; there is run, status, copy"],
   [
     ["--once", "run"],
     "--once is not known before the command; there is --help and --version, and flags go after the command",
@@ -53,9 +58,12 @@ it.each([
   [["run", "--config", "--once"], "--config needs a value: --config <file>"],
   [["run", "now"], "run takes no argument now"],
   [["run", "--", "now"], "run takes no argument now"],
+  [["copy", "here", "there"], "copy takes no argument there"],
   [["run", "--constructor"], "run has no --constructor; there is --once, --config, --help"],
 ])("refuses %j and says what there is", (argv, message) => {
-  expect(() => parseCommandLine(argv, TWO)).toThrow(expect.objectContaining({ code: "USAGE", exitCode: 64, message }));
+  expect(() => parseCommandLine(argv, THREE)).toThrow(
+    expect.objectContaining({ code: "USAGE", exitCode: 64, message }),
+  );
 });
 
 it("help names every command, every flag and every exit code", () => {
@@ -63,6 +71,9 @@ it("help names every command, every flag and every exit code", () => {
   for (const command of COMMANDS) {
     expect(text).toMatch(new RegExp(`^  ${command.name} +${command.summary}$`, "m"));
     for (const name of [...Object.keys(command.flags), "help"]) expect(commandHelp(command)).toContain(`  --${name}`);
+    expect(commandHelp(command)).toContain(
+      `pgnetd ${command.name}${command.argument ? ` [${command.argument.name}]` : ""} [`,
+    );
   }
   for (const [code, meaning] of EXIT_CODES) expect(text).toMatch(new RegExp(`^  ${code} +${meaning}$`, "m"));
 });

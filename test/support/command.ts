@@ -1,0 +1,30 @@
+import { toError } from "../../src/base/errors.ts";
+import { parseCommandLine } from "../../src/cli/args.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+
+/** What a command printed, and the error that ended it; null without one. */
+export interface CommandRun {
+  readonly lines: readonly string[];
+  readonly failure: unknown;
+}
+
+/** Runs one command of pgnetd inside the test, with `url` as DATABASE_URL. */
+export async function runCommandLine(url: string, ...argv: readonly string[]): Promise<CommandRun> {
+  const asked = parseCommandLine(argv, COMMANDS);
+  if (asked.kind !== "run") throw new Error(`not a command: ${argv.join(" ")}`);
+  const lines: string[] = [];
+  const print = (line: string): void => void lines.push(line);
+  const context = { ...asked, env: { DATABASE_URL: url }, print, stop: new AbortController().signal };
+  const failure = await asked.command.run(context).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  return { lines, failure };
+}
+
+/** As `runCommandLine`, where the command is to succeed; returns what it printed. */
+export async function pgnetd(url: string, ...argv: readonly string[]): Promise<readonly string[]> {
+  const { lines, failure } = await runCommandLine(url, ...argv);
+  if (failure !== null) throw toError(failure);
+  return lines;
+}
