@@ -37,19 +37,19 @@ export function counted(count: number): string {
 
 const SELECT = `
 select pg_catalog.pg_current_wal_insert_lsn()::text as current,
-  s.slot_name is not null as found, s.database = current_database() as ours, s.wal_status, s.safe_wal_size::float8 as safe,
+  s.slot_name is not null as found, s.database = pg_catalog.current_database() as ours, s.wal_status, s.safe_wal_size::float8 as safe,
   s.confirmed_flush_lsn::text as confirmed,
   pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), s.restart_lsn)::float8 as retained,
   (select pg_catalog.json_build_object('pid', l.pid, 'application', a.application_name)
     from pg_catalog.pg_locks l join pg_catalog.pg_database d on d.oid = l.database
     left join pg_catalog.pg_stat_activity a on a.pid = l.pid
     where l.locktype = 'advisory' and l.granted and l.classid = '${LOCK_CLASS_ID}'::oid and l.objid = '0'::oid and l.objsubid = 2::int2
-      and d.datname = current_database()
+      and d.datname = pg_catalog.current_database()
     limit 1) as leader,
-  (select count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as waiting,
-  (select count(*) from (select from net.http_request_queue where next_attempt_at > now() limit ${COUNT_MOST}) q)::int as parked,
-  (select count(*) from (select from net.http_dead_letter limit ${COUNT_MOST}) d)::int as dead_letters,
-  o.id::text as oldest_id, extract(epoch from now() - o.created)::float8 as oldest_age
+  (select pg_catalog.count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as waiting,
+  (select pg_catalog.count(*) from (select from net.http_request_queue where next_attempt_at > pg_catalog.now() limit ${COUNT_MOST}) q)::int as parked,
+  (select pg_catalog.count(*) from (select from net.http_dead_letter limit ${COUNT_MOST}) d)::int as dead_letters,
+  o.id::text as oldest_id, extract(epoch from pg_catalog.now() - o.created)::float8 as oldest_age
 from (select) one
 left join pg_catalog.pg_replication_slots s on s.slot_name = $1
 left join lateral (select id, created from net.http_request_queue order by id limit 1) o on true`;

@@ -20,17 +20,17 @@ export interface Remaining {
 }
 
 const SELECT = `
-select clock_timestamp()::text as at, l.later, l.next_due::text,
-  (select count(*) from (
+select pg_catalog.clock_timestamp()::text as at, l.later, l.next_due::text,
+  (select pg_catalog.count(*) from (
     select from net.http_request_queue where next_attempt_at is null limit ${COUNT_MOST}) q)::int
-  + (select count(*) from (
-    select from net.http_request_queue where next_attempt_at <= now() limit ${COUNT_MOST}) q)::int as due,
+  + (select pg_catalog.count(*) from (
+    select from net.http_request_queue where next_attempt_at <= pg_catalog.now() limit ${COUNT_MOST}) q)::int as due,
   array(select host from net.http_host_settings where paused order by host) as paused,
-  (select count(*) from net._http_response where created > $1::timestamptz)::float8
-    / nullif(extract(epoch from clock_timestamp() - $1::timestamptz), 0)::float8 as per_second
+  (select pg_catalog.count(*) from net._http_response where created > $1::timestamptz)::float8
+    / nullif(extract(epoch from pg_catalog.clock_timestamp() - $1::timestamptz)::float8, 0::float8) as per_second
 from (
-  select count(*)::int as later, min(next_attempt_at) as next_due from (
-    select next_attempt_at from net.http_request_queue where next_attempt_at > now()
+  select pg_catalog.count(*)::int as later, pg_catalog.min(next_attempt_at) as next_due from (
+    select next_attempt_at from net.http_request_queue where next_attempt_at > pg_catalog.now()
     order by next_attempt_at limit ${COUNT_MOST}) q
 ) l`;
 

@@ -46,15 +46,15 @@ const SELECT_DAEMONS = `
 select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as free,
   array(
     select pid from pg_catalog.pg_stat_activity
-    where datname = current_database() and application_name = '${LEADER_APPLICATION}' order by pid
+    where datname = pg_catalog.current_database() and application_name = '${LEADER_APPLICATION}' order by pid
   ) as pids`;
 
 const LOCK = "lock table net.http_request_queue, net.http_dead_letter in access exclusive mode";
 
 const SELECT_LOSSES = `
-select (select count(*) from net.http_request_queue)::float8 as requests,
-  (select count(*) from net.http_dead_letter)::float8 as "deadLetters",
-  (select count(*) from net._http_response)::float8 as answers`;
+select (select pg_catalog.count(*) from net.http_request_queue)::float8 as requests,
+  (select pg_catalog.count(*) from net.http_dead_letter)::float8 as "deadLetters",
+  (select pg_catalog.count(*) from net._http_response)::float8 as answers`;
 
 /** Their bodies name something of pgnetd; what PostgreSQL knows to depend on it is refused by itself. */
 const SELECT_CALLERS = `

@@ -1,4 +1,5 @@
 import type { Queryable } from "../pg/pool.ts";
+import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
 
 /** What somebody else has locked or has put off further is left out. */
 const RECALL = {
@@ -6,11 +7,13 @@ const RECALL = {
   text: `
 with free as (
   select q.id from net.http_request_queue q
-  where q.id = any ($1::bigint[]) and q.next_attempt_at > clock_timestamp()
-    and q.next_attempt_at <= clock_timestamp() + $2::float8 * interval '1 millisecond'
+  where q.id = any ($1::bigint[]) and q.next_attempt_at > pg_catalog.clock_timestamp()
+    and q.next_attempt_at <= pg_catalog.clock_timestamp() + $2::float8 * interval '1 millisecond'
   for update skip locked
+), recalled as (
+  update net.http_request_queue q set next_attempt_at = pg_catalog.clock_timestamp() from free where q.id = free.id
 )
-update net.http_request_queue q set next_attempt_at = clock_timestamp() from free where q.id = free.id`,
+select where ${TRIGGERS_IN_USERS_PATH}`,
 };
 
 /** Parked rows that are to come back before their time. */

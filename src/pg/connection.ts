@@ -2,6 +2,7 @@ import pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
 import { connectionConfig } from "./pool.ts";
+import { PIN_PATH } from "./search-path.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** SQLSTATEs of a server that answered and refused: these tell the operator more than "not reachable". */
@@ -23,6 +24,7 @@ export async function connect(url: string, applicationName: string): Promise<pg.
   client.on("error", () => undefined);
   try {
     await client.connect();
+    await client.query(PIN_PATH);
   } catch (error) {
     throw connectionError(error);
   }

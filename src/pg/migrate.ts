@@ -34,7 +34,7 @@ const SELECT_INSTALLED = "select pg_catalog.to_regclass('net.pgnetd_migrations')
 
 const SELECT_EXTENSION = `select ${OWNING_EXTENSION} as extension`;
 
-const SELECT_VERSION = "select coalesce(max(version), 0) as version from net.pgnetd_migrations";
+const SELECT_VERSION = "select coalesce(pg_catalog.max(version), 0) as version from net.pgnetd_migrations";
 
 const CREATE_SCHEMA = `do $$ begin
   if pg_catalog.to_regnamespace('net') is null then create schema net; end if;
@@ -45,7 +45,7 @@ comment on schema net is 'Asynchronous HTTP requests from SQL, sent by the pgnet
 create table net.pgnetd_migrations (
   version integer primary key,
   name text not null,
-  applied timestamptz not null default now()
+  applied timestamptz not null default pg_catalog.now()
 );
 comment on table net.pgnetd_migrations is 'The schema versions this database has been through.';
 comment on column net.pgnetd_migrations.version is 'The number of the migration.';

@@ -13,8 +13,8 @@ export interface PgNetSettings {
 }
 
 const SELECT = {
-  text: `select extract(epoch from nullif(current_setting('pg_net.ttl', true), '')::interval)::float8 as ttl,
-    nullif(current_setting('pg_net.batch_size', true), '')::int as batch_size`,
+  text: `select extract(epoch from nullif(pg_catalog.current_setting('pg_net.ttl', true), '')::interval)::float8 as ttl,
+    nullif(pg_catalog.current_setting('pg_net.batch_size', true), '')::int as batch_size`,
 };
 
 const rowSchema = z.object({ ttl: z.number().positive().nullable(), batch_size: z.int().positive().nullable() });

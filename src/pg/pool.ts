@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 import pg from "pg";
 import "./type-parsers.ts";
+import { PIN_PATH, PINNED_PATH } from "./search-path.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** One statement with its parameters; those with a `name` are prepared once per connection. */
@@ -45,8 +46,8 @@ export function socketOf(client: pg.ClientBase): Socket {
  */
 const SESSION_SETTINGS = [
   "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3",
-  "-c datestyle=ISO -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0",
-  "-c default_transaction_isolation=read\\ committed",
+  "-c datestyle=ISO -c bytea_output=hex -c standard_conforming_strings=on -c array_nulls=on -c transform_null_equals=off",
+  "-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_isolation=read\\ committed",
 ].join(" ");
 
 /**
@@ -55,18 +56,16 @@ const SESSION_SETTINGS = [
  */
 const PLAN_SETTINGS = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off";
 
-/** So that nobody who may create functions or operators in some schema can have them taken for PostgreSQL's own. */
-const OWN_SEARCH_PATH = "-c search_path=pg_catalog,pg_temp";
-
 /**
- * Settings of every connection of pgnetd: its name in `pg_stat_activity`, and how soon a dead peer is noticed. `options` in
- * the url come before our own, which so win: `pg` alone would take those of the url in place of ours.
+ * Settings of every connection of pgnetd: its name in `pg_stat_activity`, the pinned search_path, and how soon a dead peer
+ * is noticed. Options at the start win over what roles and databases have set. `options` in the url come before our own,
+ * which so win: `pg` alone would take those of the url in place of ours.
  */
-export function connectionConfig(
-  url: string,
-  applicationName: string,
-  settings: string = OWN_SEARCH_PATH,
-): pg.ClientConfig {
+export function connectionConfig(url: string, applicationName: string): pg.ClientConfig {
+  return configWith(url, applicationName, `-c search_path=${PINNED_PATH}`);
+}
+
+function configWith(url: string, applicationName: string, settings: string): pg.ClientConfig {
   const connectionString = new URL(url);
   const others = connectionString.searchParams.get("options") ?? "";
   connectionString.searchParams.delete("options");
@@ -87,9 +86,8 @@ export interface Pool extends Queryable, AsyncDisposable {
 }
 
 /**
- * Opens the pool of ordinary connections; they are made when first used. Their search_path is the database's own, since
- * triggers of its owner on the tables run in them: so each statement names `pg_catalog` wherever a function or an operator
- * with a closer match for its arguments could be made by somebody else.
+ * Opens the pool of ordinary connections; they are made when first used. Each begins with the statement that pins its
+ * search_path, not with an option: what the path is reset to is so that of the database's users, for `TRIGGERS_IN_USERS_PATH`.
  */
 export function openPool(options: PoolOptions): Pool {
   const clients = new Set<pg.Client>();
@@ -102,8 +100,9 @@ export function openPool(options: PoolOptions): Pool {
   }
   const pool = new pg.Pool({
     // On the server, too: a statement that waits for a lock would else outlive the client's patience.
-    ...connectionConfig(options.url, "pgnetd", `${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`),
+    ...configWith(options.url, "pgnetd", `${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`),
     Client: KnownClient,
+    verify: (client, done) => client.query(PIN_PATH, (error) => done(error)),
     max: options.size,
     idleTimeoutMillis: 30_000,
     query_timeout: options.statementTimeoutMs,

@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
 import type { Queryable, Statement } from "../pg/pool.ts";
+import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
 import { writeFailure } from "./write-failure.ts";
 
 /** How long rows stay, in seconds; null keeps them until somebody deletes them. */
@@ -37,7 +38,7 @@ function deletion(table: string, column: string, ttl: string, from: string): str
   return `(
   delete from ${table} as expired using (
     select ctid as at from ${table}
-    where ${column} >= ${from}::timestamptz and ${column} < statement_timestamp() - pg_catalog.make_interval(secs => ${ttl}::float8)
+    where ${column} >= ${from}::timestamptz and ${column} < pg_catalog.statement_timestamp() - pg_catalog.make_interval(secs => ${ttl}::float8)
     order by ${column} limit $3::integer for update skip locked
   ) as old
   where expired.ctid = old.at returning expired.${column} as ended
@@ -48,11 +49,12 @@ const EXPIRE = `
 with response as ${deletion("net._http_response", "created", "$1", "$4")},
 detail as ${deletion("net.http_response_detail", "created", "$1", "$5")},
 letter as ${deletion("net.http_dead_letter", "died", "$2", "$6")}
-select greatest((select count(*) from response), (select count(*) from detail), (select count(*) from letter),
+select greatest((select pg_catalog.count(*) from response), (select pg_catalog.count(*) from detail), (select pg_catalog.count(*) from letter),
     net._expire_hooks($1::float8, $3::integer))::integer as most,
-  (select max(ended)::text from response) as response,
-  (select max(ended)::text from detail) as detail,
-  (select max(ended)::text from letter) as letter`;
+  (select pg_catalog.max(ended)::text from response) as response,
+  (select pg_catalog.max(ended)::text from detail) as detail,
+  (select pg_catalog.max(ended)::text from letter) as letter
+where ${TRIGGERS_IN_USERS_PATH}`;
 
 interface Expired {
   /** Rows deleted from the table that had most. */

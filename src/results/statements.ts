@@ -1,4 +1,5 @@
 import type { Statement } from "../pg/pool.ts";
+import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
 import { booleanArray, byteaArray, float8Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import type { Ending } from "./ending.ts";
 import { type ResponseRow, rowOf, unstorableRow } from "./row.ts";
@@ -49,7 +50,8 @@ const FREE = `free as (
 const VERDICT = `
 select pg_catalog.pg_current_snapshot()::text as snapshot, missing.ids as missing,
   array(select waiting.id::text from ${ROWS} where waiting.id = any (missing.ids::bigint[])) as locked
-from (select array(select given.id::text from given except select taken.id::text from taken) as ids) as missing`;
+from (select array(select given.id::text from given except select taken.id::text from taken) as ids) as missing
+where ${TRIGGERS_IN_USERS_PATH}`;
 
 // The unnest of several arrays is syntax, and always that of pg_catalog.
 

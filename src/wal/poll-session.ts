@@ -18,7 +18,7 @@ export interface PollSessionOptions extends Silence {
 }
 
 const IDENTITY = `select s.system_identifier::text as systemid,
-    ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int as timeline
+    ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int as timeline
   from pg_catalog.pg_control_system() s`;
 
 /**

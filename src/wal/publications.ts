@@ -39,7 +39,7 @@ export function selectPublications(needed: readonly NeededPublication[]): string
         where t.pubname = w.name and t.schemaname = w.schema and t.tablename = w.tab
           and pg_catalog.to_jsonb(t) ->> 'rowfilter'::text is null
           and coalesce(pg_catalog.jsonb_array_length(pg_catalog.to_jsonb(t) -> 'attnames'::text) = (
-            select count(*) from pg_catalog.pg_attribute a
+            select pg_catalog.count(*) from pg_catalog.pg_attribute a
             where a.attrelid = pg_catalog.format('%I.%I', w.schema, w.tab)::regclass and a.attnum > 0 and not a.attisdropped
           ), true)
       ) as whole,

@@ -1,9 +1,13 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { QueryResultRow } from "pg";
+import pg from "pg";
 import { expect, test } from "vitest";
-import { openPool } from "../../src/pg/pool.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { readDatabaseStatus } from "../../src/ops/database-status.ts";
+import { readRemaining } from "../../src/ops/remaining.ts";
+import { connectionConfig, openPool } from "../../src/pg/pool.ts";
 import { PUBLICATIONS, selectPublications } from "../../src/wal/publications.ts";
+import { layDecoys, usedDecoys } from "../support/decoys.ts";
 import { emptied } from "../support/outbox.ts";
 import { startPipeline } from "../support/pipeline.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
@@ -82,30 +86,97 @@ async function shadow(db: TestDatabase): Promise<void> {
   }
 }
 
-test("nobody who may create functions and operators has them run by the daemon", async () => {
+type Query = <Row extends pg.QueryResultRow>(text: string) => Promise<Row[]>;
+
+/** A session for the test itself, whose path is PostgreSQL's alone whatever the database's is. */
+async function openSession(db: TestDatabase): Promise<pg.Client & AsyncDisposable & { readonly rows: Query }> {
+  const client = new pg.Client(connectionConfig(db.url, "test"));
+  await client.connect();
+  return Object.assign(client, {
+    rows: async <Row extends pg.QueryResultRow>(text: string) => (await client.query<Row>(text)).rows,
+    [Symbol.asyncDispose]: () => client.end(),
+  });
+}
+
+/** Runs a command of the command line; returns what it printed, and its error, if any. */
+async function command(
+  url: string,
+  name: string,
+  flags: Readonly<Record<string, string | true>> = {},
+): Promise<string> {
+  const lines: string[] = [];
+  const entries = Object.entries(flags);
+  const found = COMMANDS.find((one) => one.name === name);
+  await found?.run({
+    env: { DATABASE_URL: url, PGNETD_ALLOW_NETWORKS: "127.0.0.1" },
+    values: new Map(entries.flatMap(([flag, value]) => (value === true ? [] : [[flag, value]]))),
+    switches: new Set(entries.flatMap(([flag, value]) => (value === true ? [flag] : []))),
+    print: (line) => lines.push(line),
+    stop: AbortSignal.timeout(20_000),
+  });
+  return lines.join("\n");
+}
+
+/** Requests of every kind: answered, waiting for a later time, and one that is tried twice and becomes a dead letter. */
+function requests(address: string): string {
+  return `select net.http_post('${address}/answered'), net.http_request('GET', '${address}/later', delay := '100 ms'),
+    net.http_request('GET', 'http://127.0.0.1:1/', max_attempts := 2, retry_first_ms := 10)`;
+}
+
+test("nothing of a schema that stands before pg_catalog in the search_path is used by the daemon or a command", async () => {
+  await using db = await testDatabase({ migrated: false });
+  await using session = await openSession(db);
+  await layDecoys(session, "evil");
+  const [{ user } = { user: "" }] = await session.rows<{ user: string }>("select current_user as user");
+  await session.query(`alter database ${db.name} set search_path = evil, pg_catalog;
+    alter role "${user}" in database ${db.name} set search_path = evil, pg_catalog`);
+  const url = new URL(db.url);
+  url.searchParams.set("options", "-c search_path=evil,pg_catalog");
+  await using receiver = await startReceiver();
+
+  await command(url.href, "migrate", { webhooks: true });
+  {
+    await using daemon = await startPipeline(url.href, { PGNETD_TTL: "1 hour" });
+    await session.query("insert into net.http_host_settings (host, rate_per_second) values ('127.0.0.1', 100)");
+    await session.query(requests(receiver.url("")));
+    await session.query("insert into net._http_response (id, created) values (-1, '2000-01-01')");
+    await fetch(`${daemon.address}/readyz`);
+    await emptied({ query: session.rows });
+    await command(url.href, "status");
+  }
+  expect(await session.rows("select from net.http_dead_letter")).toHaveLength(1);
+  await command(url.href, "replay", { all: true });
+  await command(url.href, "drain", { "drop-slot": true, "drop-publications": true });
+  await command(url.href, "migrate", { grants: "restricted", callers: user });
+  await command(url.href, "migrate", { grants: "open" });
+  await expect(command(url.href, "uninstall")).rejects.toMatchObject({ code: "USAGE" });
+  expect(await command(url.href, "uninstall", { yes: true, force: true })).toContain("schema net is dropped");
+  expect(await usedDecoys(session, "evil")).toEqual([]);
+});
+
+test("functions and operators with a closer match for the daemon's arguments are not used where a trigger changed the path", async () => {
   await using db = await testDatabase();
   await shadow(db);
   await using receiver = await startReceiver();
-  const client = await db.pool.connect();
-  try {
-    await client.query("set search_path = pg_catalog");
-    const query = async <Row extends QueryResultRow>(text: string): Promise<Row[]> =>
-      (await client.query<Row>(text)).rows;
-    {
-      await using daemon = await startPipeline(db.url);
-      await query("insert into net.http_host_settings (host, rate_per_second) values ('127.0.0.1', 100)");
-      await query(`select net.http_post('${receiver.url("/answered")}'),
-        net.http_request('GET', '${receiver.url("/later")}', delay := '100 ms'),
-        net.http_request('GET', 'http://127.0.0.1:1/', max_attempts := 2, retry_first_ms := 10)`);
-      await fetch(`${daemon.address}/readyz`);
-      await emptied({ query });
-      await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
-      await pool.query({ text: selectPublications(PUBLICATIONS) });
-    }
-    expect(await query("select distinct what from public.taken")).toEqual([]);
-    expect(await query("select from net.http_dead_letter")).toHaveLength(1);
-    expect(await query("select from net._http_response")).toHaveLength(2);
-  } finally {
-    client.release();
+  await using session = await openSession(db);
+  await session.query(`create function public.unpin() returns trigger language plpgsql as
+      $$ begin perform pg_catalog.set_config('search_path', 'public', false); return new; end $$;
+    create trigger unpin after insert on net._http_response for each row execute function public.unpin()`);
+  {
+    await using daemon = await startPipeline(db.url, { PGNETD_POOL_SIZE: "1" });
+    await session.query(`select net.http_get('${receiver.url("/first")}')`);
+    await emptied({ query: session.rows });
+    await session.query("insert into net.http_host_settings (host, rate_per_second) values ('127.0.0.1', 100)");
+    await session.query(requests(receiver.url("")));
+    await fetch(`${daemon.address}/readyz`);
+    await emptied({ query: session.rows });
+    await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
+    await pool.query({ text: "select pg_catalog.set_config('search_path', 'public', false)" });
+    await pool.query({ text: selectPublications(PUBLICATIONS) });
+    await readRemaining(pool, await readRemaining(pool, null));
+    await readDatabaseStatus(pool, null);
   }
+  expect(await session.rows("select distinct what from public.taken")).toEqual([]);
+  expect(await session.rows("select from net.http_dead_letter")).toHaveLength(1);
+  expect(await session.rows("select from net._http_response")).toHaveLength(3);
 });

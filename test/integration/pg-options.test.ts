@@ -1,5 +1,7 @@
+import pg from "pg";
 import { expect, test } from "vitest";
-import { openPool } from "../../src/pg/pool.ts";
+import { connect } from "../../src/pg/connection.ts";
+import { connectionConfig, openPool } from "../../src/pg/pool.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { startPipeline } from "../support/pipeline.ts";
 import { testDatabase } from "../support/postgres.ts";
@@ -29,4 +31,55 @@ test("options in DATABASE_URL are kept, and take nothing away from pgnetd's own"
   await enqueue(db, receiver.url("/"), 20);
   await emptied(db);
   expect([receiver.requests.length, receiver.countByPath().size]).toEqual([20, 20]);
+});
+
+/** Settings in which statements here would mean something else, or look names up elsewhere. */
+const ADVERSE = {
+  search_path: "public",
+  standard_conforming_strings: "off",
+  array_nulls: "off",
+  transform_null_equals: "on",
+  datestyle: "SQL, DMY",
+  bytea_output: "escape",
+};
+const OWN = {
+  search_path: "pg_catalog,pg_temp",
+  standard_conforming_strings: "on",
+  array_nulls: "on",
+  transform_null_equals: "off",
+  bytea_output: "hex",
+};
+
+test("every session begins with the pinned search_path and our settings, whatever database, role and url say", async () => {
+  await using db = await testDatabase();
+  const url = new URL(db.url);
+  for (const [name, value] of Object.entries(ADVERSE)) {
+    await db.query(`alter database ${db.name} set ${name} = ${value}`);
+    await db.query(`alter role "${url.username}" in database ${db.name} set ${name} = ${value}`);
+  }
+  const options = Object.entries(ADVERSE).map(([name, value]) => `-c ${name}=${value.replace(" ", "")}`);
+  url.searchParams.set("options", options.join(" "));
+  const read = async (query: (text: string) => Promise<{ rows: unknown[] }>): Promise<unknown> => {
+    const shown: Record<string, unknown> = {};
+    for (const name of [...Object.keys(OWN), "datestyle"]) {
+      const [row] = (await query(`show ${name}`)).rows as Record<string, unknown>[];
+      shown[name] = Object.values(row ?? {})[0];
+    }
+    return shown;
+  };
+  const own = { ...OWN, datestyle: expect.stringContaining("ISO") as unknown };
+
+  await using pool = openPool({ url: url.href, size: 1, statementTimeoutMs: 5_000 });
+  expect(await read((text) => pool.query({ text }))).toEqual(own);
+  await using clients = new AsyncDisposableStack();
+  const command = await connect(url.href, "a command");
+  clients.defer(() => command.end());
+  expect(await read((text) => command.query(text))).toEqual(own);
+  for (const replication of [undefined, "database"]) {
+    const config = { ...connectionConfig(url.href, "the daemon"), replication };
+    const client = new pg.Client(config);
+    await client.connect();
+    clients.defer(() => client.end());
+    expect(await read((text) => client.query(text))).toEqual(own);
+  }
 });
