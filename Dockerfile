@@ -19,6 +19,8 @@ RUN printf '#!/bin/sh\nexec node /app/src/cli/main.ts "$@"\n' > /usr/local/bin/p
 RUN install -d -o node -g node /var/cache/pgnetd
 USER 1000:1000
 ENV NODE_COMPILE_CACHE=/var/cache/pgnetd
+# Probes come from outside the container.
+ENV PGNETD_HOST=0.0.0.0
 RUN node src/cli/main.ts --help > /dev/null && node -e "import('/app/src/pipeline/pipeline.ts'); import('/app/src/ops/logger.ts')"
 
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \

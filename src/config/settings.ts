@@ -200,8 +200,8 @@ export const SETTINGS = {
     host: setting({
       env: "PGNETD_HOST",
       kind: host(),
-      fallback: "0.0.0.0",
-      about: "Address to listen on for `/healthz` and `/readyz`.",
+      fallback: "127.0.0.1",
+      about: "Address to listen on for `/healthz` and `/readyz`. The image sets `0.0.0.0`.",
     }),
     port: setting({
       env: "PGNETD_PORT",

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { PgnetdError, toError } from "../base/errors.ts";
 import { redact } from "../config/redact.ts";
 import type { HttpMode } from "../http/mode.ts";
@@ -45,14 +45,33 @@ export interface HealthServer extends AsyncDisposable {
   readonly port: number;
 }
 
+/** Connections open at once: whoever holds more must not use up the process's descriptors. */
+const MOST_CONNECTIONS = 256;
+
+/** How long a client may take, in milliseconds: for a request, and between two of them. */
+const CLIENT_TIMES = {
+  headersTimeout: 5_000,
+  requestTimeout: 5_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+};
+
+/** Requests over one connection, and bytes of the headers of each. */
+const CLIENT_SIZES = { maxRequestsPerSocket: 100, maxHeaderSize: 8 * 1024 };
+
 /**
  * Serves `/healthz`: 200 whenever the process answers at all, whatever the database does, so that only a stuck process is
  * restarted; and `/readyz`: 200 where `ready`, else 503. Both tell the health as JSON.
  */
 export async function openHealthServer({ host, port, health, asked }: HealthServerOptions): Promise<HealthServer> {
-  const server = createServer((request, response) =>
-    answer(request, response, { health, asked: asked ?? (() => undefined) }),
-  );
+  const connections = new Connections();
+  const { maxRequestsPerSocket, maxHeaderSize } = CLIENT_SIZES;
+  const server = createServer({ ...CLIENT_TIMES, maxHeaderSize }, (request, response) => {
+    if (!connections.used(request.socket)) response.shouldKeepAlive = false;
+    answer(request, response, { health, asked: asked ?? (() => undefined) });
+  });
+  server.maxRequestsPerSocket = maxRequestsPerSocket;
+  server.on("connection", (socket) => connections.opened(socket));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, resolve);
@@ -70,6 +89,32 @@ export async function openHealthServer({ host, port, health, asked }: HealthServ
       await closed;
     },
   };
+}
+
+/**
+ * Open connections, the one that has been idle for longest first: that one is closed for a new one too many. Answers are
+ * written at once, so none is ever in the middle of one, and a probe gets its answer whoever holds all the others.
+ */
+class Connections {
+  readonly #open = new Set<Socket>();
+
+  opened(socket: Socket): void {
+    if (this.#open.size >= MOST_CONNECTIONS) {
+      for (const longestIdle of this.#open) {
+        this.#open.delete(longestIdle);
+        longestIdle.destroy();
+        break;
+      }
+    }
+    this.#open.add(socket);
+    socket.once("close", () => this.#open.delete(socket));
+  }
+
+  /** Returns whether there is room to keep the connection after its answer. */
+  used(socket: Socket): boolean {
+    if (this.#open.delete(socket)) this.#open.add(socket);
+    return this.#open.size <= MOST_CONNECTIONS / 2;
+  }
 }
 
 function answer(

@@ -50,7 +50,7 @@ it("needs nothing but the database", () => {
     },
     outbox: { memoryRequests: 10_000, memoryBytes: 64 * 1024 ** 2 },
     results: { ttlSeconds: 21_600, deadLetterTtlSeconds: "never" },
-    server: { host: "0.0.0.0", port: 9464 },
+    server: { host: "127.0.0.1", port: 9464 },
     log: { level: "info" },
     stop: { graceMs: 10_000 },
     migrate: { atStart: false },
