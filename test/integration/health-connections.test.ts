@@ -73,6 +73,7 @@ test.concurrent.each([
   const socket = connect(server.port, "127.0.0.1", () => socket.write(bytes));
   socket.on("error", () => undefined).resume();
   await once(socket, "close", { signal: AbortSignal.timeout(20_000) });
+  expect(socket.destroyed).toBe(true);
 });
 
 test("a probe's own connection stays while it is used", async () => {
