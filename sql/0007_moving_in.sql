@@ -5,3 +5,29 @@
 alter table net._http_response replica identity full;
 alter table net.http_response_detail replica identity full;
 alter table net.http_dead_letter replica identity full;
+
+-- API: private
+-- A table hooks without our helper beside it is Supabase's own, and its rows are Supabase's.
+create or replace function net._expire_hooks(ttl_seconds double precision, most integer) returns integer
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  deleted integer;
+begin
+  if to_regclass('supabase_functions.hooks') is null
+    or to_regprocedure('supabase_functions._send(oid, text, jsonb, text[])') is null
+  then
+    return 0;
+  end if;
+  delete from supabase_functions.hooks as expired
+  using (
+    select h.id from supabase_functions.hooks as h
+    where h.created_at < statement_timestamp() - make_interval(secs => ttl_seconds)
+    order by h.created_at limit most for update skip locked
+  ) as old
+  where expired.id = old.id;
+  get diagnostics deleted = row_count;
+  return deleted;
+end
+$$;

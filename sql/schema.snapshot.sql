@@ -318,7 +318,9 @@ AS $function$
 declare
   deleted integer;
 begin
-  if to_regclass('supabase_functions.hooks') is null then
+  if to_regclass('supabase_functions.hooks') is null
+    or to_regprocedure('supabase_functions._send(oid, text, jsonb, text[])') is null
+  then
     return 0;
   end if;
   delete from supabase_functions.hooks as expired
@@ -842,13 +844,6 @@ end
 $function$
 | Tells the pgnetd daemon to load its configuration and connect anew; returns true at once. | -
 
-CREATE OR REPLACE FUNCTION supabase_functions._acts_as_owner()
- RETURNS boolean
- LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
-AS $function$select false$function$
-| True where the trigger function has its owner's rights, whoever changed the row. | -
-
 CREATE OR REPLACE FUNCTION supabase_functions._has_untrusted_type(type_id oid)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -872,10 +867,7 @@ begin
       where a.attrelid = this.typrelid and a.attnum > 0 and supabase_functions._has_untrusted_type(a.atttypid)
     );
   end if;
-  return not exists (
-    select from pg_roles as owner
-    where owner.oid = this.typowner and (owner.rolsuper or owner.rolname = current_user)
-  );
+  return not pg_has_role(this.typowner, current_user, 'usage');
 end
 $function$
 | True where to_jsonb of such a value may run code of somebody who is not to be trusted with the rights of the present role. | -
@@ -955,16 +947,21 @@ $function$
 CREATE OR REPLACE FUNCTION supabase_functions.http_request()
  RETURNS trigger
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
   -- tg_argv counts from 0.
   arguments text[] := tg_argv[0:5];
   on_error text := coalesce(nullif(tg_argv[5], 'null'), current_setting('pgnetd.webhook_errors', true));
+  -- Most tables: to_jsonb runs no code of others then.
+  is_plain boolean := not exists (
+    select from pg_attribute as a where a.attrelid = tg_relid and a.attnum > 0 and a.atttypid >= 16384
+  );
   payload jsonb := jsonb_build_object(
     'type', tg_op, 'table', tg_table_name, 'schema', tg_table_schema,
-    'record', case when supabase_functions._acts_as_owner() then supabase_functions._record(tg_relid, new) else to_jsonb(new) end,
-    'old_record', case when supabase_functions._acts_as_owner() then supabase_functions._record(tg_relid, old) else to_jsonb(old) end);
+    'record', case when is_plain then to_jsonb(new) else supabase_functions._record(tg_relid, new) end,
+    'old_record', case when is_plain then to_jsonb(old) else supabase_functions._record(tg_relid, old) end);
 begin
   if on_error = 'warn' then
     begin
@@ -982,7 +979,7 @@ begin
   return new;
 end
 $function$
-| Trigger function: sends what changed to a url. Arguments: url, method, headers, params, timeout in milliseconds, and warn to warn instead of failing. | -
+| Trigger function: sends what changed to a url. Arguments: url, method, headers, params, timeout in milliseconds, and warn to warn instead of failing. | public: execute
 
 
 -- publications

@@ -1,24 +1,25 @@
--- Back to what the migrations grant: every role may call, insert, look and cancel. May be applied again and again.
+-- Back to what the migrations grant: every role may call, insert, look and cancel. May be applied again and again. The schemas
+-- of pgnetd are in the setting pgnetd.schemas: one supabase_functions is that of somebody else.
 
 do $$
 declare
+  schemas text[] := pg_catalog.string_to_array(pg_catalog.current_setting('pgnetd.schemas'), ',');
   one record;
 begin
   for one in
     select p.oid::pg_catalog.regprocedure as signature
     from pg_catalog.pg_proc as p join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-    where n.nspname in ('net', 'supabase_functions')
+    where n.nspname = any (schemas)
   loop
-    execute pg_catalog.format('alter function %s security invoker', one.signature);
+    if one.signature is distinct from pg_catalog.to_regprocedure('supabase_functions.http_request()') then
+      execute pg_catalog.format('alter function %s security invoker', one.signature);
+    end if;
     execute pg_catalog.format('grant execute on function %s to public', one.signature);
   end loop;
-  if pg_catalog.to_regnamespace('supabase_functions') is not null then
+  if 'supabase_functions' = any (schemas) then
     grant usage on schema supabase_functions to public;
     grant usage, select on sequence supabase_functions.hooks_id_seq to public;
     grant select, insert on supabase_functions.hooks to public;
-    create or replace function supabase_functions._acts_as_owner() returns boolean
-    language sql immutable parallel safe
-    as 'select false';
   end if;
 end
 $$;

@@ -76,16 +76,8 @@ comment on function supabase_functions._send(oid, text, jsonb, text[]) is
   'Queues the request of one webhook and records it.';
 
 -- API: private
--- Inlined where it is called, so that it costs nothing. Restricted grants make it true.
-create or replace function supabase_functions._acts_as_owner() returns boolean
-language sql immutable parallel safe
-as 'select false';
-comment on function supabase_functions._acts_as_owner() is
-  'True where the trigger function has its owner''s rights, whoever changed the row.';
-
--- API: private
 -- A cast to json is the code of whoever owns the type, and to_jsonb runs it. Types of composites, arrays and domains count as
--- the types they are made of. Trusted are superusers and the present role itself.
+-- the types they are made of. Trusted are superusers, the present role itself, and who has its rights by membership.
 create or replace function supabase_functions._has_untrusted_type(type_id oid) returns boolean
 language plpgsql stable strict
 set search_path = pg_catalog, pg_temp
@@ -107,10 +99,7 @@ begin
       where a.attrelid = this.typrelid and a.attnum > 0 and supabase_functions._has_untrusted_type(a.atttypid)
     );
   end if;
-  return not exists (
-    select from pg_roles as owner
-    where owner.oid = this.typowner and (owner.rolsuper or owner.rolname = current_user)
-  );
+  return not pg_has_role(this.typowner, current_user, 'usage');
 end
 $$;
 comment on function supabase_functions._has_untrusted_type(oid) is
@@ -154,18 +143,24 @@ comment on function supabase_functions._record(oid, anyelement) is
   'A row as jsonb, without running code that belongs to another role.';
 
 -- API: public
+-- Who changes a row needs no right to call, as with Supabase's own function: the trigger acts with the rights of its owner,
+-- who is the one that ran migrate. Who may attach it is said below.
 create or replace function supabase_functions.http_request() returns trigger
-language plpgsql
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   -- tg_argv counts from 0.
   arguments text[] := tg_argv[0:5];
   on_error text := coalesce(nullif(tg_argv[5], 'null'), current_setting('pgnetd.webhook_errors', true));
+  -- Most tables: to_jsonb runs no code of others then.
+  is_plain boolean := not exists (
+    select from pg_attribute as a where a.attrelid = tg_relid and a.attnum > 0 and a.atttypid >= 16384
+  );
   payload jsonb := jsonb_build_object(
     'type', tg_op, 'table', tg_table_name, 'schema', tg_table_schema,
-    'record', case when supabase_functions._acts_as_owner() then supabase_functions._record(tg_relid, new) else to_jsonb(new) end,
-    'old_record', case when supabase_functions._acts_as_owner() then supabase_functions._record(tg_relid, old) else to_jsonb(old) end);
+    'record', case when is_plain then to_jsonb(new) else supabase_functions._record(tg_relid, new) end,
+    'old_record', case when is_plain then to_jsonb(old) else supabase_functions._record(tg_relid, old) end);
 begin
   if on_error = 'warn' then
     begin
@@ -185,6 +180,24 @@ end
 $$;
 comment on function supabase_functions.http_request() is
   'Trigger function: sends what changed to a url. Arguments: url, method, headers, params, timeout in milliseconds, and warn to warn instead of failing.';
+
+drop function if exists supabase_functions._acts_as_owner();
+
+-- A trigger with this function sends what its creator likes: who may not call net.http_post may not make one either.
+do $$
+declare
+  one record;
+begin
+  revoke execute on function supabase_functions.http_request() from public;
+  for one in
+    select case acl.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee)) end as name
+    from pg_proc as p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as acl
+    where p.oid = 'net.http_post(text, jsonb, jsonb, jsonb, integer)'::regprocedure and acl.privilege_type = 'EXECUTE'
+  loop
+    execute format('grant execute on function supabase_functions.http_request() to %s', one.name);
+  end loop;
+end
+$$;
 
 grant usage on schema supabase_functions to public;
 grant usage, select on sequence supabase_functions.hooks_id_seq to public;

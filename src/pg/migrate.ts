@@ -17,6 +17,8 @@ export interface MigrateOptions extends Parts {
 export interface Migrated {
   readonly from: number;
   readonly to: number;
+  /** What was left as it is, in words. */
+  readonly notes: readonly string[];
 }
 
 /** Held in each transaction of a migration, so that of several at once each waits for the others. `pgnm` in ASCII. */
@@ -85,10 +87,11 @@ async function migrateOver(client: pg.ClientBase, options: MigrateOptions): Prom
   for (const [index, name] of MIGRATIONS.slice(0, to).entries()) {
     if (index + 1 > from) await apply(client, index + 1, name);
   }
+  const notes: string[] = [];
   if (options.webhooks === true || options.grants !== undefined) {
-    await transaction(client, "optional parts", () => applyParts(client, options));
+    notes.push(...(await transaction(client, "optional parts", () => applyParts(client, options))));
   }
-  return { from, to: Math.max(from, to) };
+  return { from, to: Math.max(from, to), notes };
 }
 
 /** Makes the table of versions where it is missing, and tells the version. */
