@@ -38,6 +38,18 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      {
+        // Not part of `npm test`: `npm run fuzz`. One file at a time, since each measures how soon a request is answered.
+        test: {
+          name: "fuzz",
+          include: ["test/fuzz/**/*.test.ts"],
+          globalSetup,
+          maxWorkers: 1,
+          testTimeout: 900_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
     ],
   },
 });

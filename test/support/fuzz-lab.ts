@@ -1,0 +1,245 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Canary, openCanary } from "./fuzz-canary.ts";
+import { type Daemon, startDaemon } from "./daemon.ts";
+import { type FuzzRow, SECRET } from "./fuzz-row.ts";
+import { type HttpPeer, type Received, always, httpPeer } from "./http-peer.ts";
+import { type TestDatabase, testDatabase } from "./postgres.ts";
+import type { Socket } from "node:net";
+
+/** What one batch came to. */
+export interface BatchReport {
+  /** What is wrong; null when nothing is. */
+  readonly wrong: string | null;
+  /** Ids of rows that are named in it. */
+  readonly suspects: readonly string[];
+  /** The request to a healthy host after the batch, in milliseconds: the first of its tries. */
+  readonly healthyMs: number;
+  readonly rssMb: number;
+  /** How many rows ended in which way: answered, or the word for why not. */
+  readonly ends: Readonly<Record<string, number>>;
+}
+
+/** A daemon that cases are thrown at, and what they can reach. */
+export interface Lab extends AsyncDisposable {
+  readonly db: TestDatabase;
+  readonly daemon: Daemon;
+  readonly canary: Canary;
+  /** The server that cases are sent to, on 127.0.0.1. */
+  readonly target: HttpPeer;
+  /** Waits until these rows have ended, at least one within `withinMs`, checks everything, and empties the tables for the next batch. */
+  check(ids: readonly string[], withinMs: number, verify?: () => Promise<string | null>): Promise<BatchReport>;
+}
+
+export interface LabOptions {
+  /** What the target answers. */
+  readonly answer: (socket: Socket, received: Received) => void;
+  /** Beside what every lab sets. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** P5: heap, requests and answers in memory, and what Node and the allocator keep beside them, in MB. */
+export const MEMORY_BOUND_MB = 512;
+
+/** A request to a host that nothing is wrong with is answered within this time after each batch, in milliseconds. */
+const HEALTHY_WITHIN_MS = 250;
+
+/** A machine that others load may stand still for a moment, three times in a row it does not. */
+const HEALTHY_TRIES = 3;
+
+/** Opens the lab: memory small enough that batches overflow it, and the canary as proxy of the environment. */
+export async function openLab({ answer, env = {} }: LabOptions): Promise<Lab> {
+  const parts = new AsyncDisposableStack();
+  try {
+    const db = parts.use(await testDatabase());
+    const canary = parts.use(await openCanary());
+    const target = parts.use(await httpPeer(answer));
+    const healthy = parts.use(await httpPeer(always("ok")));
+    const proxy = `http://127.0.0.1:${canary.port}`;
+    const daemon = parts.use(
+      await startDaemon({
+        databaseUrl: db.url,
+        env: {
+          PGNETD_RATE_PER_SECOND: "unlimited",
+          PGNETD_ALLOW_NETWORKS: "127.0.0.1/32",
+          PGNETD_MEMORY_REQUESTS: "2000",
+          PGNETD_MAX_RESPONSE_BYTES: "1MiB",
+          PGNETD_LOG_LEVEL: "debug",
+          NODE_OPTIONS: "--max-old-space-size=256",
+          HTTP_PROXY: proxy,
+          HTTPS_PROXY: proxy,
+          ALL_PROXY: proxy,
+          ...env,
+        },
+      }),
+    );
+    await daemon.live();
+    const owned = parts.move();
+    return new RunningLab({ db, canary, target, healthy, daemon }, owned);
+  } catch (error) {
+    await parts.disposeAsync();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly db: TestDatabase;
+  readonly canary: Canary;
+  readonly target: HttpPeer;
+  readonly healthy: HttpPeer;
+  readonly daemon: Daemon;
+}
+
+class RunningLab implements Lab {
+  readonly db: TestDatabase;
+  readonly daemon: Daemon;
+  readonly canary: Canary;
+  readonly target: HttpPeer;
+  readonly #healthy: HttpPeer;
+  readonly #owned: AsyncDisposableStack;
+  #logRead = 0;
+  #ended: string | null = null;
+
+  constructor({ db, canary, target, healthy, daemon }: Parts, owned: AsyncDisposableStack) {
+    this.db = db;
+    this.canary = canary;
+    this.target = target;
+    this.#healthy = healthy;
+    this.daemon = daemon;
+    this.#owned = owned;
+    void daemon.ended.then(({ code, signal }) => (this.#ended = `the daemon ended with ${signal ?? code}`));
+  }
+
+  async check(ids: readonly string[], withinMs: number, verify?: () => Promise<string | null>): Promise<BatchReport> {
+    const unended = await this.#unended(withinMs);
+    const misplaced = await this.#misplaced(ids);
+    const wrong: (string | null)[] = [
+      ...describe("not ended", unended),
+      ...misplaced.flatMap(([what, list]) => describe(what, list)),
+    ];
+    if (verify !== undefined) wrong.push(await verify());
+    const tries = unended.length === 0 && this.#ended === null ? await this.#healthyTries() : [Infinity];
+    const [healthyMs = Infinity] = tries;
+    if (Math.min(...tries) > HEALTHY_WITHIN_MS) wrong.push(`a healthy host was answered after ${tries.join(", ")} ms`);
+    const rssMb = this.#ended === null ? residentMb(this.daemon.pid) : 0;
+    if (rssMb > MEMORY_BOUND_MB) wrong.push(`${Math.round(rssMb)} MB of memory`);
+    wrong.push(...this.#logged(), this.#ended);
+    const ends = await this.#ends();
+    if (this.canary.reached.length > 0) wrong.push(`forbidden: ${this.canary.reached.slice(0, 5).join(" | ")}`);
+    if (this.#ended === null) await this.#clear();
+    const all = wrong.filter((one) => one !== null);
+    const suspects = [...unended, ...misplaced.flatMap(([, list]) => list)];
+    return { wrong: all.length === 0 ? null : all.join("\n"), suspects, healthyMs, rssMb, ends };
+  }
+
+  /** Waits until every row is gone from the outbox that does not wait for a time to come; gives those that are left when `withinMs` brought none nearer. */
+  async #unended(withinMs: number): Promise<readonly string[]> {
+    let [fewest, fewestAt] = [Infinity, performance.now()];
+    for (;;) {
+      const rows = await this.db.query<{ id: string }>(
+        `select id::text from net.http_request_queue
+         where next_attempt_at is null or next_attempt_at <= now() + interval '10 minutes'`,
+      );
+      const now = performance.now();
+      if (rows.length < fewest) [fewest, fewestAt] = [rows.length, now];
+      if (rows.length === 0 || this.#ended !== null || now - fewestAt > withinMs) return rows.map(({ id }) => id);
+      await delay(20);
+    }
+  }
+
+  /** P2: each row is in exactly one place, and answers are either answers or errors. */
+  async #misplaced(ids: readonly string[]): Promise<readonly (readonly [what: string, ids: string[]])[]> {
+    const [row] = await this.db.query<Record<"lost" | "doubled" | "foreign" | "odd", string[]>>(
+      `with ended as materialized (
+        select id from net._http_response union all select id from net.http_dead_letter union all select id from net.http_request_queue
+      ), given as materialized (select unnest($1::bigint[]) as id)
+      select array(select id::text from given except select id::text from ended) as lost,
+        array(select id::text from ended group by id having count(*) > 1) as doubled,
+        array(select id::text from ended except select id::text from given) as "foreign",
+        array(select id::text from net._http_response where (status_code is null) = (error_msg is null)
+          or timed_out is null or headers ? 'X-Smuggled') as odd`,
+      [ids],
+    );
+    return Object.entries(row ?? {});
+  }
+
+  async #ends(): Promise<Readonly<Record<string, number>>> {
+    const rows = await this.db.query<{ how: string; count: number }>(
+      `select how, count(*)::int as count from (
+        select coalesce(error_code, 'answered') as how from net.http_response_detail
+        union all select 'dead' from net.http_dead_letter union all select 'waiting' from net.http_request_queue
+      ) as one group by how order by count desc`,
+    );
+    return Object.fromEntries(rows.map(({ how, count }) => [how, count]));
+  }
+
+  async #healthyTries(): Promise<readonly number[]> {
+    const tries: number[] = [];
+    for (let at = 0; at < HEALTHY_TRIES; at += 1) {
+      tries.push(Math.round(await this.#healthyMs()));
+      if ((tries.at(-1) ?? Infinity) <= HEALTHY_WITHIN_MS) break;
+    }
+    return tries;
+  }
+
+  /** From the call, by a name that no case uses, to the answer as seen in SQL. */
+  async #healthyMs(): Promise<number> {
+    const startedAt = performance.now();
+    const [made] = await this.db.query<{ id: string }>("select net.http_get($1)::text as id", [
+      `http://localhost:${this.#healthy.port}/?${SECRET}`,
+    ]);
+    while (performance.now() - startedAt < 10_000 && this.#ended === null) {
+      const rows = await this.db.query("select from net._http_response where id = $1 and status_code = 200", [
+        made?.id,
+      ]);
+      if (rows.length > 0) return performance.now() - startedAt;
+      await delay(3);
+    }
+    return Infinity;
+  }
+
+  /** P11, and nothing that an operator would have to look at. */
+  #logged(): readonly string[] {
+    const text = this.daemon.log();
+    const fresh = text.slice(this.#logRead);
+    this.#logRead = text.lastIndexOf("\n") + 1;
+    const lines = fresh.split("\n");
+    const leaks = lines.filter((line) => line.includes(SECRET));
+    const alarms = lines.filter((line) => line !== "" && !/^\{"level":"(?:debug|info)"/.test(line));
+    return [...leaks.slice(0, 2).map((line) => `a secret is logged: ${line}`), ...alarms.slice(0, 5)];
+  }
+
+  async #clear(): Promise<void> {
+    await this.db.query("delete from net.http_request_queue");
+    await this.db.query("delete from net._http_response");
+    await this.db.query("delete from net.http_response_detail");
+    await this.db.query("delete from net.http_dead_letter");
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#owned.disposeAsync();
+  }
+}
+
+function describe(what: string, ids: readonly string[]): readonly string[] {
+  return ids.length === 0 ? [] : [`${ids.length} ${what}: ${ids.slice(0, 5).join(", ")}`];
+}
+
+/** Ids for a batch: those that cases ask for, unless two ask for the same, and numbers of the batch for all others. */
+export function idsOf(rows: readonly FuzzRow[], batch: number): readonly string[] {
+  const taken = new Set<string>();
+  return rows.map(({ id }, at) => {
+    const own = id === null || taken.has(id) ? String((batch + 1) * 1_000_000 + at) : id;
+    taken.add(own);
+    return own;
+  });
+}
+
+/** Resident memory, from Linux's /proc; 0 elsewhere. */
+function residentMb(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1_024;
+  } catch {
+    return 0;
+  }
+}
