@@ -145,10 +145,16 @@ function partsOf<T>(cases: readonly T[], named: readonly number[]): readonly (re
     : halves;
 }
 
+/** A case as JSON, without the middle of what is long. */
 function show(one: unknown): string {
-  const text = JSON.stringify(one, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
-  return text.length > 3_000 ? `${text.slice(0, 3_000)} … (${text.length} characters)` : text;
+  return JSON.stringify(one, (_key, value: unknown) =>
+    typeof value === "string" && value.length > LONGEST_SHOWN
+      ? `${value.slice(0, LONGEST_SHOWN / 2)} … (${value.length} characters) … ${value.slice(-LONGEST_SHOWN / 2)}`
+      : value,
+  );
 }
+
+const LONGEST_SHOWN = 400;
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
