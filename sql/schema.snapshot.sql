@@ -13,14 +13,14 @@ type net.request_status | How far a request is: PENDING while waiting or in flig
 
 -- tables
 table net._http_response | logged, identified by all columns | One row per request that ended, kept for the retention time (6 hours unless set). | autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_threshold=5000, toast.autovacuum_vacuum_cost_delay=0, toast.autovacuum_vacuum_insert_threshold=-1, toast.autovacuum_vacuum_scale_factor=0.05, toast.autovacuum_vacuum_threshold=5000 | public: delete, insert, select, truncate, update
-table net.http_dead_letter | logged, identified by all columns | Requests that used up their tries, whole, so that net.http_replay can send them again. |  | -
+table net.http_dead_letter | logged, identified by all columns | Requests that used up their tries, whole, so that net.http_replay can send them again. |  | public: references
 table net.http_host_settings | logged | Limits for one destination host each; the daemon takes a committed change over at once. |  | public: select
 table net.http_request_queue | logged | The outbox: one row per request that has not ended. Insert to send after commit, delete or truncate to cancel what was not sent yet. | autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=20000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, toast.autovacuum_vacuum_cost_delay=0, toast.autovacuum_vacuum_insert_threshold=-1, toast.autovacuum_vacuum_scale_factor=0, toast.autovacuum_vacuum_threshold=5000 | public: delete, insert, select, truncate, update
 sequence net.http_request_queue_id_seq | logged | Request ids. |  | public: select, usage
 table net.http_response_detail | logged, identified by all columns | What net._http_response has no column for; joined to it by id and kept for the same time. | autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_threshold=5000, toast.autovacuum_vacuum_cost_delay=0, toast.autovacuum_vacuum_insert_threshold=-1, toast.autovacuum_vacuum_scale_factor=0.05, toast.autovacuum_vacuum_threshold=5000 | public: select
-table net.pgnetd_installation | logged | What tells the requests of this database from those of every other. |  | -
+table net.pgnetd_installation | logged | What tells the requests of this database from those of every other. |  | public: references
 table net.pgnetd_migrations | logged | The schema versions this database has been through. |  | public: select
-table net.pgnetd_parts | logged | Optional parts that were asked for: pgnetd migrate applies them again after each upgrade. |  | -
+table net.pgnetd_parts | logged | Optional parts that were asked for: pgnetd migrate applies them again after each upgrade. |  | public: references
 table supabase_functions.hooks | logged | Which trigger made which request; trimmed with the answers. | autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_threshold=5000 | public: insert, select
 sequence supabase_functions.hooks_id_seq | logged |  |  | public: select, usage
 
@@ -78,6 +78,8 @@ column net.http_response_detail.enqueued | 12 timestamp with time zone not null 
 column net.http_response_detail.created | 13 timestamp with time zone not null default now() | When the request ended. | -
 column net.pgnetd_installation.id | 1 uuid not null default gen_random_uuid() | First part of the Idempotency-Key of every request; the same after restarts, failover, dump and restore. | -
 column net.pgnetd_installation.only_row | 2 boolean not null default true | Always true: the table has one row. | -
+column net.pgnetd_installation.environment | 3 text | The environment whose database this is, such as production: a daemon with another one, or with none, sends nothing here. Null for none. | -
+column net.pgnetd_installation.place | 4 jsonb | Where a daemon last ran: oids of database and table, the transaction that wrote this row, the cluster. A restored dump, or a database made of a template, is elsewhere. Null before the first. | -
 column net.pgnetd_migrations.version | 1 integer not null | The number of the migration. | -
 column net.pgnetd_migrations.name | 2 text not null | Its file. | -
 column net.pgnetd_migrations.applied | 3 timestamp with time zone not null default now() | When it was committed. | -
@@ -235,7 +237,7 @@ CREATE OR REPLACE FUNCTION net._encode_url_with_params_array(url text, params_ar
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  query text := array_to_string(params_array, '&');
+  query text := net._lower_hex(array_to_string(params_array, '&'));
   fragment text := '';
   cut integer;
 begin
@@ -425,6 +427,28 @@ AS $function$
 $function$
 | The backend of the pgnetd daemon that leads this database; null without one. | -
 
+CREATE OR REPLACE FUNCTION net._lower_hex(encoded text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if encoded collate "C" !~ '%([A-F][0-9A-Fa-f]|[0-9a-f][A-F])' then
+    return encoded;
+  end if;
+  return (
+    select string_agg(
+      case
+        when one.n > 1 and one.part collate "C" ~ '^[0-9A-Fa-f]{2}' then lower(left(one.part, 2)) || substr(one.part, 3)
+        else one.part
+      end, '%' order by one.n)
+    from unnest(string_to_array(encoded, '%')) with ordinality as one (part, n)
+  );
+end
+$function$
+| The text with the hex digits of its percent-encoding in lower case. | -
+
 CREATE OR REPLACE FUNCTION net._made_by_this_transaction(inserted_by xid)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -442,6 +466,28 @@ begin
 end
 $function$
 | True for the transaction this is called in, its subtransactions included. | -
+
+CREATE OR REPLACE FUNCTION net._percent_encode(string text, upper_case boolean)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  encoding text := case getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end;
+begin
+  return (
+    select string_agg(
+      case
+        when one.c collate "C" ~ '^[A-Za-z0-9._~-]$' then one.c
+        when upper_case then regexp_replace(upper(encode(convert_to(one.c, encoding), 'hex')), '..', '%\&', 'g')
+        else regexp_replace(encode(convert_to(one.c, encoding), 'hex'), '..', '%\&', 'g')
+      end, '' order by one.n)
+    from unnest(string_to_array(string, null)) with ordinality as one (c, n)
+  );
+end
+$function$
+| The text percent-encoded as in RFC 3986, with hex digits in upper or lower case; null for null. | -
 
 CREATE OR REPLACE FUNCTION net._request_options(max_attempts integer, retry_first_ms integer, retry_max_ms integer, max_redirects integer, keep text)
  RETURNS jsonb
@@ -522,8 +568,8 @@ begin
       using errcode = 'invalid_parameter_value', hint = 'Write params as {"name": "value"}.';
   end if;
   query := array_to_string(array(
-    select case when one.key collate "C" ~ '^[A-Za-z0-9._~-]*$' then one.key else net._urlencode_string(one.key) end || '=' ||
-      case when one.value collate "C" ~ '^[A-Za-z0-9._~-]*$' then one.value else net._urlencode_string(one.value) end
+    select case when one.key collate "C" ~ '^[A-Za-z0-9._~-]*$' then one.key else net._percent_encode(one.key, false) end || '=' ||
+      case when one.value collate "C" ~ '^[A-Za-z0-9._~-]*$' then one.value else net._percent_encode(one.value, false) end
     from jsonb_each_text(params) as one
   ), '&');
   if query <> '' and strpos(url, '?') = 0 and strpos(url, '#') = 0 and net._is_plain_url(url) then
@@ -540,20 +586,11 @@ CREATE OR REPLACE FUNCTION net._urlencode_string(string character varying)
  IMMUTABLE PARALLEL SAFE STRICT
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-declare
-  encoding text := case getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end;
 begin
   if string collate "C" ~ '^[A-Za-z0-9._~-]*$' then
     return string;
   end if;
-  return (
-    select string_agg(
-      case
-        when one.c collate "C" ~ '^[A-Za-z0-9._~-]$' then one.c
-        else regexp_replace(upper(encode(convert_to(one.c, encoding), 'hex')), '..', '%\&', 'g')
-      end, '' order by one.n)
-    from unnest(string_to_array(string::text, null)) with ordinality as one (c, n)
-  );
+  return net._percent_encode(string, true);
 end
 $function$
 | The text percent-encoded as in RFC 3986; null for null. | -

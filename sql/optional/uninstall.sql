@@ -28,6 +28,8 @@ drop function if exists
   net._encode_url_with_params_array(text, text[]),
   net._is_plain_url(text),
   net._urlencode_string(varchar),
+  net._percent_encode(text, boolean),
+  net._lower_hex(text),
   net.check_worker_is_up(),
   net.wait_until_running(),
   net.worker_restart(),

@@ -10,6 +10,11 @@ const POLICY = {
   },
   SCHEMA_MISSING: { retry: true, exitCode: 65, hint: "Run pgnetd migrate against this database." },
   SCHEMA_NEWER: { retry: false, exitCode: 65, hint: "The database was migrated by a newer pgnetd: upgrade this one." },
+  WRONG_ENVIRONMENT: {
+    retry: false,
+    exitCode: 78,
+    hint: "Nothing was sent. Set database.environment (PGNETD_ENVIRONMENT) to the one of this database, or see pgnetd adopt --help.",
+  },
   MIGRATION_FAILED: {
     retry: false,
     exitCode: 70,

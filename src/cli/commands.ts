@@ -76,6 +76,19 @@ export const COMMANDS: readonly Command[] = [
     run: async (context) => (await import("./replay.ts")).replay(context),
   },
   {
+    name: "adopt",
+    summary: "Make a copy of a database an installation of its own",
+    about:
+      "For a database that was restored, cloned or branched from another: records the environment in database.environment,\nor none, so that a daemon of it runs here. The schema is upgraded where it is older. Refused while a daemon leads.\nWithout a flag it only says what is there.",
+    flags: {
+      config: CONFIG_FLAG,
+      discard: { about: "A copy: delete the requests that came with it, and give it a new id" },
+      keep: { about: "A copy: leave them to be sent from here, too, and give it a new id" },
+      moved: { about: "The installation itself in a new place: leave them, and its id" },
+    },
+    run: async (context) => (await import("./adopt.ts")).runAdopt(context),
+  },
+  {
     name: "uninstall",
     summary: "Remove pgnetd from the database",
     about:

@@ -8,7 +8,11 @@ import type { CommandContext } from "./args.ts";
 export async function runMigrate({ env, values, switches, print }: CommandContext): Promise<void> {
   const grants = grantsOf(values);
   const { database } = loadConfig({ env, file: values.get("config") });
-  const { from, to, notes } = await migrate(database.url, { webhooks: switches.has("webhooks"), grants });
+  const { from, to, notes } = await migrate(database.url, {
+    webhooks: switches.has("webhooks"),
+    grants,
+    environment: { name: database.environment, claim: true },
+  });
   if (from === to) print(`the schema is at version ${to} already; nothing to do`);
   else if (from === 0) print(`schema installed: version ${to}`);
   else print(`schema upgraded: version ${from} to ${to}`);

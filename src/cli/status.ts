@@ -3,6 +3,8 @@ import { loadConfig } from "../config/load.ts";
 import { counted, type DatabaseStatus, readDatabaseStatus } from "../ops/database-status.ts";
 import type { HttpMode } from "../http/mode.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
+import { environmentProblem } from "../pg/environment.ts";
+import { findInstallation } from "../pg/installation.ts";
 import { openPool } from "../pg/pool.ts";
 import { formatLsn, type Lsn } from "../wal/lsn.ts";
 import { type ForeignPublication, readForeignPublications } from "../wal/foreign-publications.ts";
@@ -18,19 +20,23 @@ export async function printStatus({ env, values, print }: CommandContext): Promi
   const unusable = await schemaProblem(db);
   if (unusable !== null) throw unusable;
   const status = await readDatabaseStatus(db, slot.name);
-  const lines = [...statusLines(status, http.mode), ...(await readForeignPublications(db)).map(warningLine)];
+  const installation = await findInstallation(db);
+  const what = { mode: http.mode, environment: installation?.environment ?? null };
+  const lines = [...statusLines(status, what), ...(await readForeignPublications(db)).map(warningLine)];
   for (const [name, value] of lines) print(`${name.padEnd(14)} ${value}`);
-  const problem = problemOf(status);
+  const foreign = installation === null ? null : environmentProblem(installation, database.environment);
+  const problem = foreign ?? problemOf(status);
   if (problem !== null) throw problem;
 }
 
 /** The lines of `pgnetd status`, as name and value. */
 export function statusLines(
   status: DatabaseStatus,
-  mode: HttpMode,
+  { mode, environment }: { readonly mode: HttpMode; readonly environment: string | null },
 ): readonly (readonly [name: string, value: string])[] {
   const { oldest, retainedWalBytes, waiting, parked } = status;
   return [
+    ["environment", environment ?? "none"],
     ["mode", mode === "capture" ? "capture: nothing is sent" : mode],
     ["leader", status.leader === null ? "none" : holderText(status.leader)],
     ["slot", `${status.slotName}: ${status.slot}`],

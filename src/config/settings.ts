@@ -1,6 +1,7 @@
 import {
   bytes,
   databaseUrl,
+  environmentName,
   flag,
   host,
   integer,
@@ -54,6 +55,14 @@ export const SETTINGS = {
       secret: true,
       about:
         "Connection URL of the database. The role needs `REPLICATION`, or what the provider has in its place (`rds_replication` and its like).",
+    }),
+    environment: setting({
+      env: "PGNETD_ENVIRONMENT",
+      kind: environmentName(),
+      fallback: null,
+      fallbackNote: "none",
+      about:
+        "Name of the environment whose database this is, such as `production`. `pgnetd migrate` records it in the database; a daemon with another one, or with none, sends nothing there: so a copy of a database does no harm.",
     }),
     poolSize: setting({
       env: "PGNETD_POOL_SIZE",

@@ -62,6 +62,14 @@ export function slotName(): Kind<string | null> {
   });
 }
 
+/** The name of an environment; null for none. */
+export function environmentName(): Kind<string | null> {
+  return kind("1 to 63 letters, digits, dots, hyphens and underscores", (given) => {
+    if (given === null) return null;
+    return typeof given === "string" && /^[A-Za-z0-9._-]{1,63}$/.test(given) ? given : undefined;
+  });
+}
+
 /** A connection URL of PostgreSQL; what only looks right (an unescaped `#` or `%` in a password) is refused. */
 export function databaseUrl(): Kind<string> {
   const rule = "a URL such as postgres://host:5432/database, with user and password percent-encoded where they need it";

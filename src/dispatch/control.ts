@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import type { Clock } from "../base/clock.ts";
-import { toError } from "../base/errors.ts";
+import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
 import { Wake } from "../base/wake.ts";
@@ -10,6 +10,8 @@ import { sqlstateOf } from "../pg/sqlstate.ts";
 
 /** What the control acts on. */
 export interface ControlParts {
+  /** Called in each lead before anything is started; what it throws and no other try mends ends the daemon. */
+  readonly identify: () => Promise<void>;
   /** Reads all settings of hosts. */
   readonly readHosts: () => Promise<ReadonlyMap<string, HostSettings>>;
   /** Takes them over; called after every reading, with those before where it failed; never before one has succeeded (P7). */
@@ -41,6 +43,9 @@ export class Control {
   readonly #wake = new Wake();
   /** Null before the first reading. */
   #hosts: ReadonlyMap<string, HostSettings> | null = null;
+  /** Counts the leads, and the last one in which the database was identified. */
+  #lead = 0;
+  #identified = 0;
   #isFailing = false;
   #messages = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
@@ -78,6 +83,7 @@ export class Control {
   /** This daemon leads from now on. */
   leading(): void {
     this.#parts.assumeSpent();
+    this.#lead++;
     this.#wake.knock();
   }
 
@@ -96,11 +102,15 @@ export class Control {
   };
 
   async #read(): Promise<void> {
-    const { readHosts, configureHosts, log } = this.#parts;
+    const { identify, readHosts, configureHosts, log } = this.#parts;
+    const lead = this.#lead;
     try {
+      if (lead !== this.#identified) await identify();
+      this.#identified = lead;
       this.#hosts = await readHosts();
       this.#isFailing = false;
     } catch (error) {
+      if (error instanceof PgnetdError && !error.retry) throw error;
       if (!this.#isFailing) {
         log.warn(
           { sqlstate: sqlstateOf(error), reason: toError(error).message },
@@ -111,7 +121,8 @@ export class Control {
       }
       this.#isFailing = true;
     }
-    if (this.#hosts !== null) configureHosts(this.#hosts);
+    // What was read for an earlier lead says nothing of this one, for which it is read next.
+    if (this.#hosts !== null && this.#identified === this.#lead) configureHosts(this.#hosts);
   }
 }
 

@@ -1,7 +1,8 @@
 import type pg from "pg";
 import { PgnetdError, toError } from "../base/errors.ts";
 import { connect } from "./connection.ts";
-import { LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
+import { refuseOthers } from "./installation.ts";
+import { ENVIRONMENT_VERSION, LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
 import { applyParts, type Parts } from "./parts.ts";
 import type { Queryable } from "./pool.ts";
@@ -11,6 +12,16 @@ import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 export interface MigrateOptions extends Parts {
   /** The version to stop at; default: the latest. A database beyond it is left as it is. */
   readonly to?: number | undefined;
+  /** The environment that the database is to be of. */
+  readonly environment?: WantedEnvironment | undefined;
+}
+
+/** The environment of a database that is migrated. */
+export interface WantedEnvironment {
+  /** Null for none: what is recorded stays. */
+  readonly name: string | null;
+  /** True where a person asks for it: a database that has been used without one is recorded for it, too. */
+  readonly claim: boolean;
 }
 
 /** The schema version before and after; 0 is a database without pgnetd. */
@@ -56,6 +67,11 @@ comment on column net.pgnetd_migrations.applied is 'When it was committed.'`;
 
 const INSERT_VERSION = "insert into net.pgnetd_migrations (version, name) values ($1, $2)";
 
+/** Whoever installs may give a name, and a person always; an installation that has been used may be a copy. */
+const RECORD_ENVIRONMENT = `update net.pgnetd_installation set environment = $1, place = null
+where environment is null
+  and ($2 or not (select is_called from net.http_request_queue_id_seq) and not exists (select from net.http_request_queue))`;
+
 /**
  * Brings the schema to `to`, each file in one transaction of its own. `target` is a connection string or one connection
  * outside of a transaction. Throws SCHEMA_NEWER, MIGRATION_FAILED, or PG_UNREACHABLE and
@@ -84,9 +100,15 @@ async function migrateOver(client: pg.ClientBase, options: MigrateOptions): Prom
   if (from > LATEST_VERSION) {
     throw new PgnetdError("SCHEMA_NEWER", `the schema is at version ${from}, this pgnetd knows ${LATEST_VERSION}`);
   }
+  const { name: environment = null, claim = false } = options.environment ?? {};
+  if (environment !== null) await refuseOthers(client, environment);
+  const record = async (): Promise<void> => {
+    if (environment !== null) await client.query(RECORD_ENVIRONMENT, [environment, claim]);
+  };
   for (const [index, name] of MIGRATIONS.slice(0, to).entries()) {
-    if (index + 1 > from) await apply(client, index + 1, name);
+    if (index + 1 > from) await apply(client, index + 1, name, record);
   }
+  if (from >= ENVIRONMENT_VERSION) await transaction(client, "the environment", record);
   const notes: string[] = [];
   if (options.webhooks === true || options.grants !== undefined) {
     notes.push(...(await transaction(client, "optional parts", () => applyParts(client, options))));
@@ -116,7 +138,7 @@ function ownedByExtension(extension: string): PgnetdError {
   });
 }
 
-async function apply(client: pg.ClientBase, version: number, name: string): Promise<void> {
+async function apply(client: pg.ClientBase, version: number, name: string, record: () => Promise<void>): Promise<void> {
   const text = await readSql(name);
   await transaction(client, name, async () => {
     const { rows } = await client.query<{ version: number }>(SELECT_VERSION);
@@ -125,6 +147,8 @@ async function apply(client: pg.ClientBase, version: number, name: string): Prom
     await client.query(text);
     // In the same transaction, so that no new function is open to every role for a moment.
     await applyParts(client, {});
+    // In the same transaction, so that no other daemon takes a new installation for one without an environment.
+    if (version >= ENVIRONMENT_VERSION) await record();
   });
 }
 

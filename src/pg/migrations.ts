@@ -9,10 +9,14 @@ export const MIGRATIONS = [
   "0005_responses.sql",
   "0006_control.sql",
   "0007_moving_in.sql",
+  "0008_environment.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */
 export const LATEST_VERSION: number = MIGRATIONS.length;
+
+/** The first version that knows environments. */
+export const ENVIRONMENT_VERSION: number = MIGRATIONS.indexOf("0008_environment.sql") + 1;
 
 const SQL_FOLDER = new URL("../../sql/", import.meta.url);
 

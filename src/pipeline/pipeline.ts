@@ -15,10 +15,10 @@ import { type Health, openHealthServer } from "../ops/health.ts";
 import { SlotWatch } from "../ops/slot-watch.ts";
 import { healthOf } from "../ops/status.ts";
 import { readHostSettings, ratesOf } from "../outbox/host-settings.ts";
-import { readInstallation } from "../outbox/installation.ts";
 import { recall } from "../outbox/recall.ts";
 import { currentSnapshot, sweep } from "../outbox/sweep.ts";
 import { awaitSchema } from "../pg/await-schema.ts";
+import { type Installation, readInstallation, recordPlace, refuseOthers } from "../pg/installation.ts";
 import { migrate } from "../pg/migrate.ts";
 import { type PgNetSettings, readPgNetSettings } from "../pg/pg-net-settings.ts";
 import { PG_NET_VERSION } from "../pg/placeholder.ts";
@@ -67,29 +67,25 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   await using health = await openHealthServer({ ...server, health: now, asked: () => watch.look() });
   log.info({ host: server.host, port: health.port }, "health is served");
   if (mode === "capture") log.warn({ mode }, "requests are recorded as answers: nothing is sent");
+  const { environment } = database;
   const prepare = async (): Promise<void> => {
+    await refuseOthers(db, environment);
     if (!migration.atStart) return;
-    const { from, to } = await migrate(database.url);
+    const { from, to } = await migrate(database.url, { environment: { name: environment, claim: false } });
     if (from !== to) log.info({ from, to }, "the schema is migrated");
   };
-  const read = async (): Promise<readonly [installation: string, pgNet: PgNetSettings]> => [
-    await readInstallation(db),
+  const identify = (): Promise<Installation> => readInstallation(db, environment);
+  const read = async (): Promise<readonly [Installation, PgNetSettings]> => [
+    await identify(),
     await readPgNetSettings(db),
   ];
-  const known = await awaitSchema(
-    db,
-    { prepare, read },
-    {
-      clock,
-      log,
-      signal: stop,
-      waitingFor: (problem) => {
-        waitingFor = problem;
-      },
-    },
-  );
+  const waiting = (problem: PgnetdError | null): void => {
+    waitingFor = problem;
+  };
+  const known = await awaitSchema(db, { prepare, read }, { clock, log, signal: stop, waitingFor: waiting });
   if (known === null) return;
   const [installation, pgNet] = known;
+  let { id } = installation;
   const { http, outbox, results, rate } = withPgNetSettings(loaded, pgNet);
 
   const pump = (): void => current?.pump();
@@ -113,6 +109,10 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
     signal: kill,
   });
   const control = new Control({
+    // P3: in each lead, since the database may have been restored or adopted meanwhile.
+    identify: async () => {
+      ({ id } = await identify());
+    },
     readHosts: () => readHostSettings(db),
     configureHosts: (settings) => {
       hostRates.configure(ratesOf(settings));
@@ -135,7 +135,7 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
       recall: (parked) => recall(db, parked),
     },
     reconnect: () => db.reconnect(),
-    http: { send: (request) => client.send(request, { idempotencyKey: keyOf(installation, request) }, kill) },
+    http: { send: (request) => client.send(request, { idempotencyKey: keyOf(id, request) }, kill) },
     results: writer,
     rate: limit,
     rateOf: (host) => hostRates.of(host),
@@ -185,8 +185,14 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
     await writer.drained(kill);
     released.abort();
   };
+  const place: Loop = async (signal) => {
+    // Not waited for: without it a copy is not known for one, and nothing else.
+    recordPlace(db, installation).catch(() => undefined);
+    await stopped(signal);
+  };
   await runLoops(released.signal, [
     drain,
+    place,
     dispatcher.run,
     control.run,
     (signal) => superviseSessions(sessions, { clock, log, signal }),

@@ -73,6 +73,63 @@ describe("as installed, as with pg_net", () => {
     await expect(as(anybody, "insert into net.pgnetd_migrations values (99, 'x')")).rejects.toMatchObject(DENIED);
   });
 
+  test("grants and revokes on all objects by a role that owns none of them warn, as with pg_net", async () => {
+    await migrate(db.url, { webhooks: true });
+    const client = await db.pool.connect();
+    const warnings: string[] = [];
+    const listen = ({ message = "" }: { readonly message?: string | undefined }): void => void warnings.push(message);
+    client.on("notice", listen);
+    const grants = async (): Promise<unknown> =>
+      (
+        await client.query(
+          `select relname, relacl::text from pg_class where relnamespace = any (array['net', 'supabase_functions']::regnamespace[])
+          order by 1`,
+        )
+      ).rows;
+    const before = await grants();
+    try {
+      await client.query(`set role ${anybody}`);
+      for (const schema of ["net", "supabase_functions"]) {
+        for (const what of ["tables", "sequences", "functions", "routines", "procedures"]) {
+          await client.query(`grant all on all ${what} in schema ${schema} to ${callers}, ${anybody}`);
+          await client.query(`revoke all on all ${what} in schema ${schema} from ${callers}`);
+        }
+        await client.query(`grant all on schema ${schema} to ${callers}; grant usage on schema ${schema} to public`);
+      }
+      for (const table of ["http_request_queue", "http_dead_letter", "pgnetd_installation"]) {
+        await client.query(`grant select, insert on net.${table} to ${callers}`);
+      }
+    } finally {
+      await client.query("reset role");
+      client.off("notice", listen);
+      client.release();
+    }
+    for (const name of ["net", "pgnetd_parts", "http_request_queue_id_seq", "http_replay", "hooks"]) {
+      expect(warnings).toContain(`no privileges were granted for "${name}"`);
+    }
+    expect(await grants()).toEqual(before);
+  });
+
+  test("what every role may refer to tells nothing and holds up nothing", async () => {
+    await db.query(`create schema refers; grant all on schema refers to ${anybody}`);
+    for (const [table, column] of [
+      ["pgnetd_installation", "id"],
+      ["http_dead_letter", "id"],
+    ]) {
+      const text = `create table refers.t (c ${table === "pgnetd_installation" ? "uuid" : "bigint"} references net.${table} (${column}))`;
+      await expect(as(anybody, text)).rejects.toMatchObject({ code: "42830" });
+    }
+    await as(
+      anybody,
+      "create table refers.t (c boolean references net.pgnetd_installation); insert into refers.t values (true)",
+    );
+    await db.query("update net.pgnetd_installation set id = gen_random_uuid()");
+    for (const text of ["select * from net.pgnetd_installation", "select * from net.pgnetd_parts"]) {
+      await expect(as(anybody, text)).rejects.toMatchObject(DENIED);
+    }
+    await db.query("drop schema refers cascade");
+  });
+
   test("a caller's search_path cannot change what the functions do", async () => {
     await db.query(`create schema evil; grant all on schema evil to ${anybody}`);
     await as(
@@ -145,6 +202,7 @@ describe("with grants restricted", () => {
       "select net._enqueue('GET', 'http://h/', null, null, null, 1, null, null, null)",
       "select net.http_replay(1)",
       "select net.worker_restart()",
+      `grant all on all tables in schema net to ${anybody}`,
     ]) {
       await expect(as(callers, text)).rejects.toMatchObject(DENIED);
     }

@@ -58,6 +58,12 @@ describe("net._encode_url_with_params_array", () => {
     ["http://h/p?x#part?no", ["a=b"], "http://h/p?x&a=b#part?no"],
     ["http://h/p", [null, "a=b", null], "http://h/p?a=b"],
     ["http://h/p", [], "http://h/p"],
+    // As libcurl has it: hex digits of what is added come in lower case, those of the url stay.
+    [
+      "http://h/%C3%BC?x=%2F",
+      ["a=%C3%BC%2f", "%E2%82%AC%=%AG%%FF"],
+      "http://h/%C3%BC?x=%2F&a=%c3%bc%2f&%e2%82%ac%=%AG%%ff",
+    ],
     ["HTTPS://user:pa@Host.example:8443/ü?é", [], "HTTPS://user:pa@Host.example:8443/ü?é"],
     ["http://[::1]:8080/x", ["a=b"], "http://[::1]:8080/x?a=b"],
     ["https://日本.example/", [], "https://日本.example/"],
@@ -76,10 +82,10 @@ describe("params of a request", () => {
     [{ foo1: "bar1", encoded: "!" }, "?foo1=bar1&encoded=%21"],
     [
       { n: 1.5, b: true, a: [1, "x"], o: { k: "v" } },
-      "?a=%5B1%2C%20%22x%22%5D&b=true&n=1.5&o=%7B%22k%22%3A%20%22v%22%7D",
+      "?a=%5b1%2c%20%22x%22%5d&b=true&n=1.5&o=%7b%22k%22%3a%20%22v%22%7d",
     ],
     [{ left: null, kept: "" }, "?kept="],
-    [{ "k ü": "v&=" }, "?k%20%C3%BC=v%26%3D"],
+    [{ "k ü": "v&=" }, "?k%20%c3%bc=v%26%3d"],
     [{}, ""],
     [null, ""],
   ])("%j", async (params, query) => {
@@ -87,6 +93,17 @@ describe("params of a request", () => {
     await db.query("truncate net.http_request_queue");
     await db.query("select net.http_get($1, $2::jsonb)", [url, params === null ? null : JSON.stringify(params)]);
     expect(await db.query("select url from net.http_request_queue")).toEqual([{ url: url + query }]);
+  });
+
+  test("are encoded in lower-case hex, as pg_net has them, and net._urlencode_string in upper case, whatever the url is", async () => {
+    for (const url of ["http://h/p", "http://h/p?x=%2F", "http://h/p#f"]) {
+      await db.query("truncate net.http_request_queue");
+      await db.query(`select net.http_get($1, '{"/": "é/"}'), net.http_delete($1, '{"/": "é/"}')`, [url]);
+      const added = `${url.includes("?") ? "&" : "?"}%2f=%c3%a9%2f`;
+      const expected = url.includes("#") ? url.replace("#", `${added}#`) : url + added;
+      expect(await db.query("select distinct url from net.http_request_queue")).toEqual([{ url: expected }]);
+    }
+    expect(await value("select net._urlencode_string('é/')")).toBe("%C3%A9%2F");
   });
 
   test("must be an object", async () => {

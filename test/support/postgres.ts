@@ -18,13 +18,23 @@ export interface TestDatabase extends AsyncDisposable {
 
 let count = 0;
 
-/** A new database on the run's server: with pgnetd's schema in it unless `migrated` is false. */
-export async function testDatabase(options: { readonly migrated?: boolean } = {}): Promise<TestDatabase> {
+/** What a test's database begins as. */
+export interface TestDatabaseOptions {
+  /** False for one without pgnetd's schema. */
+  readonly migrated?: boolean;
+  /** The database to copy; sessions in it are ended. */
+  readonly template?: string;
+}
+
+/** A new database on the run's server: with pgnetd's schema in it unless `options` say otherwise. */
+export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const { url, prefix } = inject("postgres");
   count += 1;
   const name = `${prefix}${process.pid}_${count}`;
   await withAdmin(url, async (admin) => {
-    const template = options.migrated === false ? "template0" : await migratedTemplate(admin, url, prefix);
+    const template =
+      options.template ?? (options.migrated === false ? "template0" : await migratedTemplate(admin, url, prefix));
+    await admin.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", [template]);
     await admin.query(`create database ${name} template ${template}`);
   });
   const own = databaseUrl(url, name);

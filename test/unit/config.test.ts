@@ -29,7 +29,7 @@ function refusal(input: ConfigInput): PgnetdError {
 
 it("needs nothing but the database", () => {
   expect(loadConfig({ env: { DATABASE_URL: URL_OF_APP } })).toEqual({
-    database: { url: URL_OF_APP, poolSize: 4, statementTimeoutMs: 30_000 },
+    database: { url: URL_OF_APP, environment: null, poolSize: 4, statementTimeoutMs: 30_000 },
     slot: {
       name: null,
       plugin: "pgoutput",

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { PgnetdError } from "../../src/base/errors.ts";
 import { Control } from "../../src/dispatch/control.ts";
 import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
 import type { HostSettings } from "../../src/outbox/host-settings.ts";
@@ -17,11 +18,15 @@ function settings(concurrency: number): ReadonlyMap<string, HostSettings> {
 }
 
 /** A control whose table answers with `answers` in turn, and then with the last one. */
-function startControl(answers: readonly (ReadonlyMap<string, HostSettings> | Error)[]): {
+function startControl(
+  answers: readonly (ReadonlyMap<string, HostSettings> | Error)[],
+  identify: () => Promise<void> = async () => undefined,
+): {
   readonly control: Control;
   readonly clock: FakeClock;
   readonly inForce: unknown[];
   readonly stop: () => Promise<void>;
+  readonly ended: Promise<void>;
 } {
   const clock = new FakeClock();
   const inForce: unknown[] = [];
@@ -34,14 +39,15 @@ function startControl(answers: readonly (ReadonlyMap<string, HostSettings> | Err
   const configureHosts = (hosts: ReadonlyMap<string, HostSettings>): void => {
     inForce.push(hosts.get("example.com")?.concurrency ?? null);
   };
-  const control = new Control({ readHosts, configureHosts, assumeSpent: quiet, restart: quiet, clock, log });
+  const control = new Control({ identify, readHosts, configureHosts, assumeSpent: quiet, restart: quiet, clock, log });
   const end = new AbortController();
   const ended = control.run(end.signal);
   const stop = async (): Promise<void> => {
     end.abort();
     await ended;
   };
-  return { control, clock, inForce, stop };
+  ended.catch(quiet);
+  return { control, clock, inForce, stop, ended };
 }
 
 describe("control messages", () => {
@@ -51,6 +57,7 @@ describe("control messages", () => {
     const info = (fields: object): void => void told.push(fields);
     let restarts = 0;
     const control = new Control({
+      identify: async () => undefined,
       readHosts: async () => new Map(),
       configureHosts: quiet,
       assumeSpent: quiet,
@@ -109,6 +116,33 @@ describe("settings of hosts", () => {
     await turn();
     expect(inForce).toEqual([1]);
     await stop();
+  });
+
+  it("are in force in a new lead only when the database was identified in it, whatever was being read before", async () => {
+    const seen = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let identified = 0;
+    const { control, clock, inForce, stop } = startControl([settings(1)], async () => seen[identified++]?.promise);
+    control.leading();
+    await turn();
+    control.leading();
+    seen[0]?.resolve();
+    await turn();
+    expect({ identified, inForce }).toEqual({ identified: 2, inForce: [] });
+    seen[1]?.reject(new Error("no connection"));
+    await turn();
+    expect(inForce).toEqual([]);
+    clock.advance(1_000);
+    await turn();
+    expect({ identified, inForce }).toEqual({ identified: 3, inForce: [1] });
+    await stop();
+  });
+
+  it("are not read in a database that is another environment's: that ends the daemon", async () => {
+    const other = new PgnetdError("WRONG_ENVIRONMENT", "recorded for another");
+    const { control, inForce, ended } = startControl([settings(1)], async () => Promise.reject(other));
+    control.leading();
+    await expect(ended).rejects.toBe(other);
+    expect(inForce).toEqual([]);
   });
 
   it("P8: that cannot be read stay as they are, and are tried again each second until they can", async () => {

@@ -130,7 +130,10 @@ test("a daemon is not ready without the database, and is while it stands by", ()
 });
 
 test("the status names what an operator looks for", () => {
-  expect(Object.fromEntries(statusLines({ ...DATABASE, waiting: 100_000 }, "send"))).toEqual({
+  expect(
+    Object.fromEntries(statusLines({ ...DATABASE, waiting: 100_000 }, { mode: "send", environment: null })),
+  ).toEqual({
+    environment: "none",
     mode: "send",
     leader: "process 42 (pgnetd leader)",
     slot: "pgnetd_app: ok",

@@ -112,6 +112,7 @@ async function startDaemon(options: DemoOptions, databaseUrl: string): Promise<R
     env: {
       ...options.env,
       DATABASE_URL: databaseUrl,
+      PGNETD_ENVIRONMENT: "",
       PGNETD_HTTP_MODE: "send",
       PGNETD_ALLOW_NETWORKS: "127.0.0.0/8,::1/128",
       PGNETD_HOST: "127.0.0.1",

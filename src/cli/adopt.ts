@@ -1,0 +1,60 @@
+import { PgnetdError } from "../base/errors.ts";
+import { loadConfig } from "../config/load.ts";
+import { type Adoptable, adopt, type Adoption, readAdoptable } from "../ops/adopt.ts";
+import { connect } from "../pg/connection.ts";
+import { migrate } from "../pg/migrate.ts";
+import { missingAccess } from "../pg/schema-access.ts";
+import type { CommandContext } from "./args.ts";
+
+const ADOPTIONS: readonly Adoption[] = ["discard", "keep", "moved"];
+
+/** `pgnetd adopt`: makes a copy of a database an installation of its own; without a flag it only says what is there. */
+export async function runAdopt({ env, values, switches, print }: CommandContext): Promise<void> {
+  const { database } = loadConfig({ env, file: values.get("config") });
+  const asked = ADOPTIONS.filter((one) => switches.has(one));
+  const [adoption] = asked;
+  if (asked.length > 1) throw usage(`adopt takes one of ${flags(asked)}`);
+  const client = await connect(database.url, "pgnetd adopt");
+  try {
+    const missing = await missingAccess(client);
+    if (missing !== null) throw missing;
+    if (adoption === undefined) {
+      for (const line of planLines(await readAdoptable(client), database.environment)) print(line);
+      throw usage(`nothing was changed: adopt needs one of ${flags(ADOPTIONS)}`);
+    }
+    // Whatever it is recorded for: the schema may be of a version that knows no environments.
+    await migrate(client);
+    const before = await adopt(client, database.environment, adoption);
+    for (const line of doneLines(before, database.environment, adoption)) print(line);
+  } finally {
+    await client.end();
+  }
+}
+
+function planLines({ installation, requests, deadLetters }: Adoptable, environment: string | null): readonly string[] {
+  return [
+    `recorded for ${named(installation?.environment ?? null)}; would be recorded for ${named(environment)}`,
+    `${requests} requests wait: --discard deletes them, --keep and --moved leave them to be sent from here`,
+    `${deadLetters} dead letters stay as they are`,
+  ];
+}
+
+function doneLines({ requests }: Adoptable, environment: string | null, adoption: Adoption): readonly string[] {
+  return [
+    `this database is recorded for ${named(environment)}`,
+    adoption === "moved" ? "the installation keeps its id" : "the installation has a new id",
+    adoption === "discard" ? `${requests} requests are deleted` : `${requests} requests wait, to be sent from here`,
+  ];
+}
+
+function named(environment: string | null): string {
+  return environment === null ? "no environment" : `the environment ${environment}`;
+}
+
+function flags(adoptions: readonly Adoption[]): string {
+  return adoptions.map((one) => `--${one}`).join(", ");
+}
+
+function usage(message: string): PgnetdError {
+  return new PgnetdError("USAGE", message, { hint: "See pgnetd adopt --help." });
+}

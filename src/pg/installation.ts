@@ -1,0 +1,102 @@
+import { z } from "zod";
+
+import { PgnetdError } from "../base/errors.ts";
+import { type Claim, environmentProblem, isCopy } from "./environment.ts";
+import type { Queryable, Statement } from "./pool.ts";
+import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
+
+/** What a database says of itself: whose it is, and what tells its requests from those of every other. */
+export interface Installation extends Claim {
+  /** First part of each `Idempotency-Key`. */
+  readonly id: string;
+}
+
+/** As JSON, so that a schema of before the newer columns can be read, too. */
+const SELECT_INSTALLATION = {
+  text: `select j ->> 'id'::text as id, j ->> 'environment'::text as environment,
+    nullif(j -> 'place'::text, 'null'::jsonb) as recorded,
+    (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())::text as database,
+    i.tableoid::text as "table", i.xmin::text as row
+  from net.pgnetd_installation i, pg_catalog.to_jsonb(i) j`,
+};
+
+const SELECT_SYSTEM = { text: "select system_identifier::text as system from pg_catalog.pg_control_system()" };
+
+/** Committed without a standby's word: where it is lost it is written again. */
+const RECORD_PLACE = `update net.pgnetd_installation set place = pg_catalog.jsonb_build_object(
+  'database', $1::text, 'table', $2::text, 'row', pg_catalog.pg_current_xact_id()::pg_catalog.xid::text, 'system', $3::text)
+where pg_catalog.set_config('synchronous_commit', 'local', true) is not null`;
+
+const placeSchema = z.object({
+  database: z.string(),
+  table: z.string(),
+  row: z.string(),
+  system: z.string().nullable(),
+});
+
+const rowSchema = z.object({
+  ...placeSchema.omit({ system: true }).shape,
+  id: z.uuid(),
+  environment: z.string().nullable(),
+  recorded: placeSchema.nullable(),
+});
+
+const systemSchema = z.object({ system: z.string() });
+
+/** The schema or its table is not there, or not for this role: whoever needs them says so. */
+const UNREADABLE: ReadonlySet<string> = new Set([
+  SQLSTATE.invalidSchema,
+  SQLSTATE.undefinedTable,
+  SQLSTATE.insufficientPrivilege,
+]);
+
+/** Reads the installation outside of a transaction; null where there is none. */
+export async function findInstallation(db: Queryable): Promise<Installation | null> {
+  const read = rowSchema.safeParse(await readRow(db, SELECT_INSTALLATION));
+  if (!read.success) return null;
+  const { id, environment, recorded, database, table, row } = read.data;
+  const { system = null } = systemSchema.safeParse(await readRow(db, SELECT_SYSTEM)).data ?? {};
+  return { id, environment, recorded, place: { database, table, row, system } };
+}
+
+async function readRow(db: Queryable, statement: Statement): Promise<unknown> {
+  try {
+    return (await db.query(statement)).rows[0];
+  } catch (error) {
+    if (UNREADABLE.has(sqlstateOf(error) ?? "")) return undefined;
+    throw error;
+  }
+}
+
+/** Reads the installation and refuses it where it is not for a daemon of `environment`. */
+export async function readInstallation(db: Queryable, environment: string | null): Promise<Installation> {
+  const installation = await findInstallation(db);
+  if (installation === null) {
+    throw new PgnetdError("SCHEMA_MISSING", "net.pgnetd_installation has no row", {
+      hint: "Put its row back: insert into net.pgnetd_installation default values.",
+    });
+  }
+  const problem = environmentProblem(installation, environment);
+  if (problem !== null) throw problem;
+  return installation;
+}
+
+/**
+ * Refuses a database of another environment, and a copy, before its schema is migrated. One that is recorded for none is for
+ * the migration to judge.
+ */
+export async function refuseOthers(db: Queryable, environment: string | null): Promise<void> {
+  const installation = await findInstallation(db);
+  if (installation === null || (installation.environment === null && !isCopy(installation))) return;
+  const problem = environmentProblem(installation, environment);
+  if (problem !== null) throw problem;
+}
+
+/** Records that a daemon ran where the database is now. */
+export async function recordPlace(db: Queryable, { recorded, place }: Installation): Promise<void> {
+  const { database, table, row, system } = place;
+  if (recorded?.database === database && recorded.table === table && recorded.row === row) {
+    if (system === null || recorded.system === system) return;
+  }
+  await db.query({ text: RECORD_PLACE, values: [database, table, system] });
+}
