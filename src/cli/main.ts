@@ -8,8 +8,8 @@ import { stopSignal } from "./stop-signal.ts";
 
 const NODE_MAJOR = 24;
 
-// P6: names are looked up on libuv's threads; with the default of four, a few names that do not answer delay all others.
-process.env["UV_THREADPOOL_SIZE"] ??= "32";
+// P6: the system's resolver, the last resort for names, takes half of libuv's threads, of which there are four by default.
+process.env["UV_THREADPOOL_SIZE"] ??= "64";
 
 try {
   requireNode();

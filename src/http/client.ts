@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
 import { createSecureContext, getCACertificates } from "node:tls";
 import { Agent, Pool, buildConnector } from "undici";
+import { Names } from "../dns/names.ts";
+import { type Resolve, shareLookups } from "../dns/resolve.ts";
 import { type Request } from "../outbox/request.ts";
 import { type Connecting } from "./connect.ts";
 import { createGuard } from "./guard.ts";
 import { Line } from "./line.ts";
 import { type Outcome } from "./outcome.ts";
-import { type Resolve, shareLookups, systemResolve } from "./resolve.ts";
 import { Sending, type SendingContext } from "./sending.ts";
 
 export interface HttpClientOptions {
@@ -22,7 +23,7 @@ export interface HttpClientOptions {
   readonly keepAliveMs?: number | undefined;
   /** Certificates (PEM) trusted beside those of Node and the system. Default: none. */
   readonly trustedCertificates?: readonly string[] | undefined;
-  /** Finds the addresses of a name. Default: the system's resolver. */
+  /** Finds the addresses of a name. Default: as the system does, see `Names`. */
   readonly resolve?: Resolve | undefined;
 }
 
@@ -43,9 +44,10 @@ const MAX_HEADER_BYTES = 64 * 1024;
 
 /** Opens the one client of the process that sends. Disposing ends what is in flight as `aborted` and closes all connections. */
 export function openHttpClient(options: HttpClientOptions): HttpClient {
+  const names = new Names();
   const connecting: Connecting = {
     guard: createGuard(options.allowNetworks),
-    resolve: shareLookups(options.resolve ?? systemResolve),
+    resolve: shareLookups(options.resolve ?? names.resolve),
     startTls: createTlsConnector(options.trustedCertificates ?? []),
     openSockets: 0,
   };
@@ -55,17 +57,19 @@ export function openHttpClient(options: HttpClientOptions): HttpClient {
     maxResponseBytes: options.maxResponseBytes,
     connecting,
   };
-  return new UndiciClient(context, options.userAgent);
+  return new UndiciClient(context, names, options.userAgent);
 }
 
 class UndiciClient implements HttpClient {
   readonly #context: SendingContext;
+  readonly #names: Disposable;
   readonly #userAgent: string;
   readonly #inFlight = new Set<Sending>();
   readonly #watched = new WeakSet<AbortSignal>();
 
-  constructor(context: SendingContext, userAgent: string) {
+  constructor(context: SendingContext, names: Disposable, userAgent: string) {
     this.#context = context;
+    this.#names = names;
     this.#userAgent = userAgent;
   }
 
@@ -84,6 +88,7 @@ class UndiciClient implements HttpClient {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const sending of this.#inFlight) sending.abort();
+    this.#names[Symbol.dispose]();
     await Promise.all([this.#context.agent.destroy(), this.#context.freshAgent.destroy()]);
   }
 

@@ -1,8 +1,8 @@
 import { type LookupAddress } from "node:dns";
 import { type Socket, connect as connectTcp, isIP } from "node:net";
 import { type buildConnector } from "undici";
+import { type SharedResolve } from "../dns/resolve.ts";
 import { type Guard } from "./guard.ts";
-import { type Resolve } from "./resolve.ts";
 
 /** The host has no address that may be connected to (P12). */
 export class RefusedAddress extends Error {
@@ -20,7 +20,7 @@ export class RefusedAddress extends Error {
 /** What all attempts of one client share. */
 export interface Connecting {
   readonly guard: Guard;
-  readonly resolve: Resolve;
+  readonly resolve: SharedResolve;
   /** undici's connector for TLS over an open socket. */
   readonly startTls: buildConnector.connector;
   /** Connections open now. */
@@ -50,6 +50,7 @@ export class Attempt {
   readonly #target: Target;
   readonly #connecting: Connecting;
   readonly #done: buildConnector.Callback;
+  #giveUpName: (() => void) | null = null;
   #socket: Socket | null = null;
   #ended = false;
 
@@ -67,12 +68,14 @@ export class Attempt {
   fail(error: Error): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#giveUpName?.();
     this.#socket?.destroy();
     this.#done(error, null);
   }
 
   #lookUp(): void {
-    this.#connecting.resolve(this.#target.hostname, (error, addresses) => {
+    this.#giveUpName = this.#connecting.resolve(this.#target.hostname, (error, addresses) => {
+      this.#giveUpName = null;
       if (error !== null) this.fail(error);
       else this.#connect(addresses);
     });

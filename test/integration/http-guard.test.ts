@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Resolve } from "../../src/http/resolve.ts";
+import { type Resolve } from "../../src/dns/resolve.ts";
 import { type HttpPeer, always, answered, failed, httpPeer, response, testClient } from "../support/http-peer.ts";
 
 /** Names and their addresses; a name's last list is for all further look-ups. */

@@ -1,0 +1,32 @@
+import type { LookupAddress } from "node:dns";
+import { BlockList } from "node:net";
+import { networkInterfaces } from "node:os";
+
+/** Kinds of IPv6 addresses: one is reached from an address of the same kind only. */
+const KINDS = ["2000::/3", "fc00::/7", "fe80::/10", "::1/128"].map((network) => {
+  const [address = "", bits] = network.split("/");
+  const list = new BlockList();
+  list.addSubnet(address, Number(bits), "ipv6");
+  return list;
+});
+
+/**
+ * Addresses in the order to try them: IPv6 first where this machine has an address of the same kind, as RFC 6724 has it;
+ * within a family as they came. `own` are the IPv6 addresses of this machine.
+ */
+export function inOrder(addresses: readonly LookupAddress[], own: () => readonly string[]): readonly LookupAddress[] {
+  if (new Set(addresses.map(({ family }) => family)).size < 2) return addresses;
+  const reaching = KINDS.filter((kind) => own().some((address) => kind.check(address, "ipv6")));
+  const rank = ({ address, family }: LookupAddress): number => {
+    if (family === 4) return 1;
+    return reaching.some((kind) => kind.check(address, "ipv6")) ? 0 : 2;
+  };
+  return addresses.toSorted((one, other) => rank(one) - rank(other));
+}
+
+/** IPv6 addresses of this machine. */
+export function ownIpv6(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((one) =>
+    (one ?? []).filter(({ family }) => family === "IPv6").map(({ address }) => address),
+  );
+}
