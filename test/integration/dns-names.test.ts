@@ -198,7 +198,7 @@ describe("the system's resolver", () => {
     expect(await addressesOf(names, "127.2")).toEqual(["127.0.0.2"]);
   });
 
-  test("goes on to find what it found lately, however many other names take its threads", async () => {
+  test("P6: goes on to find what it found lately, however many other names take its threads", async () => {
     await using server = await startDnsServer(() => "no such name");
     const found: Answer = { kind: "found", addresses: [{ address: "192.0.2.5", family: 4 }], ttlMs: 0 };
     const lookup = (name: string): Promise<Answer> =>
