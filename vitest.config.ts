@@ -15,6 +15,17 @@ export default defineConfig({
         test: { name: "unit", include: ["test/unit/**/*.test.ts"], sequence: { groupOrder: 0 } },
       },
       {
+        // Real sockets and processes, without the PostgreSQL of the run.
+        test: {
+          name: "standalone",
+          include: ["test/standalone/**/*.test.ts"],
+          retry,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
@@ -26,7 +37,7 @@ export default defineConfig({
         },
       },
       {
-        // One file at a time: each kills, cuts and stalls, and measures how long the recovery took.
+        // Not part of `npm test`: `npm run test:faults`. One file at a time: each kills, cuts and stalls, and measures how long the recovery took.
         test: {
           name: "faults",
           include: ["test/faults/**/*.test.ts"],
