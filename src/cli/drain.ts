@@ -9,7 +9,7 @@ import { openLogger } from "../ops/logger.ts";
 import { readRemaining, type Remaining } from "../ops/remaining.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
-import { PUBLICATIONS } from "../wal/publications.ts";
+import { PUBLICATIONS } from "../pg/own-publications.ts";
 import { dropPublications, dropSlot } from "../wal/removal.ts";
 import type { CommandContext } from "./args.ts";
 import { run } from "./run.ts";

@@ -31,7 +31,14 @@ export async function run({ load, stop, log, ...rest }: RunOptions): Promise<voi
         );
       }
     };
-    await runOnce({ ...rest, log, loaded, stop: end, restart: () => restarts.ask(restart, end) });
+    await runOnce({
+      ...rest,
+      log,
+      loaded,
+      stop: end,
+      restart: () => restarts.ask(restart, end),
+      renew: () => again.abort(),
+    });
     if (!again.signal.aborted) return;
   }
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { OUTBOX_OID } from "../pg/installation.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { type Lsn, parseLsn } from "../wal/lsn.ts";
 import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, type OutboxRow, OVERSIZE, readRow, type RowDefaults } from "./row.ts";
@@ -90,6 +91,7 @@ with due as materialized (
 select pg_catalog.pg_current_snapshot()::text as snapshot,
   pg_catalog.pg_current_wal_insert_lsn()::text as insert_lsn,
   case when $1::bigint = ${LOWEST_ID} then pg_catalog.pg_current_xact_id()::text end as next_xid,
+  ${OUTBOX_OID} as outbox,
   (select count(*) from due)::int as due_count,
   (select count(*) from fresh)::int as fresh_count,
   (select extract(epoch from min(q.next_attempt_at) - clock_timestamp())::float8 * 1000::float8
@@ -104,20 +106,28 @@ const headSchema = z.object({
   snapshot: z.string(),
   insert_lsn: z.string(),
   next_xid: z.string().nullable(),
+  outbox: z.coerce.number<string>(),
   due_count: z.int(),
   fresh_count: z.int(),
   next_due_ms: z.number().nullable(),
 });
 
+/** What sweeps read with. */
+export interface SweepOptions extends RowDefaults {
+  /** Told which table the rows are of; throws where it is not the outbox that it should be. */
+  readonly assertSame: (outbox: number) => void;
+}
+
 /** Reads waiting rows from the outbox. Rejects with the driver's error when the database cannot be asked. */
-export async function sweep(db: Queryable, plan: SweepPlan, defaults: RowDefaults): Promise<SweepResult> {
+export async function sweep(db: Queryable, plan: SweepPlan, options: SweepOptions): Promise<SweepResult> {
   const { above, rows: limit, bytes, known } = plan;
   const { rows } = await db.query<Record<string, unknown>>({
     ...SWEEP,
     values: [fromId(above).toString(), known.map(String), limit, bytes],
   });
   const head = headSchema.parse(rows[0]);
-  const read = rows.filter((row) => row["id"] !== null).map((row) => readRow(row, defaults));
+  options.assertSame(head.outbox);
+  const read = rows.filter((row) => row["id"] !== null).map((row) => readRow(row, options));
   const dueLimit = Math.floor((limit + 1) / 2);
   const freshIds = read.filter((row) => row.nextAttemptAt === null).map((row) => row.request.id);
   return {

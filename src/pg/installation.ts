@@ -9,14 +9,19 @@ import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 export interface Installation extends Claim {
   /** First part of each `Idempotency-Key`. */
   readonly id: string;
+  /** The oid of the outbox: another one is that of a schema that was dropped and made anew, whose ids begin anew, too. */
+  readonly outbox: number;
 }
+
+/** SQL for the oid of the outbox, as text. */
+export const OUTBOX_OID = "pg_catalog.to_regclass('net.http_request_queue')::oid::text";
 
 /** As JSON, so that a schema of before the newer columns can be read, too. */
 const SELECT_INSTALLATION = {
   text: `select j ->> 'id'::text as id, j ->> 'environment'::text as environment,
     nullif(j -> 'place'::text, 'null'::jsonb) as recorded,
     (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())::text as database,
-    i.tableoid::text as "table", i.xmin::text as row
+    i.tableoid::text as "table", i.xmin::text as row, ${OUTBOX_OID} as outbox
   from net.pgnetd_installation i, pg_catalog.to_jsonb(i) j`,
 };
 
@@ -37,6 +42,7 @@ const placeSchema = z.object({
 const rowSchema = z.object({
   ...placeSchema.omit({ system: true }).shape,
   id: z.uuid(),
+  outbox: z.coerce.number<string>(),
   environment: z.string().nullable(),
   recorded: placeSchema.nullable(),
 });
@@ -54,9 +60,9 @@ const UNREADABLE: ReadonlySet<string> = new Set([
 export async function findInstallation(db: Queryable): Promise<Installation | null> {
   const read = rowSchema.safeParse(await readRow(db, SELECT_INSTALLATION));
   if (!read.success) return null;
-  const { id, environment, recorded, database, table, row } = read.data;
+  const { id, outbox, environment, recorded, database, table, row } = read.data;
   const { system = null } = systemSchema.safeParse(await readRow(db, SELECT_SYSTEM)).data ?? {};
-  return { id, environment, recorded, place: { database, table, row, system } };
+  return { id, outbox, environment, recorded, place: { database, table, row, system } };
 }
 
 async function readRow(db: Queryable, statement: Statement): Promise<unknown> {

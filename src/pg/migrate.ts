@@ -3,6 +3,7 @@ import { PgnetdError, toError } from "../base/errors.ts";
 import { connect } from "./connection.ts";
 import { refuseOthers } from "./installation.ts";
 import { ENVIRONMENT_VERSION, LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
+import { dropEmptyPublications, restorePublications } from "./own-publications.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
 import { applyParts, type Parts } from "./parts.ts";
 import type { Queryable } from "./pool.ts";
@@ -109,6 +110,7 @@ async function migrateOver(client: pg.ClientBase, options: MigrateOptions): Prom
     if (index + 1 > from) await apply(client, index + 1, name, record);
   }
   if (from >= ENVIRONMENT_VERSION) await transaction(client, "the environment", record);
+  if (to >= 1) await transaction(client, "the publications", () => restorePublications(client));
   const notes: string[] = [];
   if (options.webhooks === true || options.grants !== undefined) {
     notes.push(...(await transaction(client, "optional parts", () => applyParts(client, options))));
@@ -122,6 +124,7 @@ async function prepare(client: pg.ClientBase): Promise<number> {
     const owner = (await client.query<{ extension: string | null }>(SELECT_EXTENSION)).rows[0]?.extension ?? null;
     if (owner !== null) throw ownedByExtension(owner);
     if ((await client.query<{ installed: boolean }>(SELECT_INSTALLED)).rows[0]?.installed !== true) {
+      await dropEmptyPublications(client);
       await client.query(CREATE_SCHEMA);
       await client.query(BOOTSTRAP);
     }

@@ -5,6 +5,7 @@ export const SQLSTATE = {
   undefinedFile: "58P01",
   invalidParameterValue: "22023",
   undefinedTable: "42P01",
+  undefinedFunction: "42883",
   invalidSchema: "3F000",
   readOnlyTransaction: "25006",
   lockNotAvailable: "55P03",

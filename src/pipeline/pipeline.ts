@@ -15,6 +15,7 @@ import { type Health, openHealthServer } from "../ops/health.ts";
 import { SlotWatch } from "../ops/slot-watch.ts";
 import { healthOf } from "../ops/status.ts";
 import { readHostSettings, ratesOf } from "../outbox/host-settings.ts";
+import { SchemaWatch } from "../outbox/schema-watch.ts";
 import { recall } from "../outbox/recall.ts";
 import { currentSnapshot, sweep } from "../outbox/sweep.ts";
 import { awaitSchema } from "../pg/await-schema.ts";
@@ -44,6 +45,8 @@ export interface PipelineOptions {
   readonly kill: AbortSignal;
   /** Called when `net.worker_restart()` asks for the settings to be loaded and everything to be connected anew. */
   readonly restart: () => void;
+  /** Called when the schema was dropped, or made anew: everything begins anew, and waits for it. */
+  readonly renew: () => void;
   /** Given the daemon's health, to look at as it runs: for a command that shows progress. */
   readonly watched?: ((health: () => Health) => void) | undefined;
 }
@@ -51,7 +54,15 @@ export interface PipelineOptions {
 const OUTBOX_TABLE = "net.http_request_queue";
 
 /** Joins the rooms and runs them until `stop` fires and everything in flight is written, or `kill` does. */
-export async function runPipeline({ loaded, log, stop, kill, restart, watched }: PipelineOptions): Promise<void> {
+export async function runPipeline({
+  loaded,
+  log,
+  stop,
+  kill,
+  restart,
+  renew,
+  watched,
+}: PipelineOptions): Promise<void> {
   const clock = systemClock;
   const { database, slot, server, migrate: migration } = loaded.config;
   const { mode } = loaded.config.http;
@@ -59,8 +70,8 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   let trouble: StreamTrouble | null = null;
   let waitingFor: PgnetdError | null = null;
 
-  await using db = openPool({ ...database, size: database.poolSize, signal: kill });
-  const watch = new SlotWatch(db, slot.name, clock);
+  await using pool = openPool({ ...database, size: database.poolSize, signal: kill });
+  const watch = new SlotWatch(pool, slot.name, clock);
   const now = (): Health =>
     healthOf({ state: current?.state ?? null, trouble, database: watch.last, mode, waitingFor });
   watched?.(now);
@@ -69,23 +80,24 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   if (mode === "capture") log.warn({ mode }, "requests are recorded as answers: nothing is sent");
   const { environment } = database;
   const prepare = async (): Promise<void> => {
-    await refuseOthers(db, environment);
+    await refuseOthers(pool, environment);
     if (!migration.atStart) return;
     const { from, to } = await migrate(database.url, { environment: { name: environment, claim: false } });
     if (from !== to) log.info({ from, to }, "the schema is migrated");
   };
-  const identify = (): Promise<Installation> => readInstallation(db, environment);
+  const identify = (): Promise<Installation> => readInstallation(pool, environment);
   const read = async (): Promise<readonly [Installation, PgNetSettings]> => [
     await identify(),
-    await readPgNetSettings(db),
+    await readPgNetSettings(pool),
   ];
   const waiting = (problem: PgnetdError | null): void => {
     waitingFor = problem;
   };
-  const known = await awaitSchema(db, { prepare, read }, { clock, log, signal: stop, waitingFor: waiting });
+  const known = await awaitSchema(pool, { prepare, read }, { clock, log, signal: stop, waitingFor: waiting });
   if (known === null) return;
   const [installation, pgNet] = known;
   let { id } = installation;
+  const db = new SchemaWatch({ db: pool, outbox: installation.outbox, log, gone: renew });
   const { http, outbox, results, rate } = withPgNetSettings(loaded, pgNet);
 
   const pump = (): void => current?.pump();
@@ -130,11 +142,11 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
   const rowDefaults = { maxRedirects: http.maxRedirects };
   const parts: DispatcherParts = {
     outbox: {
-      sweep: (plan) => sweep(db, plan, rowDefaults),
+      sweep: (plan) => sweep(db, plan, { ...rowDefaults, assertSame: (outbox) => db.assertSame(outbox) }),
       snapshot: () => currentSnapshot(db),
       recall: (parked) => recall(db, parked),
     },
-    reconnect: () => db.reconnect(),
+    reconnect: () => pool.reconnect(),
     http: { send: (request) => client.send(request, { idempotencyKey: keyOf(id, request) }, kill) },
     results: writer,
     rate: limit,
@@ -159,6 +171,7 @@ export async function runPipeline({ loaded, log, stop, kill, restart, watched }:
 
   const shared = {
     connection: connectionConfig(database.url, LEADER_APPLICATION),
+    outbox: { table: OUTBOX_TABLE, oid: installation.outbox },
     lock: { classId: LOCK_CLASS_ID, shard: 0 },
     senderTimeoutMs: slot.senderTimeoutMs,
     fenceMs: slot.fenceMs,

@@ -1,5 +1,5 @@
 import type { Lsn } from "./lsn.ts";
-import type { NeededPublication } from "./publications.ts";
+import type { NeededPublication } from "../pg/own-publications.ts";
 import type { Xid } from "./xid.ts";
 
 /** A committed transaction as the stream announces it, before its rows. */
@@ -13,6 +13,8 @@ export interface Begin {
 /** What a decoder finds in the stream, in the order of commits. Called synchronously, row by row: nothing is queued. */
 export interface WalSink {
   begin(transaction: Begin): void;
+  /** What follows of `table` is of the table with this oid; not every plugin tells it. */
+  relation(table: string, oid: number): void;
   /** One inserted row; `table` is `schema.name`, `row` has one property for each column, read by pg's type parsers. */
   insert(table: string, row: Readonly<Record<string, unknown>>): void;
   /** A row was changed or deleted: `table` is `schema.name`. */

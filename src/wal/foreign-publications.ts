@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import type { Queryable } from "../pg/pool.ts";
-import { PUBLICATIONS } from "./publications.ts";
+import { PUBLICATIONS } from "../pg/own-publications.ts";
 
 /** A publication of somebody else that has tables of schema `net`: requests with their headers and bodies, and answers. */
 export interface ForeignPublication {

@@ -3,7 +3,7 @@ import { type Pgoutput, PgoutputPlugin } from "pg-logical-replication";
 import "../pg/type-parsers.ts";
 import { type Decoder, MESSAGE_PREFIX } from "./events.ts";
 import { lsn, type Lsn, parseLsn } from "./lsn.ts";
-import type { NeededPublication } from "./publications.ts";
+import type { NeededPublication } from "../pg/own-publications.ts";
 import { xid } from "./xid.ts";
 
 /** The built-in output plugin, protocol version 1: https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html */
@@ -42,6 +42,8 @@ export function pgoutputDecoder(publications: readonly NeededPublication[]): Dec
           sink.commit(position(message.commitEndLsn));
           break;
         case "relation":
+          sink.relation(`${message.schema}.${message.name}`, message.relationOid);
+          break;
         case "type":
         case "origin":
           break;

@@ -1,31 +1,10 @@
 import { z } from "zod";
 
 import { PgnetdError } from "../base/errors.ts";
+import { type NeededPublication, PUBLICATIONS } from "../pg/own-publications.ts";
 
-/** A publication that must publish every insert into a table, whole. */
-export interface NeededPublication {
-  readonly name: string;
-  readonly schema: string;
-  readonly table: string;
-  /** The statement that makes it. */
-  readonly make: string;
-}
-
-/** The publications that the migrations make: requests, and settings. */
-export const PUBLICATIONS: readonly NeededPublication[] = [
-  {
-    name: "pgnetd_outbox",
-    schema: "net",
-    table: "http_request_queue",
-    make: "create publication pgnetd_outbox for table net.http_request_queue with (publish = 'insert, truncate')",
-  },
-  {
-    name: "pgnetd_settings",
-    schema: "net",
-    table: "http_host_settings",
-    make: "create publication pgnetd_settings for table net.http_host_settings",
-  },
-];
+/** A row in it tells of a schema that was made anew, where the plugin brings it. */
+export const INSTALLATION_TABLE = "net.pgnetd_installation";
 
 /**
  * One row for each of `needed`. Without parameters, as a replication connection demands. Row filters and column lists

@@ -3,7 +3,7 @@ import { PgnetdError } from "../base/errors.ts";
 import { currentDatabase } from "../pg/current-database.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
-import { PUBLICATIONS } from "./publications.ts";
+import { PUBLICATIONS } from "../pg/own-publications.ts";
 import { defaultSlotName, readSlot, selectSlot } from "./slot.ts";
 
 /** Which slot to drop. */

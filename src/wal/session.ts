@@ -15,7 +15,7 @@ import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "./lsn.ts";
 import type { Patience } from "./patience.ts";
 import { LARGEST_MESSAGE_BYTES } from "./message-limit.ts";
 import { acknowledgement, Positions } from "./positions.ts";
-import { assertPublished, selectPublications } from "./publications.ts";
+import { assertPublished, INSTALLATION_TABLE, selectPublications } from "./publications.ts";
 import { defaultSlotName, type SlotOptions, startReplication } from "./slot.ts";
 import { dropSlot, prepareSlot } from "./slot-preparation.ts";
 import { tooLarge, unreadable } from "./stream-failure.ts";
@@ -29,7 +29,7 @@ export interface ServerIdentity {
 }
 
 /** What a session tells besides what the stream brings. */
-export interface SessionListener extends Omit<WalSink, "message"> {
+export interface SessionListener extends Omit<WalSink, "message" | "relation"> {
   /** A control message written since the session began: one from before has been followed by a start already. */
   message(content: string): void;
   /** Another session holds the leader's lock; this one waits for it. */
@@ -53,6 +53,8 @@ export type SessionSlot = Omit<SlotOptions, "name"> & { readonly name: string | 
 /** What one replication session needs. */
 export interface SessionOptions extends Silence {
   readonly connection: pg.ClientConfig;
+  /** The outbox that the rows are to be of: those of another table of that name end the session. */
+  readonly outbox?: { readonly table: string; readonly oid: number } | undefined;
   /** For the look at the publications. */
   readonly db: Queryable;
   readonly slot: SessionSlot;
@@ -99,6 +101,11 @@ export async function streamSession(
   } finally {
     await session.close();
   }
+}
+
+/** Its ids begin anew: rows that came before mean other requests. */
+function madeAnew(): PgnetdError {
+  return new PgnetdError("STREAM_LOST", "the tables of schema net were made anew");
 }
 
 class Session {
@@ -275,7 +282,7 @@ class Session {
     try {
       this.#options.decoder.decode(payload, this.#sink);
     } catch (error) {
-      this.#unreadable(unreadable(error));
+      this.#unreadable(error instanceof PgnetdError ? error : unreadable(error));
     }
   }
 
@@ -290,7 +297,14 @@ class Session {
       this.#positions.begin();
       this.#listener.begin(transaction);
     },
-    insert: (table, row) => this.#listener.insert(table, row),
+    relation: (table, oid) => {
+      const { outbox } = this.#options;
+      if (outbox !== undefined && table === outbox.table && oid !== outbox.oid) throw madeAnew();
+    },
+    insert: (table, row) => {
+      if (table === INSTALLATION_TABLE) throw madeAnew();
+      this.#listener.insert(table, row);
+    },
     change: (table) => this.#listener.change(table),
     truncate: (table) => this.#listener.truncate(table),
     message: (content, position) => {

@@ -3,7 +3,7 @@ import pg from "pg";
 import { PgnetdError, toError } from "../base/errors.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
-import { PUBLICATIONS } from "./publications.ts";
+import { PUBLICATIONS } from "../pg/own-publications.ts";
 import { IN_USE_HINT } from "./slot.ts";
 
 /** Why there is no stream, and what mends it. Free of secrets (P11). */

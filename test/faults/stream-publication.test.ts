@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { PUBLICATIONS } from "../../src/wal/publications.ts";
+import { PUBLICATIONS } from "../../src/pg/own-publications.ts";
 import { eventually } from "../support/eventually.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { startStream } from "../support/fault-stream.ts";

@@ -38,7 +38,14 @@ export async function startPipeline(
       ...env,
     },
   });
-  const ended = runPipeline({ loaded, log, stop: stop.signal, kill: kill.signal, restart: () => undefined });
+  const ended = runPipeline({
+    loaded,
+    log,
+    stop: stop.signal,
+    kill: kill.signal,
+    restart: () => undefined,
+    renew: () => undefined,
+  });
   ended.catch(() => undefined);
   const address = `http://127.0.0.1:${port}`;
   const running: RunningPipeline = {

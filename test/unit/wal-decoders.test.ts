@@ -46,6 +46,7 @@ function recorder(): { readonly events: unknown[][]; readonly sink: WalSink } {
   const events: unknown[][] = [];
   const sink: WalSink = {
     begin: (transaction) => events.push(["begin", transaction]),
+    relation: () => undefined,
     insert: (table, row) => events.push(["insert", table, row]),
     change: (table) => events.push(["change", table]),
     truncate: (table) => events.push(["truncate", table]),

@@ -12,6 +12,7 @@ function decode(...lines: readonly string[]): Seen {
   const seen: Seen = { begun: [], rows: [], messages: [] };
   const sink: WalSink = {
     begin: (transaction) => seen.begun.push(transaction),
+    relation: () => undefined,
     insert: (_table, row) => seen.rows.push(row),
     change: () => undefined,
     truncate: () => undefined,
