@@ -31,3 +31,7 @@ begin
   return deleted;
 end
 $$;
+
+comment on column net.pgnetd_parts.name is 'webhooks, grants, or settings.';
+comment on column net.pgnetd_parts.setting is
+  'For grants: the one role that may call; null for every role. For settings: those of pg_net that migrate gave this database.';

@@ -83,8 +83,8 @@ column net.pgnetd_installation.place | 4 jsonb | Where a daemon last ran: oids o
 column net.pgnetd_migrations.version | 1 integer not null | The number of the migration. | -
 column net.pgnetd_migrations.name | 2 text not null | Its file. | -
 column net.pgnetd_migrations.applied | 3 timestamp with time zone not null default now() | When it was committed. | -
-column net.pgnetd_parts.name | 1 text not null | webhooks or grants. | -
-column net.pgnetd_parts.setting | 2 text | For grants: the one role that may call; null for every role. | -
+column net.pgnetd_parts.name | 1 text not null | webhooks, grants, or settings. | -
+column net.pgnetd_parts.setting | 2 text | For grants: the one role that may call; null for every role. For settings: those of pg_net that migrate gave this database. | -
 column supabase_functions.hooks.id | 1 bigint not null default nextval('supabase_functions.hooks_id_seq'::regclass) | In the order of the calls. | -
 column supabase_functions.hooks.hook_table_id | 2 integer not null | The oid of the table the trigger is on. | -
 column supabase_functions.hooks.hook_name | 3 text not null | The name of the trigger. | -

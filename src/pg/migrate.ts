@@ -7,6 +7,7 @@ import { dropEmptyPublications, restorePublications } from "./own-publications.t
 import { OWNING_EXTENSION } from "./owning-extension.ts";
 import { applyParts, type Parts } from "./parts.ts";
 import type { Queryable } from "./pool.ts";
+import { showSettings } from "./shown-settings.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** What `migrate` may be told. */
@@ -29,7 +30,7 @@ export interface WantedEnvironment {
 export interface Migrated {
   readonly from: number;
   readonly to: number;
-  /** What was left as it is, in words. */
+  /** What was left as it is, or may not be done, in words. */
   readonly notes: readonly string[];
 }
 
@@ -114,6 +115,9 @@ async function migrateOver(client: pg.ClientBase, options: MigrateOptions): Prom
   const notes: string[] = [];
   if (options.webhooks === true || options.grants !== undefined) {
     notes.push(...(await transaction(client, "optional parts", () => applyParts(client, options))));
+  }
+  if (to === LATEST_VERSION) {
+    notes.push(...(await transaction(client, "the settings of pg_net", () => showSettings(client))));
   }
   return { from, to: Math.max(from, to), notes };
 }

@@ -1,6 +1,7 @@
 import { readSql } from "./migrations.ts";
 import { dropPlaceholder, type PlaceholderFate } from "./owning-extension.ts";
 import type { Queryable } from "./pool.ts";
+import { hideSettings } from "./shown-settings.ts";
 
 /** What became of the schemas that pgnetd was in. */
 export interface SchemasDropped {
@@ -30,6 +31,7 @@ export async function dropSchemas(client: Queryable): Promise<SchemasDropped> {
   const { rowCount } = await client.query({ text: SELECT_WEBHOOKS });
   const hasWebhooks = (rowCount ?? 0) > 0;
   if (hasWebhooks) await client.query({ text: await readSql("optional/uninstall_webhooks.sql") });
+  await hideSettings(client);
   await client.query({ text: await readSql("optional/uninstall.sql") });
   const placeholder = await dropPlaceholder(client);
   const dropped: string[] = [];
