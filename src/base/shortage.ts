@@ -1,7 +1,24 @@
-/** The system's codes, and our own EAGAIN, for what this process has too little of: descriptors, memory, buffers, threads. */
-const SHORTAGES: ReadonlySet<string> = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EAI_MEMORY"]);
+/** What to do about each thing that a process can have too little of, by the system's code; NO_THREAD is our own. */
+const HINTS: Readonly<Record<string, string>> = {
+  EMFILE:
+    "this process has no file descriptor left: allow it more (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker), or lower http.concurrency",
+  ENFILE: "the system has no file descriptor left: raise fs.file-max",
+  EADDRNOTAVAIL: "no local port is left: widen net.ipv4.ip_local_port_range, or lower http.concurrency",
+  EAGAIN:
+    "the system has no local port or other resource left: widen net.ipv4.ip_local_port_range, or lower http.concurrency",
+  ENOBUFS: "the system has no memory left for connections",
+  ENOMEM: "the system has no memory left",
+  EAI_MEMORY: "the system has no memory left",
+  NO_THREAD:
+    "no thread is left to look up names that DNS does not know: find out which these are, or raise UV_THREADPOOL_SIZE",
+};
 
-/** True where the code of an error says that this process lacked something: whoever it tried to reach has not failed. */
+/** True where the code of an error says that this process, or its machine, lacked something: nobody else has failed. */
 export function isShortage(code: string): boolean {
-  return SHORTAGES.has(code);
+  return code !== "EADDRNOTAVAIL" && Object.hasOwn(HINTS, code);
+}
+
+/** What is lacking, and what to do. */
+export function shortageHint(code: string): string {
+  return HINTS[code] ?? "something is lacking here";
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
 import { Wake } from "../base/wake.ts";
 import type { Outcome } from "../http/outcome.ts";
@@ -13,6 +14,7 @@ import { endingOf } from "./ending.ts";
 import type { Entry } from "./host.ts";
 import { type Concurrency, Hosts, type Permits } from "./hosts.ts";
 import { type Held, LEAST_WAITING, Memory, type MemoryBounds, type Room } from "./memory.ts";
+import { Shortage } from "./shortage.ts";
 
 /** What the sender asks of its neighbours. */
 export interface SenderParts {
@@ -24,6 +26,7 @@ export interface SenderParts {
   /** The rate of a host that has one of its own. */
   readonly rateOf: (host: string) => Permits | null;
   readonly clock: Clock;
+  readonly log: Log;
   /** In [0, 1), for the jitter of waits. */
   readonly random: () => number;
 }
@@ -55,6 +58,7 @@ export class Sender {
   readonly #hosts: Hosts;
   readonly #memory: Memory;
   readonly #drain = new Drain();
+  readonly #shortage: Shortage;
   /** Ids in memory that came again: it may be another row, made when the ending of the first was committed and not yet settled. */
   readonly #met = new Set<bigint>();
   readonly #filled = new Wake();
@@ -65,6 +69,7 @@ export class Sender {
     this.#most = memory.waiting;
     this.#hosts = new Hosts({ ...concurrency, bytes: memory.bytes * IN_FLIGHT_SHARE }, parts.rateOf);
     this.#memory = new Memory(memory);
+    this.#shortage = new Shortage(parts.log, parts.random);
   }
 
   get waiting(): number {
@@ -162,6 +167,8 @@ export class Sender {
     this.#drain.end();
     // The row stays in the outbox and is sent by whoever leads next.
     if (outcome.kind === "failed" && outcome.code === "aborted") this.#forget(entry.request.id);
+    else if (outcome.kind === "failed" && outcome.code === "shortage")
+      this.#park(entry, this.#shortage.delayMs(outcome.detail ?? outcome.code, clock.now()));
     else results.write(endingOf(entry.request, outcome, random()), entry.insertedBy);
     this.ended();
   }

@@ -7,7 +7,7 @@ import { inOrder, ownIpv6 } from "./order.ts";
 import { Queries } from "./queries.ts";
 import type { Resolved } from "./resolve.ts";
 import { candidates, parseSearchRules, type SearchRules } from "./search.ts";
-import { type Lookup, SystemResolver } from "./system.ts";
+import { type Lookup, NO_THREAD, SystemResolver } from "./system.ts";
 import { WatchedFile } from "./watched-file.ts";
 
 /** Where names are looked up, in place of what the system says. */
@@ -124,7 +124,7 @@ export class Names implements Disposable {
   async #askInstead(hostname: string, failed: Answer & { readonly kind: "failed" }): Promise<Answer> {
     const isSilent = SILENT.has(failed.code);
     const answer = await this.#system.ask(hostname, isSilent ? "silent" : "unknown", clock);
-    return isSilent && answer.kind === "failed" && answer.code === "EAGAIN" ? failed : answer;
+    return isSilent && answer.kind === "failed" && answer.code === NO_THREAD ? failed : answer;
   }
 
   /** Asks for each full name that `hostname` may stand for, until one is found, as glibc does. */

@@ -10,17 +10,19 @@ const KINDS = ["2000::/3", "fc00::/7", "fe80::/10", "::1/128"].map((network) => 
   return list;
 });
 
+/** True where `own`, addresses of this machine, have one from which the IPv6 `address` may be reached. */
+export function reachable(address: string, own: readonly string[]): boolean {
+  return KINDS.some((kind) => kind.check(address, "ipv6") && own.some((one) => kind.check(one, "ipv6")));
+}
+
 /**
  * Addresses in the order to try them: IPv6 first where this machine has an address of the same kind, as RFC 6724 has it;
  * within a family as they came. `own` are the IPv6 addresses of this machine.
  */
 export function inOrder(addresses: readonly LookupAddress[], own: () => readonly string[]): readonly LookupAddress[] {
   if (new Set(addresses.map(({ family }) => family)).size < 2) return addresses;
-  const reaching = KINDS.filter((kind) => own().some((address) => kind.check(address, "ipv6")));
-  const rank = ({ address, family }: LookupAddress): number => {
-    if (family === 4) return 1;
-    return reaching.some((kind) => kind.check(address, "ipv6")) ? 0 : 2;
-  };
+  const mine = own();
+  const rank = ({ address, family }: LookupAddress): number => (family === 4 ? 1 : reachable(address, mine) ? 0 : 2);
   return addresses.toSorted((one, other) => rank(one) - rank(other));
 }
 

@@ -4,6 +4,9 @@ import type { Answer } from "./answer.ts";
 /** Asks the system for all addresses of a name. Never rejects. */
 export type Lookup = (hostname: string) => Promise<Answer>;
 
+/** No thread is free: a shortage, see `base/shortage.ts`. */
+export const NO_THREAD = "NO_THREAD";
+
 /** How a name came to be asked for here. */
 export type Standing =
   /** It was found here lately. */
@@ -41,9 +44,9 @@ export class SystemResolver {
     return now < (this.#known.get(hostname) ?? 0);
   }
 
-  /** Fails with EAGAIN, at once, where no thread is free for a name of this standing. */
+  /** Fails with NO_THREAD, at once, where no thread is free for a name of this standing. */
   async ask(hostname: string, standing: Standing, now: () => number): Promise<Answer> {
-    if (this.#running >= this.#threads[standing]) return { kind: "failed", code: "EAGAIN" };
+    if (this.#running >= this.#threads[standing]) return { kind: "failed", code: NO_THREAD };
     this.#running++;
     const answer = await this.#lookup(hostname);
     this.#running--;

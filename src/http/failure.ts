@@ -1,5 +1,6 @@
 import { RefusedAddress } from "./connect.ts";
 import { type FailureCode } from "./outcome.ts";
+import { shortageIn } from "./shortage.ts";
 
 /** Why a request got no usable answer. */
 export interface Failure {
@@ -72,6 +73,8 @@ export function failureOf(error: Error, progress: Progress): Failure {
   const code = "code" in error && typeof error.code === "string" ? error.code : null;
   if (error instanceof RefusedAddress) return refusedAddress(error);
   if (code === "UND_ERR_DESTROYED" || code === "UND_ERR_CLOSED") return ABORTED;
+  const lacking = progress === "dns" || progress === "tcp" || progress === "tls" ? shortageIn(error) : null;
+  if (lacking !== null) return { code: "shortage", message: "Out of resources to connect", detail: lacking };
   switch (progress) {
     case "dns":
       return { code: "dns", message: "Couldn't resolve host name", detail: code };

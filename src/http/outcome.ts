@@ -20,7 +20,9 @@ export type FailureCode =
   | "bad_reply"
   | "too_large"
   | "redirects"
-  | "aborted";
+  | "aborted"
+  /** Not sent, for want of descriptors, memory, ports or threads here: not an answer, the request is to be sent later. */
+  | "shortage";
 
 /** An answer came, whatever its status. */
 export interface Answered {

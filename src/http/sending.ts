@@ -24,6 +24,9 @@ const LONGEST_MS = 3_600_000;
 /** With more connections open than this, each is closed after its request: many hosts must not use up the descriptors. */
 const KEPT_CONNECTIONS = 512;
 
+/** A request that was sent in part waits so long for descriptors, memory or ports before it goes on, in milliseconds. */
+const SHORTAGE_MS = 250;
+
 /** Methods whose repetition does no harm (RFC 9110, 9.2.2). */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
@@ -43,6 +46,7 @@ export class Sending {
   #outgoing: Outgoing | null = null;
   #exchange: Exchange | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #waiting: NodeJS.Timeout | null = null;
   #redirects = 0;
   #maybeReceived = false;
   #dnsMs = 0;
@@ -116,8 +120,19 @@ export class Sending {
     const { reused = false, replied = false } = this.#exchange ?? {};
     const again = reused && !replied ? this.#outgoing : null;
     this.#leaveExchange();
-    if (again !== null && IDEMPOTENT.has(again.method)) this.#dispatch(again, this.#context.freshAgent);
+    if (failure.code === "shortage" && this.#maybeReceived) this.#waitForResources();
+    else if (again !== null && IDEMPOTENT.has(again.method)) this.#dispatch(again, this.#context.freshAgent);
     else this.#fail(failure);
+  }
+
+  /** From the start the request would go out twice: what is lacking is waited for where it has come to. */
+  #waitForResources(): void {
+    this.#waiting = setTimeout(dispatchAgain, SHORTAGE_MS, this);
+  }
+
+  /** Called by the timer, to send once more what nothing was sent of. */
+  dispatchAgain(): void {
+    if (this.#outgoing !== null && !this.#ended) this.#dispatch(this.#outgoing, this.#context.agent);
   }
 
   get #timeoutMs(): number {
@@ -179,6 +194,7 @@ export class Sending {
   #end(outcome: Outcome): void {
     this.#ended = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#waiting !== null) clearTimeout(this.#waiting);
     this.#settled(this, outcome);
   }
 }
@@ -189,6 +205,10 @@ function checkDeadline(sending: Sending): void {
 
 function expire(sending: Sending): void {
   sending.expire();
+}
+
+function dispatchAgain(sending: Sending): void {
+  sending.dispatchAgain();
 }
 
 function timeoutMessage(timeoutMs: number, { totalMs, dnsMs, connectMs, exchangeMs }: Timings): string {

@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 import { Sender } from "../../src/dispatch/sender.ts";
+import type { Outcome } from "../../src/http/outcome.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import type { Ending } from "../../src/results/ending.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
+import { silentLog } from "../support/silent-log.ts";
 import { turn } from "../support/world-referee.ts";
 
 test("P2: a row with the id of one whose ending is committed but not settled yet is read from the outbox then", async () => {
@@ -19,6 +21,7 @@ test("P2: a row with the id of one whose ending is committed but not settled yet
       rate: permits,
       rateOf: () => null,
       clock: new FakeClock(),
+      log: silentLog,
       random: () => 0,
     },
     { memory: { requests: 10, bytes: 1e6, waiting: 10 }, concurrency: { total: 1, perHost: 1 } },
@@ -40,4 +43,38 @@ test("P2: a row with the id of one whose ending is committed but not settled yet
   expect([sender.inMemory, recalled]).toEqual([1, 0]);
   sender.settled(endings);
   expect([sender.inMemory, recalled]).toEqual([0, 1]);
+});
+
+test("P2: a request that could not be sent for want of resources waits in the outbox, with all its tries", async () => {
+  const endings: Ending[] = [];
+  const permits = { isFree: () => true, tryTake: () => true };
+  const timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
+  const shortage: Outcome = {
+    kind: "failed",
+    code: "shortage",
+    message: "",
+    detail: "EMFILE",
+    maybeReceived: false,
+    timings,
+  };
+  const sender = new Sender(
+    {
+      http: { send: async () => shortage },
+      results: { write: (ending) => endings.push(ending) },
+      outbox: { recall: async () => undefined },
+      rate: permits,
+      rateOf: () => null,
+      clock: new FakeClock(),
+      log: silentLog,
+      random: () => 0,
+    },
+    { memory: { requests: 10, bytes: 1e6, waiting: 10 }, concurrency: { total: 1, perHost: 1 } },
+  );
+  const request = requestOf("http://a/", { id: 7n });
+  sender.take({ request, defect: null, nextAttemptAt: null }, null);
+  sender.start();
+  await turn();
+  expect(endings).toEqual([{ kind: "parked", request, outcome: null, delayMs: 500 }]);
+  sender.settled(endings);
+  expect([sender.inFlight, sender.inMemory]).toEqual([0, 0]);
 });

@@ -80,7 +80,7 @@ describe("the threads of the system's resolver", () => {
     expect(await ask("silent")).toBe(7);
     expect(await ask("unknown")).toBe(14);
     expect(await ask("known")).toBe(7);
-    expect(await system.ask("one.more", "known", () => 0)).toEqual({ kind: "failed", code: "EAGAIN" });
+    expect(await system.ask("one.more", "known", () => 0)).toEqual({ kind: "failed", code: "NO_THREAD" });
   });
 
   it("remember a bounded number of names for a bounded time", async () => {

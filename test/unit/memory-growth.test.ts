@@ -6,6 +6,7 @@ import { Backlog, type Pending } from "../../src/results/backlog.ts";
 import type { Ending } from "../../src/results/ending.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
+import { silentLog } from "../support/silent-log.ts";
 import { liveBytes } from "../support/live-heap.ts";
 import { turn } from "../support/world-referee.ts";
 
@@ -43,6 +44,7 @@ test(
         rate: permits,
         rateOf: () => null,
         clock: new FakeClock(),
+        log: silentLog,
         random: () => 0,
       },
       { memory: { requests: 10_000, bytes: 64 * MIB, waiting: 4_000 }, concurrency: { total: 256, perHost: 256 } },
