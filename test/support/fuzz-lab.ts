@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Canary, openCanary } from "./fuzz-canary.ts";
+import { type Canary, openCanary } from "./canary.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { type FuzzRow, SECRET } from "./fuzz-row.ts";
 import { type HttpPeer, type Received, always, httpPeer } from "./http-peer.ts";
