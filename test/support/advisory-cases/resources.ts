@@ -40,11 +40,14 @@ export const resourceCases: Cases<
   | "CVE-2023-24807"
   | "CVE-2025-27820"
 > = {
+  // Each coding is there: undone as asked, they are content.
   "CVE-2026-22036": async () => {
-    for (const times of [6, 3_000])
-      expect(await endOf(gzipSync("x"), Array.from({ length: times }, () => "gzip").join(","))).toMatchObject({
-        code: "bad_reply",
-      });
+    for (const times of [6, 200]) {
+      let content = Buffer.from("x");
+      for (let at = 0; at < times; at += 1) content = gzipSync(content);
+      const encoding = Array.from({ length: times }, () => "gzip").join(",");
+      expect(await endOf(content, encoding)).toMatchObject({ code: "bad_reply" });
+    }
   },
 
   "CVE-2026-84890": async () => {
