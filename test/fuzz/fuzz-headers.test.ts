@@ -11,7 +11,7 @@ const HEAD = /^(GET|POST|PUT|PATCH|DELETE|HEAD) \/case\/(\d+)\?S3CR3T-marker HTT
 test("P3: whatever is in the headers of a row, its request is one request, and with those headers alone", async () => {
   const { cases, planned } = await fuzz<{ readonly method: string; readonly headers: string }>({
     name: "headers",
-    file: "headers.test.ts",
+    file: "fuzz-headers.test.ts",
     batches: 4,
     size: 3_000,
     open: () => openLab({ answer: always("ok") }),

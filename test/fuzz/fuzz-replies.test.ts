@@ -30,7 +30,7 @@ test("P5 P6 P12: whatever a server answers, its requests end once each and distu
   const replies = new Map<string, Reply>();
   const { cases, planned } = await fuzz<Case>({
     name: "replies",
-    file: "replies.test.ts",
+    file: "fuzz-replies.test.ts",
     batches: 6,
     size: 2_000,
     open: () =>

@@ -13,7 +13,7 @@ test("P2 P9: calls with any arguments are refused with a clear SQLSTATE, or end 
   let refused: ReadonlySet<string> = new Set();
   const { cases, planned } = await fuzz<Call>({
     name: "calls",
-    file: "calls.test.ts",
+    file: "fuzz-calls.test.ts",
     batches: 6,
     size: 2_000,
     async open() {

@@ -8,7 +8,7 @@ import { always } from "../support/http-peer.ts";
 test("P12: no spelling of an address that is not allowed reaches it", async () => {
   const { cases, planned } = await fuzz<string>({
     name: "urls",
-    file: "urls.test.ts",
+    file: "fuzz-urls.test.ts",
     batches: 5,
     size: 4_000,
     open: () => openLab({ answer: always("ok") }),

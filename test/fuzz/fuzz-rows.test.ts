@@ -10,7 +10,7 @@ const ANSWER = response("ok", ["Content-Type: text/plain"]);
 test("P2 P5 P11: rows of any content, inserted by hand, end once each and disturb nobody", async () => {
   const { cases, planned } = await fuzz({
     name: "rows",
-    file: "rows.test.ts",
+    file: "fuzz-rows.test.ts",
     batches: 12,
     size: 5_000,
     open: () => openLab({ answer: (socket) => socket.write(ANSWER) }),
