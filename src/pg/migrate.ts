@@ -104,15 +104,17 @@ async function migrateOver(client: pg.ClientBase, options: MigrateOptions): Prom
   }
   const { name: environment = null, claim = false } = options.environment ?? {};
   if (environment !== null) await refuseOthers(client, environment);
+  const notes: string[] = [];
   const record = async (): Promise<void> => {
-    if (environment !== null) await client.query(RECORD_ENVIRONMENT, [environment, claim]);
+    if (environment === null) return;
+    const { rowCount } = await client.query(RECORD_ENVIRONMENT, [environment, claim]);
+    if (rowCount === 1) notes.push(`this database is recorded for the environment ${environment}`);
   };
   for (const [index, name] of MIGRATIONS.slice(0, to).entries()) {
     if (index + 1 > from) await apply(client, index + 1, name, record);
   }
   if (from >= ENVIRONMENT_VERSION) await transaction(client, "the environment", record);
   if (to >= 1) await transaction(client, "the publications", () => restorePublications(client));
-  const notes: string[] = [];
   if (options.webhooks === true || options.grants !== undefined) {
     notes.push(...(await transaction(client, "optional parts", () => applyParts(client, options))));
   }

@@ -4,11 +4,20 @@ import { COMMANDS } from "../../src/cli/commands.ts";
 import { testDatabase } from "../support/postgres.ts";
 
 async function pgnetd(url: string, ...argv: string[]): Promise<readonly string[]> {
+  return inEnvironment(null, url, ...argv);
+}
+
+async function inEnvironment(name: string | null, url: string, ...argv: string[]): Promise<readonly string[]> {
   const lines: string[] = [];
   const asked = parseCommandLine(argv, COMMANDS);
   if (asked.kind !== "run") throw new Error(`not a command: ${argv.join(" ")}`);
   const print = (line: string): void => void lines.push(line);
-  await asked.command.run({ ...asked, env: { DATABASE_URL: url }, print, stop: new AbortController().signal });
+  await asked.command.run({
+    ...asked,
+    env: { DATABASE_URL: url, PGNETD_ENVIRONMENT: name ?? "" },
+    print,
+    stop: new AbortController().signal,
+  });
   return lines;
 }
 
@@ -16,6 +25,19 @@ test("migrate installs, then finds nothing to do", async () => {
   await using db = await testDatabase({ migrated: false });
   expect(await pgnetd(db.url, "migrate")).toEqual([expect.stringMatching(/^schema installed: version \d+$/)]);
   expect(await pgnetd(db.url, "migrate")).toEqual([expect.stringMatching(/nothing to do$/)]);
+});
+
+test("migrate records the environment once, also of an installation that has none, and says so", async () => {
+  await using db = await testDatabase();
+  await db.query("select net.http_get('http://127.0.0.1:9/')");
+  const migrated = async (): Promise<readonly string[]> => inEnvironment("production", db.url, "migrate");
+  expect(await migrated()).toEqual([
+    expect.stringMatching(/nothing to do$/),
+    "this database is recorded for the environment production",
+  ]);
+  expect(await migrated()).toEqual([expect.stringMatching(/nothing to do$/)]);
+  expect(await pgnetd(db.url, "migrate")).toEqual([expect.stringMatching(/nothing to do$/)]);
+  await expect(inEnvironment("staging", db.url, "migrate")).rejects.toMatchObject({ code: "WRONG_ENVIRONMENT" });
 });
 
 test("migrate --webhooks installs the trigger function, and a later migrate keeps it", async () => {
