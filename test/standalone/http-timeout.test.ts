@@ -52,9 +52,9 @@ async function fullListener(): Promise<AsyncDisposable & { readonly port: number
 describe("the timeout counts from sending to the last byte", () => {
   test("while the name is resolved", async () => {
     await using client = testClient({ resolve: () => {} });
-    const outcome = await failed(client, "http://slow.test/", { timeoutMs: 100 });
-    const timings = expectTimeout(outcome, 100);
-    expect(timings.dnsMs).toBeGreaterThan(90);
+    const outcome = await failed(client, "http://slow.test/", { timeoutMs: 500 });
+    const timings = expectTimeout(outcome, 500);
+    expect(timings.dnsMs).toBeGreaterThan(250);
     expect(timings.connectMs).toBe(0);
     expect(outcome.maybeReceived).toBe(false);
   });
@@ -62,8 +62,8 @@ describe("the timeout counts from sending to the last byte", () => {
   test("while the connection is made", async () => {
     await using full = await fullListener();
     await using client = testClient();
-    const outcome = await failed(client, `http://127.0.0.1:${full.port}/`, { timeoutMs: 100 });
-    expect(expectTimeout(outcome, 100).connectMs).toBeGreaterThan(90);
+    const outcome = await failed(client, `http://127.0.0.1:${full.port}/`, { timeoutMs: 500 });
+    expect(expectTimeout(outcome, 500).connectMs).toBeGreaterThan(250);
     expect(outcome.maybeReceived).toBe(false);
   });
 
@@ -72,10 +72,10 @@ describe("the timeout counts from sending to the last byte", () => {
     await using client = testClient({
       resolve: (_name, resolved) => setTimeout(resolved, 50, null, [{ address: "127.0.0.1", family: 4 }]),
     });
-    const outcome = await failed(client, `https://slow.test:${peer.port}/`, { timeoutMs: 300 });
-    const timings = expectTimeout(outcome, 300);
+    const outcome = await failed(client, `https://slow.test:${peer.port}/`, { timeoutMs: 1_000 });
+    const timings = expectTimeout(outcome, 1_000);
     expect(timings.dnsMs).toBeGreaterThan(40);
-    expect(timings.dnsMs).toBeLessThan(200);
+    expect(timings.dnsMs).toBeLessThan(800);
     expect(timings.connectMs).toBeGreaterThan(100);
     expect(outcome.maybeReceived).toBe(false);
     await expect.poll(() => peer.open).toBe(0);
