@@ -241,7 +241,7 @@ declare
   fragment text := '';
   cut integer;
 begin
-  if not net._is_plain_url(url) and url collate "C" !~* '^https?://([^/?#@\s]*@)?[^]/?#@:\s]+\]?(:[0-9]*)?([/?#][^ \t\r\n]*)?$' then
+  if not net._is_plain_url(url) and url collate "C" !~* E'^https?://([^/?#@\\s]*@)?[^]/?#@:\\s]+\\]?(:[0-9]*)?([/?#][^ \\t\\r\\n]*)?$' then
     if url collate "C" ~* '^[a-z][a-z0-9+.-]*:' and url !~* '^https?:' then
       raise exception 'Unsupported URL scheme: "%"', left(url, 500)
         using errcode = 'invalid_parameter_value', hint = 'A URL begins with http:// or https://.';
@@ -419,10 +419,11 @@ CREATE OR REPLACE FUNCTION net._leader_pid()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
   select l.pid
-  from pg_locks as l
-  where l.locktype = 'advisory' and l.granted and l.classid = 1885826676 and l.objsubid = 2
+  from pg_locks as l join pg_stat_activity as a on a.pid = l.pid
+  where l.locktype = 'advisory' and l.granted and l.classid in (1885826676, 1885826664) and l.objsubid = 2
     and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-  order by l.objid
+    and has_table_privilege(a.usesysid, 'net.http_response_detail', 'insert')
+  order by l.classid desc, l.objid
   limit 1
 $function$
 | The backend of the pgnetd daemon that leads this database; null without one. | -
@@ -480,8 +481,8 @@ begin
     select string_agg(
       case
         when one.c collate "C" ~ '^[A-Za-z0-9._~-]$' then one.c
-        when upper_case then regexp_replace(upper(encode(convert_to(one.c, encoding), 'hex')), '..', '%\&', 'g')
-        else regexp_replace(encode(convert_to(one.c, encoding), 'hex'), '..', '%\&', 'g')
+        when upper_case then regexp_replace(upper(encode(convert_to(one.c, encoding), 'hex')), '..', E'%\\&', 'g')
+        else regexp_replace(encode(convert_to(one.c, encoding), 'hex'), '..', E'%\\&', 'g')
       end, '' order by one.n)
     from unnest(string_to_array(string, null)) with ordinality as one (c, n)
   );

@@ -1,62 +1,155 @@
+import { isDeepStrictEqual } from "node:util";
+
 import { systemClock } from "../base/clock.ts";
+import { Coalesced } from "../base/coalesced.ts";
 import { toError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { type PipelineOptions, runPipeline } from "../pipeline/pipeline.ts";
-import { Restarts } from "./restarts.ts";
+import { type Health, openHealthServer, type HealthServer } from "../ops/health.ts";
+import type { Refresh } from "../pipeline/pipeline.ts";
+import { serve, type Serving } from "./serving.ts";
 
 /** What a run needs. */
-export interface RunOptions extends Pick<PipelineOptions, "log" | "stop" | "watched"> {
+export interface RunOptions {
   /** Reads the settings, at the start and at each `net.worker_restart()`. */
   readonly load: () => LoadedConfig;
+  readonly log: Log;
+  /** Ends it: what is in flight has `stop.graceMs` to end before it is cancelled and left to the next start. */
+  readonly stop: AbortSignal;
+  /** Given the daemon's health, to look at as it runs: for a command that shows progress. */
+  readonly watched?: ((health: () => Health) => void) | undefined;
 }
+
+/** Any role may ask for restarts, at any rate; so often one is done, in milliseconds. */
+const RESTART_EVERY_MS = 5_000;
 
 /**
- * Serves until `stop` fires; then what is in flight has `stop.graceMs` to end before it is cancelled and left to the
- * next start. Settings that cannot be read at a restart leave those before in force.
+ * Serves until `stop` fires. At a restart the lead is kept: where no setting has changed, connections are made anew; where one
+ * has, a second pipeline with the new settings takes the lead over from the first. Settings that cannot be used leave
+ * those before in force.
  */
-export async function run({ load, stop, log, ...rest }: RunOptions): Promise<void> {
-  const restarts = new Restarts({ clock: systemClock, log });
-  let loaded = load();
-  while (!stop.aborted) {
-    const again = new AbortController();
-    const end = AbortSignal.any([stop, again.signal]);
-    const restart = (): void => {
-      try {
-        loaded = load();
-        again.abort();
-      } catch (error) {
-        log.error(
-          { reason: toError(error).message },
-          "no restart: the settings cannot be read; those before stay in force",
-        );
-      }
-    };
-    await runOnce({
-      ...rest,
-      log,
-      loaded,
-      stop: end,
-      restart: () => restarts.ask(restart, end),
-      renew: () => again.abort(),
-    });
-    if (!again.signal.aborted) return;
-  }
+export async function run(options: RunOptions): Promise<void> {
+  await new Service(options).run();
 }
 
-async function runOnce(options: Omit<PipelineOptions, "kill">): Promise<void> {
-  const { loaded, stop } = options;
-  const kill = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  stop.addEventListener(
-    "abort",
-    () => {
-      timer = setTimeout(() => kill.abort(), loaded.config.stop.graceMs);
-    },
-    { once: true },
-  );
-  try {
-    await runPipeline({ ...options, kill: kill.signal });
-  } finally {
-    clearTimeout(timer);
+class Service {
+  readonly #options: RunOptions;
+  readonly #restarts: Coalesced;
+  #refresh: Refresh | null = null;
+  #current: Serving | null = null;
+  /** What is to take the lead over. */
+  #next: Serving | null = null;
+  /** Whether what has ended begins anew. */
+  #isRenewed = false;
+  #health: { readonly server: HealthServer; readonly settings: LoadedConfig["config"]["server"] } | null = null;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const act = async (): Promise<void> => this.#restart();
+    this.#restarts = new Coalesced({ act, everyMs: RESTART_EVERY_MS, clock: systemClock, signal: options.stop });
+  }
+
+  async run(): Promise<void> {
+    const { load, watched } = this.#options;
+    const loaded = load();
+    try {
+      this.#current = this.#serve(loaded, null);
+      const { health } = this.#current.source;
+      watched?.(() => this.#current?.source.health() ?? health());
+      await this.#listen(loaded);
+      while (this.#current !== null) {
+        await this.#current.ended;
+        this.#current = this.#next ?? this.#renewed(this.#current);
+        this.#next = null;
+      }
+    } finally {
+      await Promise.allSettled([this.#current?.end(), this.#next?.end()]);
+      await this.#health?.server[Symbol.asyncDispose]();
+    }
+  }
+
+  #serve(loaded: LoadedConfig, handover: (() => Promise<void>) | null): Serving {
+    const restart = (refresh: Refresh): void => {
+      this.#refresh = refresh;
+      this.#restarts.ask();
+    };
+    const serving = serve({
+      ...this.#options,
+      loaded,
+      restart,
+      renew: () => {
+        this.#isRenewed = true;
+        void serving.end();
+      },
+      handover,
+    });
+    return serving;
+  }
+
+  #renewed({ loaded }: Serving): Serving | null {
+    if (!this.#isRenewed || this.#options.stop.aborted) return null;
+    this.#isRenewed = false;
+    return this.#serve(loaded, null);
+  }
+
+  async #restart(): Promise<void> {
+    const { load, log } = this.#options;
+    try {
+      const loaded = load();
+      if (this.#next !== null && (await this.#isOnItsWay(this.#next, loaded))) return;
+      if (await this.#refresh?.(loaded)) {
+        log.info({}, "restart: the settings are as before; connections are made anew");
+        return;
+      }
+      await this.#listen(loaded);
+      this.#takeOver(loaded);
+    } catch (error) {
+      log.error({ reason: toError(error).message }, "no restart: the settings before stay in force");
+    }
+  }
+
+  /** True where what takes over will have these settings, or is doing so already; else it is given up. */
+  async #isOnItsWay(next: Serving, loaded: LoadedConfig): Promise<boolean> {
+    if (isDeepStrictEqual(loaded, next.loaded)) return true;
+    if (next.isTakingOver) {
+      this.#restarts.ask();
+      return true;
+    }
+    this.#next = null;
+    await next.end();
+    return false;
+  }
+
+  #takeOver(loaded: LoadedConfig): void {
+    const { log } = this.#options;
+    const before = this.#current;
+    log.info({}, "restart: the settings have changed; the lead goes over to them");
+    const next = this.#serve(loaded, async () => {
+      if (next !== this.#next && next !== this.#current) throw new Error("other settings are to be taken over");
+      await before?.end();
+    });
+    this.#next = next;
+    next.ended.catch((error: unknown) => {
+      if (this.#next !== next || next.isTakingOver) return;
+      this.#next = null;
+      log.error({ reason: toError(error).message }, "no restart: the settings before stay in force");
+    });
+  }
+
+  /** Serves the health at the address in the settings. */
+  async #listen({ config }: LoadedConfig): Promise<void> {
+    const settings = config.server;
+    const before = this.#health;
+    if (before !== null && isDeepStrictEqual(settings, before.settings)) return;
+    const source = this.#current?.source;
+    if (source === undefined) return;
+    const server = await openHealthServer({
+      ...settings,
+      health: () => (this.#current?.source ?? source).health(),
+      asked: () => this.#current?.source.asked(),
+    });
+    this.#health = { server, settings };
+    this.#options.log.info({ host: settings.host, port: server.port }, "health is served");
+    await before?.server[Symbol.asyncDispose]();
   }
 }

@@ -1,5 +1,3 @@
-import { z } from "zod";
-
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
@@ -18,7 +16,7 @@ export interface ControlParts {
   readonly configureHosts: (settings: ReadonlyMap<string, HostSettings>) => void;
   /** Counts the rates until now as spent: another daemon may have sent until now (P7). */
   readonly assumeSpent: () => void;
-  /** `net.worker_restart()` was called. */
+  /** `net.worker_restart()` was called; it may be called at any rate. */
   readonly restart: () => void;
   readonly clock: Clock;
   readonly log: Log;
@@ -29,10 +27,17 @@ const AGAIN_MS: readonly number[] = [30, 1_000];
 /** The same for a reading that failed. */
 const FAILED_MS: readonly number[] = [1_000];
 
-/** What SQL may ask for; any role may write such a message, and anything else in its place. */
-const messageSchema = z.object({ command: z.enum(["restart", "wake"]) });
-/** Longer ones are not read. */
-const LONGEST_MESSAGE = 1_000;
+/** What SQL may ask for, as `net.worker_restart()` and `net.wake()` write it; any role may write anything else in its place. */
+const COMMANDS: ReadonlyMap<string, ControlCommand> = new Map([
+  ['{"command":"restart"}', "restart"],
+  ['{"command":"wake"}', "wake"],
+]);
+
+/** What a control message asks for. */
+export type ControlCommand = "restart" | "wake" | "unknown";
+
+/** No lead has this number. */
+const NEVER = -1;
 
 /** Messages are told at most so often, with their number. */
 const TOLD_EVERY_MS = 10_000;
@@ -59,11 +64,12 @@ export class Control {
     if (table === HOST_SETTINGS_TABLE) this.#wake.knock();
   }
 
-  /** A control message came; one that this version does not know is passed over. */
-  message(content: string): void {
-    const command = parse(content);
+  /** A control message came; one that this version does not know is passed over. Says what it asks for. */
+  message(content: string): ControlCommand {
+    const command = COMMANDS.get(content) ?? "unknown";
     this.#tell(command);
     if (command === "restart") this.#parts.restart();
+    return command;
   }
 
   #tell(command: string): void {
@@ -77,6 +83,12 @@ export class Control {
 
   /** Without a stream nobody tells of changes: they are looked for. */
   polled(): void {
+    this.#wake.knock();
+  }
+
+  /** The database is identified, and its settings are read, as in a new lead. */
+  refresh(): void {
+    this.#identified = NEVER;
     this.#wake.knock();
   }
 
@@ -123,14 +135,5 @@ export class Control {
     }
     // What was read for an earlier lead says nothing of this one, for which it is read next.
     if (this.#hosts !== null && this.#identified === this.#lead) configureHosts(this.#hosts);
-  }
-}
-
-function parse(content: string): "restart" | "wake" | "unknown" {
-  if (content.length > LONGEST_MESSAGE) return "unknown";
-  try {
-    return messageSchema.parse(JSON.parse(content)).command;
-  } catch {
-    return "unknown";
   }
 }

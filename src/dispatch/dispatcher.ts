@@ -1,12 +1,13 @@
 import type { Clock } from "../base/clock.ts";
+import { Coalesced } from "../base/coalesced.ts";
 import type { Log } from "../base/log.ts";
 import { type Loop, runLoops } from "../base/loops.ts";
 import type { HostSettings } from "../outbox/host-settings.ts";
 import { readRow, type RowDefaults } from "../outbox/row.ts";
 import type { Ending, ResultListener } from "../results/ending.ts";
 import type { Begin } from "../wal/events.ts";
-import type { LockHolder } from "../wal/leader-lock.ts";
-import { isStranger, strangerHint } from "../wal/lock-holder.ts";
+import type { ControlCommand } from "./control.ts";
+import { isStranger, type LockHolder, strangerHint } from "../wal/lock-holder.ts";
 import type { Lsn } from "../wal/lsn.ts";
 import type { ServerIdentity, SessionListener } from "../wal/session.ts";
 import { Intake, type IntakeParts } from "./intake.ts";
@@ -22,7 +23,7 @@ export interface DispatcherParts extends SenderParts {
   /** A table other than the outbox changed, or a control message came: `schema.name`, or the message. */
   readonly control: {
     changed(table: string): void;
-    message(content: string): void;
+    message(content: string): ControlCommand;
     /** Without a stream the outbox was swept, or there is a stream now: nobody told of changes meanwhile. */
     polled(): void;
     /** Leads to `configureHosts`; nothing is started before. */
@@ -38,6 +39,9 @@ export interface DispatcherSettings extends SenderSettings {
   /** `schema.name` of the outbox. */
   readonly outboxTable: string;
 }
+
+/** `net.wake()` has the outbox read at once, but not more often than this, in milliseconds. */
+const WOKEN_EVERY_MS = 1_000;
 
 /** What the dispatcher tells the page, the health checks and the metrics. */
 export interface DispatcherState {
@@ -74,6 +78,8 @@ export class Dispatcher implements SessionListener, ResultListener {
   /** Tables beside the outbox whose changes may not be visible yet. */
   readonly #changed = new Set<string>();
   #received: Lsn | null = null;
+  readonly #woken: Coalesced;
+  readonly #ended = new AbortController();
   #standby = false;
   #holder: LockHolder | null = null;
 
@@ -97,6 +103,8 @@ export class Dispatcher implements SessionListener, ResultListener {
       taken: () => this.pump(),
       visible: () => this.#visible(),
     });
+    const act = (): void => this.#intake.ask();
+    this.#woken = new Coalesced({ act, everyMs: WOKEN_EVERY_MS, clock, signal: this.#ended.signal });
   }
 
   get state(): DispatcherState {
@@ -187,10 +195,11 @@ export class Dispatcher implements SessionListener, ResultListener {
     this.#move("overflowed");
   }
 
+  /** Any role may write them, as many as it likes. */
   message(content: string): void {
+    if (this.#control.message(content) !== "wake") return;
     this.#intake.watch();
-    this.#intake.ask();
-    this.#control.message(content);
+    this.#woken.ask();
   }
 
   commit(): void {
@@ -221,6 +230,11 @@ export class Dispatcher implements SessionListener, ResultListener {
 
   // What its owner tells.
 
+  /** Reads the outbox once more. */
+  refresh(): void {
+    this.#intake.ask();
+  }
+
   configureHosts(settings: ReadonlyMap<string, HostSettings>): void {
     this.#sender.configureHosts(settings);
     this.#knowsHosts = true;
@@ -244,6 +258,7 @@ export class Dispatcher implements SessionListener, ResultListener {
 
   /** Starts nothing more, gives up what was not started, and resolves when the rest has ended and is written. */
   async stop(signal: AbortSignal): Promise<void> {
+    this.#ended.abort();
     this.#cut(true);
     this.#move("stop");
     await this.#sender.empty(signal);

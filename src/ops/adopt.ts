@@ -4,7 +4,7 @@ import { PgnetdError, toError } from "../base/errors.ts";
 import { findInstallation, type Installation } from "../pg/installation.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
-import { LOCK_CLASS_ID } from "../wal/leader-lock.ts";
+import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
 
 /** What becomes of the requests that wait: a copy drops or keeps them; an installation that moved keeps them, and its id. */
 export type Adoption = "discard" | "keep" | "moved";

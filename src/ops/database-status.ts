@@ -2,7 +2,7 @@ import { z } from "zod";
 
 import { currentDatabase } from "../pg/current-database.ts";
 import type { Queryable } from "../pg/pool.ts";
-import { LOCK_CLASS_ID, type LockHolder } from "../wal/leader-lock.ts";
+import { type LockHolder, selectHolder } from "../wal/lock-holder.ts";
 import { type Lsn, parseLsn } from "../wal/lsn.ts";
 import { defaultSlotName } from "../wal/slot.ts";
 import { type SlotHealth, slotHealth } from "../wal/slot-health.ts";
@@ -18,7 +18,7 @@ export interface DatabaseStatus {
   /** What the daemon has confirmed to the slot; null without one. */
   readonly confirmed: Lsn | null;
   /** The session that has the leader's lock; null where none has. */
-  readonly leader: Pick<LockHolder, "pid" | "application"> | null;
+  readonly leader: LockHolder | null;
   /** Requests in the outbox, counted up to `COUNT_MOST`. */
   readonly waiting: number;
   /** Of those, the ones that wait for a later time. */
@@ -40,12 +40,7 @@ select pg_catalog.pg_current_wal_insert_lsn()::text as current,
   s.slot_name is not null as found, s.database = pg_catalog.current_database() as ours, s.wal_status, s.safe_wal_size::float8 as safe,
   s.confirmed_flush_lsn::text as confirmed,
   pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), s.restart_lsn)::float8 as retained,
-  (select pg_catalog.json_build_object('pid', l.pid, 'application', a.application_name)
-    from pg_catalog.pg_locks l join pg_catalog.pg_database d on d.oid = l.database
-    left join pg_catalog.pg_stat_activity a on a.pid = l.pid
-    where l.locktype = 'advisory' and l.granted and l.classid = '${LOCK_CLASS_ID}'::oid and l.objid = '0'::oid and l.objsubid = 2::int2
-      and d.datname = pg_catalog.current_database()
-    limit 1) as leader,
+  (select pg_catalog.row_to_json(h) from (${selectHolder("l.objid = '0'::oid")}) h) as leader,
   (select pg_catalog.count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as waiting,
   (select pg_catalog.count(*) from (select from net.http_request_queue where next_attempt_at > pg_catalog.now() limit ${COUNT_MOST}) q)::int as parked,
   (select pg_catalog.count(*) from (select from net.http_dead_letter limit ${COUNT_MOST}) d)::int as dead_letters,
@@ -62,7 +57,15 @@ const rowSchema = z.object({
   safe: z.number().nullable(),
   confirmed: z.string().nullable(),
   retained: z.number().nullable(),
-  leader: z.object({ pid: z.int(), application: z.string().nullable() }).nullable(),
+  leader: z
+    .object({
+      pid: z.int(),
+      user: z.string().nullable(),
+      application: z.string().nullable(),
+      address: z.string().nullable(),
+      mayLead: z.boolean().nullable(),
+    })
+    .nullable(),
   waiting: z.int(),
   parked: z.int(),
   dead_letters: z.int(),

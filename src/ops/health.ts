@@ -39,6 +39,9 @@ export interface HealthServerOptions {
   readonly asked?: () => void;
 }
 
+/** Whom to ask for the health. */
+export type HealthSource = Required<Pick<HealthServerOptions, "health" | "asked">>;
+
 /** An open health server. Closing it ends its connections. */
 export interface HealthServer extends AsyncDisposable {
   /** The port it listens on. */

@@ -10,6 +10,7 @@ export const MIGRATIONS = [
   "0006_control.sql",
   "0007_moving_in.sql",
   "0008_environment.sql",
+  "0009_hardening.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */

@@ -83,6 +83,8 @@ function configWith(url: string, applicationName: string, settings: string): pg.
 export interface Pool extends Queryable, AsyncDisposable {
   /** Drops every connection, with what is under way on it; others are made when next used. */
   reconnect(): void;
+  /** The same, but what is under way on one ends first. */
+  renew(): void;
 }
 
 /**
@@ -90,7 +92,8 @@ export interface Pool extends Queryable, AsyncDisposable {
  * search_path, not with an option: what the path is reset to is so that of the database's users, for `TRIGGERS_IN_USERS_PATH`.
  */
 export function openPool(options: PoolOptions): Pool {
-  const clients = new Set<pg.Client>();
+  const clients = new Set<pg.ClientBase>();
+  const outdated = new WeakSet<pg.ClientBase>();
   class KnownClient extends pg.Client {
     constructor(config?: string | pg.ClientConfig) {
       super(config);
@@ -116,16 +119,27 @@ export function openPool(options: PoolOptions): Pool {
   };
   options.signal?.addEventListener("abort", reconnect, { once: true });
   return {
-    query: async (statement) => {
+    query: async <Row extends pg.QueryResultRow>(statement: Statement) => {
+      const client = await pool.connect();
+      let isOfUse = false;
       try {
-        return await pool.query(statement);
+        const result = await client.query<Row>(statement);
+        isOfUse = !outdated.has(client);
+        return result;
       } catch (error) {
         // A session keeps what its database was set to when it began; and after a failover another server may answer.
         if (sqlstateOf(error) === SQLSTATE.readOnlyTransaction) reconnect();
         throw error;
+      } finally {
+        client.release(!isOfUse);
       }
     },
     reconnect,
+    renew: () => {
+      for (const client of clients) outdated.add(client);
+      const recycle = (client: pg.PoolClient): void => client.release(outdated.has(client));
+      for (let idle = pool.idleCount; idle > 0; idle--) pool.connect().then(recycle, () => undefined);
+    },
     [Symbol.asyncDispose]: () => pool.end(),
   };
 }

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+
 import { systemClock } from "../base/clock.ts";
 import type { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
@@ -11,7 +13,7 @@ import { idempotencyKey } from "../http/idempotency.ts";
 import { openClient } from "../http/mode.ts";
 import { HostRates } from "../limits/host-rates.ts";
 import { openRateLimit } from "../limits/rate.ts";
-import { type Health, openHealthServer } from "../ops/health.ts";
+import type { HealthSource } from "../ops/health.ts";
 import { SlotWatch } from "../ops/slot-watch.ts";
 import { healthOf } from "../ops/status.ts";
 import { readHostSettings, ratesOf } from "../outbox/host-settings.ts";
@@ -27,7 +29,7 @@ import { connectionConfig, openPool } from "../pg/pool.ts";
 import { expireResults, retentionOf } from "../results/retention.ts";
 import { openResultWriter } from "../results/writer.ts";
 import { openDecoder } from "../wal/decoder.ts";
-import { LOCK_CLASS_ID } from "../wal/leader-lock.ts";
+import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
 import { LEADER_APPLICATION } from "../wal/lock-holder.ts";
 import { Patience } from "../wal/patience.ts";
 import { pollSession } from "../wal/poll-session.ts";
@@ -43,28 +45,29 @@ export interface PipelineOptions {
   readonly stop: AbortSignal;
   /** Cancels what is still in flight. */
   readonly kill: AbortSignal;
-  /** Called when `net.worker_restart()` asks for the settings to be loaded and everything to be connected anew. */
-  readonly restart: () => void;
+  /** Called when `net.worker_restart()` asks for the settings to be loaded and for new connections; any role may, at any rate. */
+  readonly restart: (refresh: Refresh) => void;
   /** Called when the schema was dropped, or made anew: everything begins anew, and waits for it. */
   readonly renew: () => void;
-  /** Given the daemon's health, to look at as it runs: for a command that shows progress. */
-  readonly watched?: ((health: () => Health) => void) | undefined;
+  /** Given the daemon's health, at once. */
+  readonly watched: (source: HealthSource) => void;
+  /** Where another pipeline of this process leads: ends it, and resolves when it has ended. */
+  readonly handover?: (() => Promise<void>) | undefined;
 }
+
+/**
+ * Makes the ordinary connections anew and reads the outbox and the settings of hosts once more; nothing in flight is ended,
+ * and the lead is kept. False where the settings, those in the database included, are others: these need a pipeline of their own.
+ */
+export type Refresh = (now: LoadedConfig) => Promise<boolean>;
 
 const OUTBOX_TABLE = "net.http_request_queue";
 
 /** Joins the rooms and runs them until `stop` fires and everything in flight is written, or `kill` does. */
-export async function runPipeline({
-  loaded,
-  log,
-  stop,
-  kill,
-  restart,
-  renew,
-  watched,
-}: PipelineOptions): Promise<void> {
+export async function runPipeline(options: PipelineOptions): Promise<void> {
+  const { loaded, log, stop, kill, restart, renew, watched, handover } = options;
   const clock = systemClock;
-  const { database, slot, server, migrate: migration } = loaded.config;
+  const { database, slot, migrate: migration } = loaded.config;
   const { mode } = loaded.config.http;
   let current: Dispatcher | null = null;
   let trouble: StreamTrouble | null = null;
@@ -72,11 +75,10 @@ export async function runPipeline({
 
   await using pool = openPool({ ...database, size: database.poolSize, signal: kill });
   const watch = new SlotWatch(pool, slot.name, clock);
-  const now = (): Health =>
-    healthOf({ state: current?.state ?? null, trouble, database: watch.last, mode, waitingFor });
-  watched?.(now);
-  await using health = await openHealthServer({ ...server, health: now, asked: () => watch.look() });
-  log.info({ host: server.host, port: health.port }, "health is served");
+  watched({
+    health: () => healthOf({ state: current?.state ?? null, trouble, database: watch.last, mode, waitingFor }),
+    asked: () => watch.look(),
+  });
   if (mode === "capture") log.warn({ mode }, "requests are recorded as answers: nothing is sent");
   const { environment } = database;
   const prepare = async (): Promise<void> => {
@@ -98,7 +100,8 @@ export async function runPipeline({
   const [installation, pgNet] = known;
   let { id } = installation;
   const db = new SchemaWatch({ db: pool, outbox: installation.outbox, log, gone: renew });
-  const { http, outbox, results, rate } = withPgNetSettings(loaded, pgNet);
+  const effective = withPgNetSettings(loaded, pgNet);
+  const { http, outbox, results, rate } = effective;
 
   const pump = (): void => current?.pump();
   using limit = openRateLimit({ perSecond: rate.perSecond, onPermit: pump, clock });
@@ -120,6 +123,14 @@ export async function runPipeline({
     clock,
     signal: kill,
   });
+  const refresh: Refresh = async (now) => {
+    if (!isDeepStrictEqual(now, loaded)) return false;
+    pool.renew();
+    if (!isDeepStrictEqual(withPgNetSettings(now, await readPgNetSettings(pool)), effective)) return false;
+    control.refresh();
+    current?.refresh();
+    return true;
+  };
   const control = new Control({
     // P3: in each lead, since the database may have been restored or adopted meanwhile.
     identify: async () => {
@@ -134,7 +145,7 @@ export async function runPipeline({
       limit.assumeSpent();
       hostRates.assumeSpent();
     },
-    restart,
+    restart: () => restart(refresh),
     clock,
     log,
   });
@@ -183,7 +194,7 @@ export async function runPipeline({
   const sessions: Sessions = {
     stream: (attempt, signal) =>
       streamSession({ ...shared, ...attempt, db, slot, decoder, patience }, dispatcher, signal),
-    poll: (begun, signal) => pollSession({ ...shared, begun }, dispatcher, signal),
+    poll: (attempt, signal) => pollSession({ ...shared, ...attempt }, dispatcher, signal),
     lost: () => dispatcher.lost(),
     trouble: (now) => {
       trouble = now;
@@ -208,7 +219,7 @@ export async function runPipeline({
     place,
     dispatcher.run,
     control.run,
-    (signal) => superviseSessions(sessions, { clock, log, signal }),
+    (signal) => superviseSessions(sessions, { clock, log, signal, handover }),
     expireResults({ db, clock, log, retention: () => retentionOf(results) }),
   ]);
 }

@@ -2,6 +2,12 @@ import type pg from "pg";
 
 import { ask } from "./wire.ts";
 
+/** `pgnt` in ASCII: the lock that makes a daemon the leader of a database; `net.check_worker_is_up()` looks for it. */
+export const LOCK_CLASS_ID = 0x70676e74;
+
+/** `pgnh` in ASCII: the lock that is held while the lead goes from one session of a daemon to another. */
+export const HANDOVER_CLASS_ID = 0x70676e68;
+
 /** Key of a session advisory lock. */
 export interface LockKey {
   readonly classId: number;

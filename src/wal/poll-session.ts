@@ -2,9 +2,11 @@ import pg from "pg";
 
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
 import { stopped } from "../base/loops.ts";
 import type { LockKey } from "./advisory-lock.ts";
-import { type LockHolder, takeLeaderLock } from "./leader-lock.ts";
+import { takeLockBack, takeOver, type TakenOver } from "./handover.ts";
+import { takeLeaderLock } from "./leader-lock.ts";
 import type { SessionListener } from "./session.ts";
 import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "./wire.ts";
 
@@ -12,9 +14,12 @@ import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "./wire.ts";
 export interface PollSessionOptions extends Silence {
   readonly connection: pg.ClientConfig;
   readonly lock: LockKey;
+  /** Null where the session is to lead by itself; else another one of this daemon leads: this ends it and resolves when it has ended. */
+  readonly handover: (() => Promise<void>) | null;
   /** Called when it leads. */
   readonly begun: () => void;
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 const IDENTITY = `select s.system_identifier::text as systemid,
@@ -40,18 +45,19 @@ export async function pollSession(
   const lead = async (): Promise<void> => {
     await client.connect();
     await endWithPeer(client, senderTimeoutMs);
-    const waiting = (holder: LockHolder | null): void => listener.waiting(holder);
-    const heldAt = await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs });
-    if (heldAt === null) return;
+    const held = await takeLock(client, options, listener, signal);
+    if (held === null) return;
+    let { hasLock } = held;
     const [identity] = await ask<{ systemid: string; timeline: number }>(client, IDENTITY, answerMs);
     if (identity === undefined) throw new PgnetdError("INTERNAL", "pg_control_system() returned nothing");
     listener.leading({ systemId: identity.systemid, timeline: identity.timeline });
-    listener.heard(heldAt);
+    listener.heard(held.at);
     options.begun();
     while (!signal.aborted) {
       await clock.sleep(askEveryMs(options), signal);
       const askedAt = clock.now();
-      await ask(client, "select 1", answerMs);
+      if (hasLock) await ask(client, "select 1", answerMs);
+      else hasLock = await takeLockBack(client, lock, answerMs);
       listener.heard(askedAt);
     }
   };
@@ -62,4 +68,25 @@ export async function pollSession(
   } finally {
     await hangUp(client, () => client.end(), clock);
   }
+}
+
+/** Waits for the lead, or takes it over; null where `signal` fired first. */
+async function takeLock(
+  client: pg.Client,
+  { lock, handover, senderTimeoutMs, fenceMs, clock, log }: PollSessionOptions,
+  listener: Pick<SessionListener, "waiting">,
+  signal: AbortSignal,
+): Promise<TakenOver | null> {
+  const answerMs = senderTimeoutMs / 4;
+  const shared = { clock, signal, answerMs };
+  if (handover !== null) {
+    return takeOver(client, lock, {
+      ...shared,
+      end: handover,
+      log,
+      askEveryMs: askEveryMs({ senderTimeoutMs, fenceMs }),
+    });
+  }
+  const at = await takeLeaderLock(client, lock, { ...shared, waiting: (holder) => listener.waiting(holder) });
+  return at === null ? null : { at, hasLock: true };
 }

@@ -10,7 +10,8 @@ import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { LockKey } from "./advisory-lock.ts";
 import type { Decoder, WalSink } from "./events.ts";
 import { takeOver } from "./handover.ts";
-import { type LockHolder, takeLeaderLock } from "./leader-lock.ts";
+import { takeLeaderLock } from "./leader-lock.ts";
+import type { LockHolder } from "./lock-holder.ts";
 import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "./lsn.ts";
 import type { Patience } from "./patience.ts";
 import { LARGEST_MESSAGE_BYTES } from "./message-limit.ts";
@@ -210,7 +211,7 @@ class Session {
   }
 
   async #start(client: pg.Client, signal: AbortSignal): Promise<void> {
-    const { senderTimeoutMs, lock, handover, clock, decoder } = this.#options;
+    const { senderTimeoutMs, lock, handover, clock, log, decoder } = this.#options;
     const { largestMessageBytes = LARGEST_MESSAGE_BYTES } = this.#options;
     this.#client = client;
     limitMessages(client, largestMessageBytes, (bytes) => this.#unreadable(tooLarge(bytes)));
@@ -234,8 +235,10 @@ class Session {
     const preparation = { ...this.#options, slot, database: identity.dbname, heard };
     const prepared = await prepareSlot(client, preparation, signal);
     if (prepared === null || signal.aborted) return;
-    if (handover !== null && (await takeOver(client, lock, { end: handover, clock, signal, answerMs })) === null)
-      return;
+    if (handover !== null) {
+      const change = { end: handover, clock, log, signal, answerMs, askEveryMs: askEveryMs(this.#options) };
+      if ((await takeOver(client, lock, change)) === null) return;
+    }
     this.#published = prepared.published;
     this.#positions.start(prepared.confirmed);
     this.#askedAt = clock.now();

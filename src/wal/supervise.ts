@@ -20,12 +20,20 @@ export interface StreamTry {
   readonly handover: (() => Promise<void>) | null;
 }
 
+/** How one session without a stream is begun. */
+export interface PollTry {
+  /** Called when it leads. */
+  readonly begun: () => void;
+  /** Ends what leads in this daemon so far, and resolves when that has ended; null where nothing does. */
+  readonly handover: (() => Promise<void>) | null;
+}
+
 /** Two ways to lead, and what is told when one ends. */
 export interface Sessions {
   /** Leads with a stream. */
   readonly stream: (attempt: StreamTry, signal: AbortSignal) => Promise<void>;
-  /** Leads without one, by sweeping; calls `begun` when it leads. */
-  readonly poll: (begun: () => void, signal: AbortSignal) => Promise<void>;
+  /** Leads without one, by sweeping. */
+  readonly poll: (attempt: PollTry, signal: AbortSignal) => Promise<void>;
   /** The session that led, or was to lead, ended, however it did. */
   readonly lost: () => void;
   /** What keeps the stream from flowing; null when it flows. */
@@ -37,6 +45,8 @@ export interface Supervision {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Where something else in this daemon leads: ends it, and resolves when it has ended. Called once, or never. */
+  readonly handover?: (() => Promise<void>) | undefined;
 }
 
 /** The wait between two tries to get a stream, after one that never flowed and after one that did; the outbox is swept meanwhile. */
@@ -48,14 +58,17 @@ const STEADY_MS = 5_000;
 
 /**
  * Keeps a session going until `signal` fires: a stream wherever one can be had, and until then a session that sweeps, beside
- * which a stream is tried. The only place where a failed session is tried again.
+ * which a stream is tried. A lead that is to be taken over goes to one that sweeps, since the slot is in use until then.
+ * The only place where a failed session is tried again.
  */
 export async function superviseSessions(sessions: Sessions, supervision: Supervision): Promise<void> {
   const supervisor = new Supervisor(sessions, supervision);
   const { signal } = supervision;
   while (!signal.aborted) {
-    await supervisor.stream(null, signal);
-    sessions.lost();
+    if (!supervisor.isToTakeOver) {
+      await supervisor.stream(null, signal);
+      sessions.lost();
+    }
     while (!signal.aborted && (await supervisor.poll(signal)) === "streamed");
   }
 }
@@ -65,17 +78,26 @@ class Supervisor {
   readonly #clock: Clock;
   readonly #streamTrouble: Told;
   readonly #pollTrouble: Told;
+  readonly #takeOverTrouble: Told;
+  #handover: (() => Promise<void>) | null;
   /** Tries for a stream since a session held. */
   #failures = 0;
   #renewSlot = false;
   /** How long to wait before the next try. */
   #waitMs = 0;
 
-  constructor(sessions: Sessions, { clock, log }: Supervision) {
+  constructor(sessions: Sessions, { clock, log, handover }: Supervision) {
     this.#sessions = sessions;
+    this.#handover = handover ?? null;
     this.#clock = clock;
     this.#streamTrouble = once(log, "no stream; the outbox is swept once a second until there is one");
     this.#pollTrouble = once(log, "no connection to the database");
+    this.#takeOverTrouble = once(log, "the lead could not be taken over yet: what leads so far goes on");
+  }
+
+  /** True until what leads so far was told to end. */
+  get isToTakeOver(): boolean {
+    return this.#handover !== null;
   }
 
   /** One try for a stream, which lasts for as long as the stream flows. */
@@ -116,7 +138,8 @@ class Supervisor {
       leads.resolve();
     };
     const handedOver = new AbortController();
-    const polling = whyEnded((all) => poll(begun, all), AbortSignal.any([signal, handedOver.signal])).finally(lost);
+    const attempt: PollTry = { begun, handover: this.#handover === null ? null : () => this.#takeOver() };
+    const polling = whyEnded((all) => poll(attempt, all), AbortSignal.any([signal, handedOver.signal])).finally(lost);
     const givenUp = new AbortController();
     const streaming = this.#streamBeside({ leads: leads.promise, polling, handedOver }, [signal, givenUp.signal]);
 
@@ -130,10 +153,17 @@ class Supervisor {
       lost();
       return "streamed";
     }
-    if (failure !== null) this.#pollTrouble.tell(failure);
+    if (failure !== null) (this.isToTakeOver ? this.#takeOverTrouble : this.#pollTrouble).tell(failure);
     if (this.#isSteady(begunAt)) this.#failures = 0;
-    await this.#clock.sleep(notBefore - this.#clock.now(), signal);
+    const waitMs = this.isToTakeOver ? backoffMs(this.#failures++, NO_STREAM_RETRY) : notBefore - this.#clock.now();
+    await this.#clock.sleep(waitMs, signal);
     return "lost";
+  }
+
+  async #takeOver(): Promise<void> {
+    const handover = this.#handover;
+    this.#handover = null;
+    await handover?.();
   }
 
   /** Tries for a stream again and again while the sweeping session leads; the one that is handed the lead is the last. */

@@ -47,9 +47,11 @@ test("status names a session that is no pgnetd and has the leader's lock", async
   const { lines, failure } = await status(db.url);
   await client.query("select pg_advisory_unlock_all()");
   client.release(true);
-  expect(lines.join("\n")).toMatch(/leader +process \d+ \(psql\)/);
+  expect(lines.join("\n")).toMatch(/leader +process \d+ \(psql, role \S+\)/);
   expect(failure).toMatchObject({
-    message: expect.stringMatching(/^process \d+ \(psql\) has the leader's lock and is no pgnetd, so that/) as unknown,
+    message: expect.stringMatching(
+      /^process \d+ \(psql, role \S+\) has the leader's lock and is no pgnetd, so that/,
+    ) as unknown,
     hint: expect.stringMatching(/^End it: select pg_terminate_backend\(\d+\);$/) as unknown,
   });
 });
@@ -65,7 +67,7 @@ test("status tells who leads, the slot's health and the queue; it fails while no
   await using _daemon = await startPipeline(db.url);
   const after = await status(db.url);
   expect(after.failure).toBeNull();
-  expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd leader\)/);
+  expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd leader, role \S+\)/);
   expect(after.lines.join("\n")).toMatch(/slot +\S+: ok/);
 });
 

@@ -1,7 +1,5 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, test } from "vitest";
+import { configFile } from "../support/config-file.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { testDatabase, type TestDatabase } from "../support/postgres.ts";
@@ -12,20 +10,6 @@ const QUEUE = "select count(net.http_post($1 || n)) from generate_series(1, $2::
 async function answered(db: TestDatabase): Promise<number> {
   const [row] = await db.query<{ count: number }>("select count(*)::int from net._http_response");
   return row?.count ?? 0;
-}
-
-/** A configuration file of its own; closing it removes it. */
-async function configFile(
-  text: string,
-): Promise<AsyncDisposable & { path: string; write(text: string): Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), "pgnetd-config-"));
-  const path = join(folder, "pgnetd.yaml");
-  await writeFile(path, text);
-  return {
-    path,
-    write: (changed) => writeFile(path, changed),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
-  };
 }
 
 test("P2, P3: net.worker_restart() in the middle of a drain loses and repeats nothing, and loads the settings anew", async () => {
@@ -78,7 +62,7 @@ test("pg_net.ttl and pg_net.batch_size of the database are honoured at start and
 
   await db.query(`alter database ${db.name} set pg_net.batch_size = 20`);
   await db.query("select net.worker_restart()");
-  await eventually(() => daemon.events().filter(({ msg }) => msg === "health is served").length === 2);
+  await eventually(() => daemon.events().filter(({ msg, to }) => msg === "phase" && to === "live").length === 2);
   const before = receiver.requests.length;
   await db.query(QUEUE, [receiver.url("/?m="), 30]);
   const all = await receiver.waitFor(before + 30);

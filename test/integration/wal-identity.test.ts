@@ -9,6 +9,8 @@ import { testDatabase } from "../support/postgres.ts";
 /** Another key than the stream's, so that neither waits for the other. */
 const LOCK = { classId: 1, shard: 0 };
 
+const quiet = (): void => undefined;
+
 test("P3: a session with a stream and one without tell the same history of a server", async () => {
   await using db = await testDatabase();
   await using stream = await startStream(db.url);
@@ -20,8 +22,10 @@ test("P3: a session with a stream and one without tell the same history of a ser
       lock: LOCK,
       senderTimeoutMs: 4_000,
       fenceMs: 2_500,
+      handover: null,
       begun: () => undefined,
       clock: systemClock,
+      log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     },
     { waiting: () => undefined, leading: led.resolve, heard: () => undefined },
     stop.signal,

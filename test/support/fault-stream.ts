@@ -3,7 +3,7 @@ import type { Log } from "../../src/base/log.ts";
 import { connectionConfig } from "../../src/pg/pool.ts";
 import { openDecoder } from "../../src/wal/decoder.ts";
 import type { Begin } from "../../src/wal/events.ts";
-import { LOCK_CLASS_ID } from "../../src/wal/leader-lock.ts";
+import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import type { Lsn } from "../../src/wal/lsn.ts";
 import { pollSession } from "../../src/wal/poll-session.ts";
 import { type ServerIdentity, type SessionOptions, streamSession } from "../../src/wal/session.ts";
@@ -99,6 +99,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
     senderTimeoutMs: choices.senderTimeoutMs ?? SENDER_TIMEOUT_MS,
     fenceMs: choices.fenceMs ?? 750,
     clock,
+    log,
   };
   const noListener = { waiting: () => undefined, leading: () => undefined, heard: () => undefined };
   const ended = superviseSessions(
@@ -111,7 +112,6 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
             slot: { name: null, plugin: SLOT_PLUGIN, temporary: false, failover: false },
             decoder: openDecoder(SLOT_PLUGIN),
             patience,
-            log,
             ...attempt,
             ...choices,
           },
@@ -121,7 +121,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
           if (!stop.signal.aborted) seen.losses++;
         });
       },
-      poll: (begun, signal) => pollSession({ ...shared, begun }, noListener, signal),
+      poll: (attempt, signal) => pollSession({ ...shared, ...attempt }, noListener, signal),
       lost: () => undefined,
       trouble: (trouble) => {
         seen.trouble = trouble;

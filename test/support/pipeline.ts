@@ -1,6 +1,6 @@
 import type { Log } from "../../src/base/log.ts";
 import { readConfig } from "../../src/config/load.ts";
-import { runPipeline } from "../../src/pipeline/pipeline.ts";
+import { run } from "../../src/cli/run.ts";
 import { freePort } from "../../src/cli/demo/free-port.ts";
 import { eventually } from "./eventually.ts";
 import { SLOT_PLUGIN } from "./slot-plugin.ts";
@@ -27,7 +27,6 @@ export async function startPipeline(
   };
   const log: Log = { debug: say, info: say, warn: say, error: say };
   const stop = new AbortController();
-  const kill = new AbortController();
   const loaded = readConfig({
     env: {
       DATABASE_URL: databaseUrl,
@@ -35,17 +34,11 @@ export async function startPipeline(
       PGNETD_PORT: String(port),
       PGNETD_ALLOW_NETWORKS: "127.0.0.0/8,::1/128",
       PGNETD_SLOT_PLUGIN: SLOT_PLUGIN,
+      PGNETD_GRACE_MS: "5000",
       ...env,
     },
   });
-  const ended = runPipeline({
-    loaded,
-    log,
-    stop: stop.signal,
-    kill: kill.signal,
-    restart: () => undefined,
-    renew: () => undefined,
-  });
+  const ended = run({ load: () => loaded, log, stop: stop.signal });
   ended.catch(() => undefined);
   const address = `http://127.0.0.1:${port}`;
   const running: RunningPipeline = {
@@ -57,9 +50,7 @@ export async function startPipeline(
     },
     async [Symbol.asyncDispose]() {
       stop.abort();
-      const timer = setTimeout(() => kill.abort(), 5_000);
       await ended.catch(() => undefined);
-      clearTimeout(timer);
     },
   };
   const early: Promise<never> = ended.then(() => {

@@ -95,7 +95,12 @@ export class World {
         results: { write: (ending, insertedBy) => this.#writes.push({ ending, insertedBy }) },
         rate: { isFree: () => true, tryTake: () => true },
         rateOf: () => null,
-        control: { changed: quiet, message: quiet, polled: quiet, leading: () => dispatcher.configureHosts(new Map()) },
+        control: {
+          changed: quiet,
+          message: () => "wake",
+          polled: quiet,
+          leading: () => dispatcher.configureHosts(new Map()),
+        },
         clock: this.clock,
         log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
         random: () => 0.5,

@@ -193,7 +193,7 @@ describe("settings of hosts", () => {
         results: { write: quiet },
         rate: { isFree: () => true, tryTake: () => true },
         rateOf: () => null,
-        control: { changed: quiet, message: quiet, polled: quiet, leading: quiet },
+        control: { changed: quiet, message: () => "unknown", polled: quiet, leading: quiet },
         clock,
         log,
         random: () => 0.5,

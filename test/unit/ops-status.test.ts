@@ -50,7 +50,7 @@ const DATABASE: DatabaseStatus = {
   retainedWalBytes: 2_000,
   current: parseLsn("0/200"),
   confirmed: parseLsn("0/190"),
-  leader: { pid: 42, application: "pgnetd leader" },
+  leader: { pid: 42, user: "daemon", application: "pgnetd leader", address: null, mayLead: true },
   waiting: 7,
   parked: 1,
   oldest: { id: "9", ageSeconds: 1.25 },
@@ -93,14 +93,17 @@ test("health says why a leader starts nothing", () => {
   expect(health).toMatchObject({ ready: true, detail: `leading: ${stalled}` });
 });
 
-test("a session that is no pgnetd and has the leader's lock is no reason to be ready, and is named", () => {
-  const holder = { pid: 4711, user: "app", application: "psql", address: null };
+test.each([
+  ["whose role may not lead, whatever its name", "pgnetd leader", false],
+  ["whose name is another, whatever its role", "psql", true],
+])("a session %s, that has the leader's lock is no reason to be ready, and is named", (_, application, mayLead) => {
+  const holder = { pid: 4711, user: "app", application, address: null, mayLead };
   const state = { ...STATE, phase: "waiting", standby: true, holder } as const;
   expect(healthOf({ state, trouble: null, database: null, mode: "send", waitingFor: null })).toMatchObject({
     ready: false,
-    detail: "process 4711 (psql) has the leader's lock and is no pgnetd. End it: select pg_terminate_backend(4711);",
+    detail: `process 4711 (${application}, role app) has the leader's lock and is no pgnetd. End it: select pg_terminate_backend(4711);`,
   });
-  const leader = { ...holder, application: "pgnetd leader" };
+  const leader = { ...holder, application: "pgnetd leader", mayLead: true };
   expect(
     healthOf({ state: { ...state, holder: leader }, trouble: null, database: null, mode: "send", waitingFor: null })
       .ready,
@@ -135,7 +138,7 @@ test("the status names what an operator looks for", () => {
   ).toEqual({
     environment: "none",
     mode: "send",
-    leader: "process 42 (pgnetd leader)",
+    leader: "process 42 (pgnetd leader, role daemon)",
     slot: "pgnetd_app: ok",
     "retained WAL": "2 KiB",
     current: "0/200",

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
 import { stopped } from "../../src/base/loops.ts";
-import { type StreamTry, superviseSessions } from "../../src/wal/supervise.ts";
+import { type PollTry, type StreamTry, superviseSessions } from "../../src/wal/supervise.ts";
 import type { StreamTrouble } from "../../src/wal/trouble.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 type Step = (attempt: StreamTry, clock: FakeClock, signal: AbortSignal) => unknown;
-type Poll = (begun: () => void, signal: AbortSignal) => Promise<void>;
+type Poll = (attempt: PollTry, signal: AbortSignal) => Promise<void>;
 
 /** Leads until it is told to end. */
-const leads: Poll = async (begun, signal) => {
+const leads: Poll = async ({ begun }, signal) => {
   begun();
   await stopped(signal);
 };
@@ -21,6 +21,7 @@ const leads: Poll = async (begun, signal) => {
 function supervise(
   script: readonly Step[],
   sweeps: readonly Poll[] = [],
+  handover?: () => Promise<void>,
 ): {
   readonly clock: FakeClock;
   readonly tries: { readonly at: number; readonly renewSlot: boolean }[];
@@ -53,16 +54,16 @@ function supervise(
         events.push(signal.aborted ? "try told to end" : "try failed");
         throw failure;
       },
-      poll: async (begun, signal) => {
+      poll: async (attempt, signal) => {
         const poll = sweeps[polls.length] ?? leads;
         polls.push(clock.now());
         events.push("sweep");
-        await poll(begun, signal).finally(() => events.push("sweep ended"));
+        await poll(attempt, signal).finally(() => events.push("sweep ended"));
       },
       lost: () => events.push("lost"),
       trouble: (now) => troubles.push(now),
     },
-    { clock, log: { debug: say, info: say, warn: say, error: say }, signal: stop.signal },
+    { clock, log: { debug: say, info: say, warn: say, error: say }, signal: stop.signal, handover },
   );
   return {
     clock,
@@ -180,7 +181,7 @@ const cutOff = async (): Promise<void> => {
   throw new Error("connection terminated");
 };
 /** Leads for a while, and is cut off. */
-const leadsThenCutOff: Poll = async (begun) => {
+const leadsThenCutOff: Poll = async ({ begun }) => {
   begun();
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
   await cutOff();
@@ -213,7 +214,7 @@ test.each<[what: string, script: readonly Step[], sweeps: readonly Poll[], event
     [leads],
     [...BEGIN, "try beside", "sweep ended", "lost", "try failed", "lost", "sweep", "try beside"],
   ],
-  ["nothing is tried beside a session that stands by", [refused], [(_begun, signal) => stopped(signal)], BEGIN],
+  ["nothing is tried beside a session that stands by", [refused], [(_attempt, signal) => stopped(signal)], BEGIN],
   [
     "a session that sweeps and is cut off takes the try beside it along",
     [refused, untilStopped, untilStopped],
@@ -240,8 +241,8 @@ test.each<[what: string, script: readonly Step[], sweeps: readonly Poll[], event
 });
 
 /** Takes its time to end. */
-const endsLate: Poll = async (begun, signal) => {
-  await leads(begun, signal);
+const endsLate: Poll = async (attempt, signal) => {
+  await leads(attempt, signal);
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
 };
 
@@ -275,7 +276,7 @@ test.each<[when: string, script: readonly Step[], sweeps: readonly Poll[], event
 
 test("P5: the signal of every session that has ended has fired, so that nothing stays bound to it", async () => {
   const signals: AbortSignal[] = [];
-  const fails: Poll = async (begun, signal) => {
+  const fails: Poll = async ({ begun }, signal) => {
     signals.push(signal);
     begun();
     await cutOff();
@@ -289,4 +290,33 @@ test("P5: the signal of every session that has ended has fired, so that nothing 
   expect(signals.length).toBeGreaterThan(2);
   expect(signals.filter(({ aborted }) => !aborted)).toEqual([]);
   await run.stop();
+});
+
+test("a lead is taken over by a session that sweeps, which is tried until what leads so far has ended", async () => {
+  const ended: number[] = [];
+  const failsBefore: Poll = async () => {
+    throw new Error("the lock for handing over is taken");
+  };
+  const takesOver: Poll = async (attempt, signal) => {
+    await attempt.handover?.();
+    await leads(attempt, signal);
+  };
+  const failsAfter: Poll = async (attempt) => {
+    await attempt.handover?.();
+    throw new Error("cut off");
+  };
+  const run = supervise([], [failsBefore, failsBefore, takesOver], async () => void ended.push(run.clock.now()));
+  await run.run(2_000);
+  await run.stop();
+  expect(run.polls).toEqual([0, 100, 300]);
+  expect(ended).toEqual([300]);
+  expect(run.tries).toHaveLength(1);
+  expect(run.events.slice(-3)).toEqual(["try told to end", "sweep ended", "lost"]);
+  expect(run.lines).toHaveLength(1);
+
+  // From then on it is as after any loss.
+  const cut = supervise([refused], [failsAfter], async () => undefined);
+  await cut.run(2_000);
+  await cut.stop();
+  expect(cut.events.slice(0, 5)).toEqual(["sweep", "sweep ended", "lost", "try", "try failed"]);
 });
