@@ -79,7 +79,11 @@ export class Exchange implements Passenger {
     if (this.#line !== null) this.reused = this.#line.carried++ > 0;
   }
 
-  onResponseStarted(): void {
+  get awaitsHead(): boolean {
+    return this.#status === 0;
+  }
+
+  responseBegan(): void {
     this.replied = true;
   }
 

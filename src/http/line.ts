@@ -1,11 +1,9 @@
 import { Client, type Dispatcher } from "undici";
 import { Attempt, type Connecting } from "./connect.ts";
-import { skipInterim } from "./interim.ts";
+import { type HeadWaiter, readHeads } from "./head.ts";
 
 /** A request that learns which connection carries it. */
-export interface Passenger extends Dispatcher.DispatchHandler {
-  /** True once the first byte of the response came. */
-  readonly replied: boolean;
+export interface Passenger extends Dispatcher.DispatchHandler, HeadWaiter {
   /** Called when `line` was chosen; false when the request has ended meanwhile and must not be sent. */
   board(line: Line): boolean;
 }
@@ -24,7 +22,7 @@ export class Line extends Client {
       connect: (target, opened) => {
         this.carried = 0;
         this.attempt = new Attempt(target, connecting, (...result) => {
-          if (result[1] !== null) skipInterim(result[1], () => this.#passenger?.replied === false);
+          if (result[1] !== null) readHeads(result[1], () => this.#passenger);
           opened(...result);
         });
       },
