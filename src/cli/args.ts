@@ -29,6 +29,8 @@ export interface CommandContext {
   readonly env: Environment;
   /** Writes one line to standard output. */
   readonly print: (line: string) => void;
+  /** Asks a person a question that is answered with yes or no; absent where there is nobody to ask. */
+  readonly ask?: ((question: string) => Promise<boolean>) | null | undefined;
   /** Fires when the process is asked to end. */
   readonly stop: AbortSignal;
 }

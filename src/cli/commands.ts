@@ -19,6 +19,12 @@ export const COMMANDS: readonly Command[] = [
         about: "Who may call: every role as with pg_net (open), or one (restricted)",
       },
       callers: { value: "role", about: "With --grants restricted: the role that may call" },
+      "from-pg-net": {
+        about:
+          "Where the extension pg_net is there: move over in one transaction, with waiting requests, answers, triggers, views and rights",
+      },
+      "dry-run": { about: "With --from-pg-net: only print what it would do, as SQL" },
+      yes: { about: "With --from-pg-net: do not ask" },
     },
     run: async (context) => (await import("./migrate.ts")).runMigrate(context),
   },

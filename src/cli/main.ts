@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { PgnetdError } from "../base/errors.ts";
 import { parseCommandLine } from "./args.ts";
+import { askOnTerminal } from "./ask.ts";
 import { COMMANDS } from "./commands.ts";
 import { commandHelp, overview } from "./help.ts";
 import { reportOf } from "./report.ts";
@@ -23,6 +24,7 @@ try {
 
 async function main(argv: readonly string[], stop: AbortSignal): Promise<void> {
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const ask = process.stdin.isTTY ? (question: string): Promise<boolean> => askOnTerminal(question, stop) : null;
   const asked = parseCommandLine(argv, COMMANDS);
   switch (asked.kind) {
     case "help":
@@ -30,7 +32,7 @@ async function main(argv: readonly string[], stop: AbortSignal): Promise<void> {
     case "version":
       return print(version());
     case "run":
-      return asked.command.run({ ...asked, env: process.env, print, stop });
+      return asked.command.run({ ...asked, env: process.env, print, ask, stop });
   }
 }
 

@@ -3,16 +3,25 @@ import { loadConfig } from "../config/load.ts";
 import { quotable } from "../config/redact.ts";
 import { migrate, type MigrateOptions } from "../pg/migrate.ts";
 import type { CommandContext } from "./args.ts";
+import { move } from "./move.ts";
 
 /** `pgnetd migrate`: installs or upgrades the schema, and says from where to where. */
-export async function runMigrate({ env, values, switches, print }: CommandContext): Promise<void> {
+export async function runMigrate(context: CommandContext): Promise<void> {
+  const { env, values, switches, print } = context;
   const grants = grantsOf(values);
+  const moves = switches.has("from-pg-net");
+  for (const flag of ["dry-run", "yes"]) {
+    if (switches.has(flag) && !moves) throw usage(`--${flag} goes with --from-pg-net`);
+  }
   const { database } = loadConfig({ env, file: values.get("config") });
-  const { from, to, notes } = await migrate(database.url, {
-    webhooks: switches.has("webhooks"),
-    grants,
-    environment: { name: database.environment, claim: true },
-  });
+  const environment = { name: database.environment, claim: true };
+  const options = { webhooks: switches.has("webhooks"), grants, environment };
+  if (moves) {
+    if (await move(database.url, options, context)) return;
+    print("the extension pg_net is not in this database: there is nothing to move over");
+    if (switches.has("dry-run")) return;
+  }
+  const { from, to, notes } = await migrate(database.url, options);
   if (from === to) print(`the schema is at version ${to} already; nothing to do`);
   else if (from === 0) print(`schema installed: version ${to}`);
   else print(`schema upgraded: version ${from} to ${to}`);

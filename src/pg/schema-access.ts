@@ -48,7 +48,7 @@ export async function missingAccess(db: Queryable): Promise<PgnetdError | null> 
     return new PgnetdError("SCHEMA_MISSING", `schema net in database ${database} has no tables of pgnetd`, {
       hint:
         extension === "pg_net"
-          ? "It is that of the extension pg_net: docs/from-pg_net.md says how to move over."
+          ? "It is that of the extension pg_net: pgnetd migrate --from-pg-net moves over; see docs/from-pg_net.md."
           : "Run pgnetd migrate against this database.",
     });
   }

@@ -67,3 +67,39 @@ test("triggers with unqualified names run in the search_path of the database, wh
   ].flatMap((one) => kinds.map((kind) => `${kind} ${one}`));
   expect([...new Set(rows.map(({ what }) => what))].toSorted()).toEqual(expected.toSorted());
 });
+
+test("a role that the owner lets create triggers has them run as the daemon, or as the owner of a function that says so", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  const role = `${db.name}_app`;
+  await db.query(
+    `create role ${role}; create schema app authorization ${role}; grant trigger on net._http_response to ${role}`,
+  );
+  try {
+    await db.query(`
+      set role ${role};
+      create table app.log (who text, id bigint);
+      create function app.plain() returns trigger language plpgsql as
+        $$ begin insert into app.log values (current_user, new.id); return new; end $$;
+      create function app.definer() returns trigger language plpgsql security definer as
+        $$ begin insert into app.log values (current_user, new.id); return new; end $$;
+      create trigger plain after insert on net._http_response for each row execute function app.plain();
+      create trigger definer after insert on net._http_response for each row execute function app.definer();
+      reset role`);
+    await using _daemon = await startPipeline(db.url);
+    await db.query("select net.http_get($1)", [receiver.url("/")]);
+    await eventually(async () => (await db.query("select from app.log")).length === 2);
+    const [daemon] = await db.query<{ name: string }>("select current_user as name");
+    expect(await db.query("select who, id from app.log order by who")).toEqual(
+      [
+        { who: role, id: "1" },
+        { who: daemon?.name, id: "1" },
+      ].toSorted((a, b) => String(a.who).localeCompare(String(b.who))),
+    );
+    await expect(db.query(`set role ${role}; drop trigger plain on net._http_response`)).rejects.toMatchObject({
+      code: "42501",
+    });
+  } finally {
+    await db.query(`reset role; drop owned by ${role} cascade; drop role ${role}`);
+  }
+});

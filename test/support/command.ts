@@ -10,11 +10,20 @@ export interface CommandRun {
 
 /** Runs one command of pgnetd inside the test, with `url` as DATABASE_URL. */
 export async function runCommandLine(url: string, ...argv: readonly string[]): Promise<CommandRun> {
+  return runCommandAsked(url, null, ...argv);
+}
+
+/** As `runCommandLine`, with somebody there who answers questions. */
+export async function runCommandAsked(
+  url: string,
+  ask: ((question: string) => Promise<boolean>) | null,
+  ...argv: readonly string[]
+): Promise<CommandRun> {
   const asked = parseCommandLine(argv, COMMANDS);
   if (asked.kind !== "run") throw new Error(`not a command: ${argv.join(" ")}`);
   const lines: string[] = [];
   const print = (line: string): void => void lines.push(line);
-  const context = { ...asked, env: { DATABASE_URL: url }, print, stop: new AbortController().signal };
+  const context = { ...asked, env: { DATABASE_URL: url }, print, ask, stop: new AbortController().signal };
   const failure = await asked.command.run(context).then(
     () => null,
     (error: unknown) => error,

@@ -1,0 +1,72 @@
+import { PgnetdError } from "../base/errors.ts";
+import { connect } from "../pg/connection.ts";
+import type { MigrateOptions } from "../pg/migrate.ts";
+import { type Moved, moveFromPgNet, type MovePlan, planMove } from "../pg/pg-net-move.ts";
+import type { CommandContext } from "./args.ts";
+
+/** `pgnetd migrate --from-pg-net`: shows or does the move; false where there is no pg_net to move over from. */
+export async function move(
+  url: string,
+  options: MigrateOptions,
+  { switches, print, ask }: Pick<CommandContext, "switches" | "print" | "ask">,
+): Promise<boolean> {
+  const client = await connect(url, "pgnetd migrate");
+  try {
+    const plan = await planMove(client);
+    if (plan === null) return false;
+    if (switches.has("dry-run") || !switches.has("yes")) for (const line of planLines(plan)) print(line);
+    if (switches.has("dry-run")) return true;
+    if (!switches.has("yes")) await agreed(ask);
+    const moved = await moveFromPgNet(client, options);
+    if (moved === null) return false;
+    for (const line of movedLines(moved)) print(line);
+    return true;
+  } finally {
+    await client.end();
+  }
+}
+
+async function agreed(ask: CommandContext["ask"]): Promise<void> {
+  if (ask === undefined || ask === null) {
+    throw new PgnetdError("USAGE", "nothing was changed: without a terminal to ask on, it needs --yes", {
+      hint: "See pgnetd migrate --help.",
+    });
+  }
+  if (await ask("Move over now?")) return;
+  throw new PgnetdError("NOT_DONE", "nothing was changed: the answer was not yes", {
+    hint: "Run the command again when you are ready.",
+  });
+}
+
+/** SQL that does the same by hand, with `pgnetd migrate` in between. */
+function planLines({ version, requests, answers, objects }: MovePlan): readonly string[] {
+  const drops = objects.toReversed().flatMap(({ drop }) => (drop === null ? [] : [`${drop};`]));
+  const creates = objects.flatMap(({ kind, object, create }) =>
+    create === null ? [] : [`-- ${kind} ${object}`, `${create};`],
+  );
+  const problems = objects.flatMap(({ kind, object, problem }) =>
+    problem === null ? [] : [`-- ${kind} ${object}: ${problem}`],
+  );
+  return [
+    `-- pg_net ${version}: ${requests} requests and ${answers} answers are carried over`,
+    ...drops,
+    "alter extension pg_net drop schema net;",
+    "drop extension pg_net;",
+    "-- here comes what pgnetd migrate installs; then what others made is made again",
+    ...creates,
+    ...(problems.length === 0 ? [] : ["-- IN THE WAY, to be done first", ...problems]),
+  ];
+}
+
+function movedLines({ version, requests, answers, objects, migrated, triggers }: Moved): readonly string[] {
+  const again = objects.filter(({ create }) => create !== null).length;
+  return [
+    `moved over from pg_net ${version}: ${requests} requests, ${answers} answers, ${again} things of others made again`,
+    `schema installed: version ${migrated.to}`,
+    ...migrated.notes,
+    ...triggers.map(
+      (name) => `trigger ${name} runs as the daemon's role now, no superuser: see that it may do what it does`,
+    ),
+    "guards that look for the extension skip their calls now: pgnetd extension says how to have a placeholder",
+  ];
+}

@@ -1,0 +1,60 @@
+import pg from "pg";
+
+import { PgnetdError, toError } from "../base/errors.ts";
+import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
+
+/** Held in each transaction of a migration, so that of several at once each waits for the others. `pgnm` in ASCII. */
+const LOCK_CLASS_ID = 0x70676e6d;
+
+/** Read committed: after the wait for the lock, the next statement must see what the one before did. */
+const BEGIN = `begin isolation level read committed;
+set local search_path = pg_catalog, pg_temp;
+set local client_min_messages = warning;
+set local lock_timeout = 0;
+set local statement_timeout = 0;
+select pg_catalog.pg_advisory_xact_lock(${LOCK_CLASS_ID}, 0)`;
+
+/** Runs one step of a migration; `what` names it where it fails. */
+export type Step = <T>(what: string, act: () => Promise<T>) => Promise<T>;
+
+/** Each step in a transaction of its own. */
+export function inTransactions(client: pg.ClientBase): Step {
+  return async (what, act) => {
+    try {
+      await client.query(BEGIN);
+      const result = await act();
+      await client.query("commit");
+      return result;
+    } catch (error) {
+      await client.query("rollback").catch(() => undefined);
+      throw failure(what, error);
+    }
+  };
+}
+
+/** Each step in the transaction that is open already. */
+export const inOpenTransaction: Step = async (what, act) => {
+  try {
+    return await act();
+  } catch (error) {
+    throw failure(what, error);
+  }
+};
+
+/** Classes of SQLSTATE that pass: a server that ends, is full, or is not the primary yet. A lost connection has none. */
+const PASSING: ReadonlySet<string> = new Set(["08", "25", "40", "53", "57"]);
+
+function failure(what: string, error: unknown): PgnetdError {
+  if (error instanceof PgnetdError) return error;
+  const sqlstate = sqlstateOf(error);
+  const depends = sqlstate === SQLSTATE.dependentObjectsStillExist && error instanceof pg.DatabaseError;
+  const message = `${what}: ${toError(error).message}${depends ? `: ${error.detail ?? ""}` : ""}`;
+  if (sqlstate === null || PASSING.has(sqlstate.slice(0, 2))) {
+    return new PgnetdError("PG_UNREACHABLE", message, { cause: error });
+  }
+  const hint =
+    sqlstate === SQLSTATE.insufficientPrivilege
+      ? "Connect as the owner of schema net, or as a role with CREATE on the database, and run pgnetd migrate again."
+      : undefined;
+  return new PgnetdError("MIGRATION_FAILED", message, { cause: error, hint });
+}
