@@ -85,7 +85,7 @@ export const COMMANDS: readonly Command[] = [
     name: "adopt",
     summary: "Make a copy of a database an installation of its own",
     about:
-      "For a database that was restored, cloned or branched from another: records the environment in database.environment,\nor none, so that a daemon of it runs here. The schema is upgraded where it is older. Refused while a daemon leads.\nWithout a flag it only says what is there.",
+      "For a database that was restored, cloned or branched from another: records the environment in database.environment,\nor none, so that a daemon of it runs here. The schema is upgraded where it is older. Stop every daemon first.\nWithout a flag it only says what is there.",
     flags: {
       config: CONFIG_FLAG,
       discard: { about: "A copy: delete the requests that came with it, and give it a new id" },

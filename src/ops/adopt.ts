@@ -4,7 +4,7 @@ import { PgnetdError, toError } from "../base/errors.ts";
 import { findInstallation, type Installation } from "../pg/installation.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
-import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
+import { refuseDaemons } from "./refuse-daemons.ts";
 
 /** What becomes of the requests that wait: a copy drops or keeps them; an installation that moved keeps them, and its id. */
 export type Adoption = "discard" | "keep" | "moved";
@@ -22,8 +22,6 @@ const BEGIN = `begin isolation level read committed;
 set local search_path = pg_catalog, pg_temp;
 set local client_min_messages = warning;
 set local lock_timeout = '5s'`;
-
-const TRY_LEADER_LOCK = `select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as free`;
 
 const SELECT_COUNTS = `
 select (select count(*) from net.http_request_queue)::float8 as requests,
@@ -44,14 +42,14 @@ export async function readAdoptable(db: Queryable): Promise<Adoptable> {
 
 /**
  * Makes the database an installation of `environment`, null for none, in one transaction; the schema must be the latest.
- * Returns what was there before. Throws NOT_DONE while a daemon leads, and where there is nothing to adopt.
+ * Returns what was there before. Throws NOT_DONE while a daemon runs on it, and where there is nothing to adopt.
  */
 export async function adopt(client: Queryable, environment: string | null, adoption: Adoption): Promise<Adoptable> {
   try {
     const before = await readAdoptable(client);
     refuseOwn(before.installation, environment);
     await client.query({ text: BEGIN });
-    await refuseDaemon(client);
+    await refuseDaemons(client);
     if (adoption === "discard") await client.query({ text: "truncate net.http_request_queue" });
     await client.query({ text: RESTORE_ROW });
     await client.query({ text: ADOPT, values: [environment, adoption === "moved"] });
@@ -61,14 +59,6 @@ export async function adopt(client: Queryable, environment: string | null, adopt
     await client.query({ text: "rollback" }).catch(() => undefined);
     throw refusal(error);
   }
-}
-
-async function refuseDaemon(client: Queryable): Promise<void> {
-  const { rows } = await client.query<{ free: boolean }>({ text: TRY_LEADER_LOCK });
-  if (rows[0]?.free === true) return;
-  throw new PgnetdError("NOT_DONE", "a pgnetd leads this database: it is no copy that waits to be adopted", {
-    hint: "Check DATABASE_URL; or stop every pgnetd of this database, then run the command again.",
-  });
 }
 
 /** So that a mistaken `adopt` against production drops nothing. */

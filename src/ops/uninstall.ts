@@ -7,16 +7,8 @@ import { LATEST_VERSION } from "../pg/migrations.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { dropSchemas, type SchemasDropped } from "../pg/uninstall.ts";
-import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
-import {
-  isStranger,
-  LEADER_APPLICATION,
-  type LockHolder,
-  selectHolder,
-  strangerHint,
-  strangerText,
-} from "../wal/lock-holder.ts";
 import { dropPublications, dropSlot } from "../wal/removal.ts";
+import { refuseDaemons } from "./refuse-daemons.ts";
 
 /** What would go with pgnetd that somebody may miss. */
 export interface Losses {
@@ -48,18 +40,6 @@ const BEGIN = `begin isolation level read committed;
 set local search_path = pg_catalog, pg_temp;
 set local client_min_messages = warning;
 set local lock_timeout = '5s'`;
-
-/** Anybody can give a session that name, but not the right to write results. */
-const SELECT_DAEMONS = `
-select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as free,
-  array(
-    select a.pid from pg_catalog.pg_stat_activity a
-    where a.datname = pg_catalog.current_database() and a.application_name = '${LEADER_APPLICATION}'
-      and pg_catalog.has_table_privilege(
-        a.usesysid, pg_catalog.to_regclass('net.http_response_detail')::oid, 'insert'::text)
-    order by a.pid) as pids`;
-
-const SELECT_HOLDER = selectHolder("l.objid = '0'::oid");
 
 const LOCK = "lock table net.http_request_queue, net.http_dead_letter in access exclusive mode";
 
@@ -112,20 +92,6 @@ export async function uninstall(client: Queryable, options: UninstallOptions): P
     await client.query({ text: "rollback" }).catch(() => undefined);
     throw refusal(error);
   }
-}
-
-async function refuseDaemons(client: Queryable): Promise<void> {
-  const { rows } = await client.query<{ free: boolean; pids: number[] }>({ text: SELECT_DAEMONS });
-  const { free, pids } = rows[0] ?? { free: false, pids: [] };
-  if (free && pids.length === 0) return;
-  const holder = (await client.query<LockHolder & pg.QueryResultRow>({ text: SELECT_HOLDER })).rows[0];
-  if (holder !== undefined && isStranger(holder)) {
-    throw new PgnetdError("NOT_DONE", strangerText(holder), { hint: strangerHint(holder) });
-  }
-  const which = pids.length === 0 ? "" : `: ${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")}`;
-  throw new PgnetdError("NOT_DONE", `pgnetd is connected to this database${which}`, {
-    hint: "Stop every pgnetd of this database, those that stand by too, then run the command again.",
-  });
 }
 
 async function losesNothing(client: Queryable, force: boolean): Promise<Losses | null> {

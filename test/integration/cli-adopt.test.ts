@@ -112,7 +112,7 @@ test("adopt leaves a database of its own environment, and one that a daemon lead
   const led = await adopt(db, STAGING, "--discard");
   expect(led.failure).toMatchObject({
     code: "NOT_DONE",
-    message: "a pgnetd leads this database: it is no copy that waits to be adopted",
+    message: expect.stringMatching(/^pgnetd is connected to this database: process \d+$/) as unknown,
   });
   expect(await state(db)).toMatchObject({ environment: "production", requests: 2, id: before?.["id"] });
 });
