@@ -95,7 +95,17 @@ const urls: readonly ((text: string) => string)[] = [
   (text) => text,
 ];
 
-const DATABASE_COMMANDS = ["config", "migrate", "status", "drain", "replay --all", "uninstall --yes", "uninstall"];
+const DATABASE_COMMANDS = [
+  "config",
+  "migrate",
+  "status",
+  "drain",
+  "replay --all",
+  "adopt",
+  "adopt --discard",
+  "uninstall",
+  "uninstall --yes",
+];
 
 /** What a command is given: its settings, and what the file SETTINGS holds. */
 interface Given {
