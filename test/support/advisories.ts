@@ -32,7 +32,7 @@ export const ADVISORIES = [
       id: "CVE-2026-104973",
       product: "Plane",
       was: "the name was judged when the webhook was made and resolved again for sending (DNS rebinding)",
-      here: "a name is resolved once for each connection, and the connection goes to what was judged",
+      here: "the addresses of a name are judged for each connection, and the connection goes to what was judged",
     },
     {
       id: "CVE-2026-34590",
