@@ -27,6 +27,8 @@ const ROLES = `
   create role anon nologin noinherit; create role authenticated nologin noinherit;
   create role service_role nologin noinherit bypassrls;
   create role supabase_functions_admin login noinherit createrole;
+  create role authenticator login noinherit password '${PASSWORD}';
+  grant anon, authenticated, service_role to authenticator;
   grant anon, authenticated, service_role, supabase_functions_admin to postgres`;
 
 /** Starts a server and makes the roles. */
@@ -140,6 +142,42 @@ export const SUPABASE_WEBHOOKS = `
   alter table supabase_functions.migrations owner to supabase_functions_admin;
   alter table supabase_functions.hooks owner to supabase_functions_admin;
   alter function supabase_functions.http_request() owner to supabase_functions_admin`;
+
+/**
+ * What is in every database of the platform before its owner comes, run by its superuser: PostgREST's event triggers, the
+ * publication of Realtime, and the rights that new things in `public` begin with.
+ */
+export const SUPABASE_PLATFORM = `
+  create function extensions.pgrst_ddl_watch() returns event_trigger language plpgsql as $$
+  declare
+    command record;
+  begin
+    for command in select * from pg_event_trigger_ddl_commands() loop
+      if command.command_tag in ('CREATE SCHEMA', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE', 'CREATE VIEW',
+          'CREATE FUNCTION', 'ALTER FUNCTION', 'CREATE TRIGGER', 'CREATE TYPE', 'CREATE RULE', 'COMMENT')
+        and command.schema_name is distinct from 'pg_temp' then
+        notify pgrst, 'reload schema';
+      end if;
+    end loop;
+  end $$;
+  create event trigger pgrst_ddl_watch on ddl_command_end execute function extensions.pgrst_ddl_watch();
+  create function extensions.pgrst_drop_watch() returns event_trigger language plpgsql as $$
+  declare
+    dropped record;
+  begin
+    for dropped in select * from pg_event_trigger_dropped_objects() loop
+      if dropped.object_type in ('schema', 'table', 'view', 'function', 'trigger', 'type') and not dropped.is_temporary then
+        notify pgrst, 'reload schema';
+      end if;
+    end loop;
+  end $$;
+  create event trigger pgrst_drop_watch on sql_drop execute function extensions.pgrst_drop_watch();
+  create publication supabase_realtime;
+  alter publication supabase_realtime owner to postgres;
+  alter default privileges for role supabase_admin in schema public grant all on tables to postgres, anon, authenticated, service_role;
+  alter default privileges for role postgres in schema public grant all on tables to postgres, anon, authenticated, service_role;
+  alter default privileges for role postgres in schema public grant all on functions to postgres, anon, authenticated, service_role;
+  grant usage on schema public to anon, authenticated, service_role`;
 
 /** What the dialog for a new webhook writes, with `url` in it. */
 export function webhookDialog(url: string): string {
