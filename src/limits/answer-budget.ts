@@ -1,0 +1,303 @@
+import type { Clock } from "../base/clock.ts";
+import type { AnswerBounds, AnswerMemory } from "./answer-memory.ts";
+import { type Account, AnswerShares, type Holding } from "./answer-shares.ts";
+
+/** An answer that is received asks for as much again as it has, within these, in bytes. */
+const LEAST_STEP = 65_536;
+const MOST_STEP = 1_048_576;
+
+/** What a budget needs. */
+export interface AnswerBudgetOptions {
+  readonly bounds: AnswerBounds;
+  readonly clock: Pick<Clock, "now">;
+  /** Called, never from within `mayStart`, when a destination that was refused a start may have room. */
+  readonly onRoom: () => void;
+}
+
+/** A destination whose requests do not start for want of room. */
+export interface HeldDestination {
+  readonly name: string;
+  readonly since: number;
+  /** Its answers in memory, and their bytes. */
+  readonly answers: number;
+  readonly bytes: number;
+}
+
+/** One destination, as long as it has answers in memory. */
+interface Destination extends Account {
+  readonly name: string;
+  answers: number;
+  /** Answers that wait to be received further, and to be decoded, the first first. */
+  readonly receiving: Claim[];
+  readonly decoding: Claim[];
+  /** When one of them last got on. */
+  servedAt: number;
+  heldSince: number | null;
+}
+
+/** The memory for answers, from their first byte until they are stored: whose turn it is to get some. `AnswerShares` says how much. */
+export class AnswerBudget {
+  readonly #options: AnswerBudgetOptions;
+  readonly #shares: AnswerShares;
+  readonly #destinations = new Map<string, Destination>();
+  /** Those with answers that wait, in the order of their turns. */
+  readonly #waiting = new Set<Destination>();
+  #wasRefused = false;
+  #isPlanned = false;
+
+  constructor(options: AnswerBudgetOptions) {
+    this.#options = options;
+    this.#shares = new AnswerShares(options.bounds);
+  }
+
+  /** Bytes charged to all answers. */
+  get bytes(): number {
+    return [...this.#destinations.values()].reduce((sum, { used }) => sum + used, 0);
+  }
+
+  /** P6: false where the answers of this destination hold its share. When false, `onRoom` follows as soon as that may be over. */
+  mayStart(name: string): boolean {
+    const destination = this.#destinations.get(name);
+    const may = this.#hasRoom(destination);
+    if (!may) this.#wasRefused = true;
+    if (destination !== undefined) destination.heldSince = may ? null : (destination.heldSince ?? this.now);
+    return may;
+  }
+
+  #hasRoom(destination: Destination | undefined): boolean {
+    return (destination === undefined || !isWaiting(destination)) && this.#shares.hasRoom(destination);
+  }
+
+  /** Opens the memory of one answer. */
+  open(name: string): AnswerMemory {
+    let destination = this.#destinations.get(name);
+    if (destination === undefined) {
+      const nothing = { answers: 0, used: 0, whole: 0, blocked: 0, ahead: null, servedAt: 0, heldSince: null };
+      destination = { name, ...nothing, receiving: [], decoding: [] };
+      this.#destinations.set(name, destination);
+    }
+    destination.answers++;
+    return new Claim(this, destination, this.#shares.small);
+  }
+
+  /** Destinations whose requests do not start for want of room. */
+  get held(): readonly HeldDestination[] {
+    return [...this.#destinations.values()].flatMap((destination) => {
+      const { name, heldSince, answers, used } = destination;
+      if (heldSince === null || this.#hasRoom(destination)) return [];
+      return [{ name, since: heldSince, answers, bytes: used }];
+    });
+  }
+
+  get now(): number {
+    return this.#options.clock.now();
+  }
+
+  // What claims ask.
+
+  /** Lets `claim` be received to `bytes` in all, or has it wait. */
+  grow(claim: Claim, bytes: number, expected: number | null): boolean {
+    const { account } = claim;
+    const step = Math.min(Math.max(claim.allowed, LEAST_STEP), MOST_STEP);
+    claim.wanted = Math.max(bytes, Math.min(claim.allowed + step, expected ?? Infinity));
+    const isNext = account.receiving.length === 0 || account.ahead === claim;
+    if (isNext && this.#grant(claim)) return true;
+    this.#wait(claim, account.receiving);
+    return false;
+  }
+
+  #grant(claim: Claim): boolean {
+    if (!this.#shares.grow(claim, claim.wanted)) return false;
+    claim.allowed = claim.wanted;
+    return true;
+  }
+
+  spare(claim: Claim, most: number): number {
+    return this.#shares.spare(claim, most);
+  }
+
+  decodeInTurn(claim: Claim, received: number): void {
+    claim.wanted = received;
+    this.#wait(claim, claim.account.decoding);
+    this.#plan();
+  }
+
+  #wait(claim: Claim, queue: Claim[]): void {
+    claim.waits();
+    queue.push(claim);
+    this.#waiting.add(claim.account);
+  }
+
+  restart(claim: Claim): void {
+    this.#leave(claim);
+    this.#shares.giveUp(claim);
+    claim.allowed = this.#shares.small;
+    this.#plan();
+  }
+
+  finish(claim: Claim, bytes: number): void {
+    this.#leave(claim);
+    this.#shares.finish(claim, bytes);
+    this.#plan();
+  }
+
+  block(claim: Claim): void {
+    this.#shares.block(claim);
+  }
+
+  release(claim: Claim): void {
+    const { account } = claim;
+    this.#leave(claim);
+    this.#shares.giveUp(claim);
+    account.answers--;
+    if (account.answers === 0) this.#destinations.delete(account.name);
+    this.#plan();
+  }
+
+  #leave(claim: Claim): void {
+    const { account } = claim;
+    if (!isWaiting(account)) return;
+    account.servedAt = this.now;
+    claim.waitsNoMore();
+    remove(account.receiving, claim);
+    remove(account.decoding, claim);
+    if (!isWaiting(account)) this.#waiting.delete(account);
+  }
+
+  // Turns.
+
+  /** Serves those who wait, after whatever goes on now: no answer can be received from within the receiving of another. */
+  #plan(): void {
+    if (this.#isPlanned || (this.#waiting.size === 0 && !this.#wasRefused)) return;
+    this.#isPlanned = true;
+    queueMicrotask(() => {
+      this.#isPlanned = false;
+      this.#serve();
+    });
+  }
+
+  #serve(): void {
+    this.#shares.settle();
+    for (const destination of [...this.#waiting]) {
+      if (!this.#serveOne(destination)) continue;
+      this.#waiting.delete(destination);
+      if (isWaiting(destination)) this.#waiting.add(destination);
+    }
+    if (!this.#wasRefused) return;
+    this.#wasRefused = false;
+    this.#options.onRoom();
+  }
+
+  /** True where an answer of this destination got on. */
+  #serveOne(destination: Destination): boolean {
+    const { receiving, decoding } = destination;
+    let wasServed = false;
+    for (let next = decoding[0]; next !== undefined && this.#shares.decode(next, next.wanted); next = decoding[0]) {
+      this.#goOn(next, decoding);
+      wasServed = true;
+    }
+    for (let next = nextOf(destination); next !== undefined && this.#grant(next); next = nextOf(destination)) {
+      this.#goOn(next, receiving);
+      wasServed = true;
+    }
+    return wasServed;
+  }
+
+  #goOn(claim: Claim, queue: Claim[]): void {
+    remove(queue, claim);
+    claim.account.servedAt = this.now;
+    claim.waitsNoMore();
+    claim.goOn();
+  }
+}
+
+function isWaiting({ receiving, decoding }: Destination): boolean {
+  return receiving.length + decoding.length > 0;
+}
+
+/** Which answer is received further next. */
+function nextOf({ ahead, receiving }: Destination): Claim | undefined {
+  return receiving.find((claim) => claim === ahead) ?? receiving[0];
+}
+
+function remove(queue: Claim[], claim: Claim): void {
+  const at = queue.indexOf(claim);
+  if (at !== -1) queue.splice(at, 1);
+}
+
+class Claim implements AnswerMemory, Holding {
+  readonly account: Destination;
+  charged = 0;
+  isWhole = false;
+  isBlocked = false;
+  /** Bytes that may be received without asking. */
+  allowed: number;
+  /** What it waits for, in bytes. */
+  wanted = 0;
+  goOn: () => void = () => undefined;
+  readonly #budget: AnswerBudget;
+  #received = 0;
+  #waitedMs = 0;
+  #waitingSince: number | null = null;
+  #isReleased = false;
+
+  constructor(budget: AnswerBudget, account: Destination, allowed: number) {
+    this.#budget = budget;
+    this.account = account;
+    this.allowed = allowed;
+  }
+
+  received(bytes: number, expected: number | null, goOn: () => void): boolean {
+    this.#received = bytes;
+    if (bytes <= this.allowed) return true;
+    // A connection that ends hands over what it still has, waiting or not.
+    if (this.#waitingSince !== null) return false;
+    this.goOn = goOn;
+    return this.#budget.grow(this, bytes, expected);
+  }
+
+  restart(): void {
+    this.#budget.restart(this);
+  }
+
+  spare(most: number): number {
+    return this.#budget.spare(this, most);
+  }
+
+  decodeInTurn(begin: () => void): void {
+    this.goOn = begin;
+    this.#budget.decodeInTurn(this, this.#received);
+  }
+
+  finish(bytes: number): void {
+    if (!this.#isReleased) this.#budget.finish(this, bytes);
+  }
+
+  block(): void {
+    if (!this.#isReleased) this.#budget.block(this);
+  }
+
+  release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#budget.release(this);
+  }
+
+  waits(): void {
+    this.#waitingSince = this.#budget.now;
+  }
+
+  waitsNoMore(): void {
+    this.#waitedMs = this.waitedMs;
+    this.#waitingSince = null;
+  }
+
+  get waitedMs(): number {
+    return this.#waitedMs + (this.#waitingSince === null ? 0 : this.#budget.now - this.#waitingSince);
+  }
+
+  get stuckMs(): number {
+    if (this.#waitingSince === null) return 0;
+    return this.#budget.now - Math.max(this.#waitingSince, this.account.servedAt);
+  }
+}

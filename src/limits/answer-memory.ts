@@ -1,0 +1,53 @@
+/** Bounds of the memory for answers. */
+export interface AnswerBounds {
+  /** Bytes of all answers together. */
+  readonly bytes: number;
+  /** Content of one answer at most, as received and as decoded, in bytes. */
+  readonly largest: number;
+  /** Requests in flight at most. */
+  readonly inFlight: number;
+}
+
+/** What an answer costs beside its content, in bytes: its request, the outcome, and what goes with them. */
+export const FIXED_BYTES = 4_096;
+const LEAST_SMALL = 4_096;
+const MOST_SMALL = 65_536;
+
+/** How the memory is divided, in bytes. */
+export interface AnswerParts {
+  /** What each request in flight may receive without asking, and decode to. */
+  readonly small: number;
+  /** What all destinations share, beside that, beside one largest answer being received and one being decoded. */
+  readonly shared: number;
+}
+
+/** P5: divides the bounds, so that all parts together never exceed them. */
+export function answerParts({ bytes, largest, inFlight }: AnswerBounds): AnswerParts {
+  const small = Math.max(LEAST_SMALL, Math.min(MOST_SMALL, Math.floor(bytes / 16 / inFlight) - FIXED_BYTES));
+  return { small, shared: Math.max(0, bytes - 2 * largest - inFlight * (2 * small + FIXED_BYTES)) };
+}
+
+/** The memory of one answer, from the start of its request until it is stored. */
+export interface AnswerMemory {
+  /**
+   * So many bytes have been received in all, of `expected` where that is known. False where the answer has to wait: nothing
+   * more should be received until `goOn` is called, which is never from within a call of this.
+   */
+  received(bytes: number, expected: number | null, goOn: () => void): boolean;
+  /** What was received so far is not kept: another response follows. */
+  restart(): void;
+  /** Bytes that the decoded content may take now; at most `most`, at least a little. */
+  spare(most: number): number;
+  /** Calls `begin` when the content may be decoded to the largest size: at once, or later. One answer at a time may. */
+  decodeInTurn(begin: () => void): void;
+  /** The answer is whole, takes so many bytes, and waits to be written. Called again, with less, where less of it is kept. */
+  finish(bytes: number): void;
+  /** It cannot be written for now, for its own row's sake: that is locked by another session, or not visible yet. */
+  block(): void;
+  /** It is stored, or nobody wants it any more. */
+  release(): void;
+  /** Milliseconds it has waited for memory so far. */
+  readonly waitedMs: number;
+  /** Milliseconds since this answer waits and none of its destination has got on; 0 where it does not wait. */
+  readonly stuckMs: number;
+}
