@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { Request } from "../outbox/request.ts";
-import type { HttpClient, SendHeaders } from "./client.ts";
+import type { HttpClient, SendExtras } from "./client.ts";
 import type { Outcome, Timings } from "./outcome.ts";
 import { type Outgoing, outgoing } from "./outgoing.ts";
 
@@ -30,7 +30,7 @@ export function openCaptureClient({ userAgent, maxResponseBytes }: CaptureOption
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 
-  function capture(request: Request, { idempotencyKey }: SendHeaders): Outcome {
+  function capture(request: Request, { idempotencyKey }: SendExtras): Outcome {
     const sent = outgoing(request, { userAgent, idempotencyKey });
     if ("message" in sent) return { kind: "failed", ...sent, maybeReceived: false, timings: NO_TIME };
     const content = Buffer.from(contentOf(sent, maxResponseBytes));

@@ -3,6 +3,7 @@ import { createSecureContext, getCACertificates } from "node:tls";
 import { Agent, Pool, buildConnector } from "undici";
 import { Names } from "../dns/names.ts";
 import { type Resolve, shareLookups } from "../dns/resolve.ts";
+import { type AnswerMemory, UNBOUNDED } from "../limits/answer-memory.ts";
 import { type Request } from "../outbox/request.ts";
 import { type Connecting } from "./connect.ts";
 import { createGuard } from "./guard.ts";
@@ -28,15 +29,17 @@ export interface HttpClientOptions {
 }
 
 /** What the caller of `send` adds to a request. */
-export interface SendHeaders {
+export interface SendExtras {
   /** Sent as `Idempotency-Key` unless the request has one; null sends none. */
   readonly idempotencyKey: string | null;
+  /** What the answer may hold; the caller gives it back. Default: as much as the largest. */
+  readonly memory?: AnswerMemory | undefined;
 }
 
 /** Sends requests and tells how each ended. */
 export interface HttpClient extends AsyncDisposable {
   /** Never rejects. `kill` ends the request at once as `aborted`. */
-  send(request: Request, headers: SendHeaders, kill?: AbortSignal): Promise<Outcome>;
+  send(request: Request, extras: SendExtras, kill?: AbortSignal): Promise<Outcome>;
 }
 
 /** Largest size of all response headers together, in bytes. */
@@ -73,13 +76,14 @@ class UndiciClient implements HttpClient {
     this.#userAgent = userAgent;
   }
 
-  send(request: Request, { idempotencyKey }: SendHeaders, kill?: AbortSignal): Promise<Outcome> {
+  send(request: Request, { idempotencyKey, memory = UNBOUNDED }: SendExtras, kill?: AbortSignal): Promise<Outcome> {
     if (kill !== undefined) this.#watch(kill);
     return new Promise((resolve) => {
-      const sending = new Sending(this.#context, request, kill, (ended, outcome) => {
+      const settled = (ended: Sending, outcome: Outcome): void => {
         this.#inFlight.delete(ended);
         resolve(outcome);
-      });
+      };
+      const sending = new Sending(this.#context, { request, memory, signal: kill, settled });
       this.#inFlight.add(sending);
       if (kill?.aborted === true) sending.abort();
       else sending.begin({ userAgent: this.#userAgent, idempotencyKey });

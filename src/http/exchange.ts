@@ -1,26 +1,35 @@
 import { type Dispatcher } from "undici";
+import { type AnswerMemory, type AnswerWaiter } from "../limits/answer-memory.ts";
+import { ContentBuffer } from "./content-buffer.ts";
 import { type Failure, type Progress, failureOf, tooLarge } from "./failure.ts";
 import { type Line, type Passenger } from "./line.ts";
+import { type HeaderPairs, headerPairs } from "./raw-headers.ts";
 
 /** A response as it came, its content encoding still on. */
 export interface Reply {
   readonly status: number;
-  /** Names and values in turn, as bytes. */
-  readonly rawHeaders: readonly Buffer[];
+  readonly headers: HeaderPairs;
   readonly content: Buffer;
 }
 
-/** Hears of the end of an exchange, once, and never after `abandon`. */
+/** Hears of an exchange: of its end once, and of nothing after `abandon`. */
 export interface ExchangeOwner {
   exchangeReplied(reply: Reply): void;
   exchangeFailed(failure: Failure): void;
+  /** The answer waits for memory, or goes on: its time is not running, or running again. */
+  exchangeHeld(): void;
+}
+
+/** What of an answer is kept. */
+export interface ExchangeBounds {
+  readonly maxResponseBytes: number;
+  readonly memory: AnswerMemory;
 }
 
 const ABANDONED = new Error("abandoned");
-const EMPTY = Buffer.alloc(0);
 
 /** One request and its response over one connection: undici's handler, without its streams. */
-export class Exchange implements Passenger {
+export class Exchange implements Passenger, AnswerWaiter {
   /** True once bytes of the request may have left. */
   sent = false;
   /** True when an earlier request was carried by the same connection. */
@@ -29,21 +38,23 @@ export class Exchange implements Passenger {
   replied = false;
   readonly #owner: ExchangeOwner;
   readonly #maxResponseBytes: number;
+  readonly #memory: AnswerMemory;
   readonly #expectsContent: boolean;
   #line: Line | null = null;
   #boardedAt = 0;
   #controller: Dispatcher.DispatchController | null = null;
   #ended = false;
   #status = 0;
-  #rawHeaders: readonly Buffer[] = [];
-  /** The content so far; a list only when it came in several pieces. */
-  #content: Buffer = EMPTY;
-  #pieces: Buffer[] | null = null;
-  #size = 0;
+  #headers: HeaderPairs = [];
+  #headerBytes = 0;
+  readonly #content = new ContentBuffer();
+  /** The content's length where the server said it. */
+  #expected: number | null = null;
 
-  constructor(owner: ExchangeOwner, maxResponseBytes: number, expectsContent: boolean) {
+  constructor(owner: ExchangeOwner, { maxResponseBytes, memory }: ExchangeBounds, expectsContent: boolean) {
     this.#owner = owner;
     this.#maxResponseBytes = maxResponseBytes;
+    this.#memory = memory;
     this.#expectsContent = expectsContent;
   }
 
@@ -93,27 +104,43 @@ export class Exchange implements Passenger {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     this.#status = status;
-    this.#rawHeaders = Array.isArray(controller.rawHeaders)
+    const raw = Array.isArray(controller.rawHeaders)
       ? controller.rawHeaders.filter((bytes) => Buffer.isBuffer(bytes))
       : [];
-    // To HEAD, the length is that of what GET would bring.
-    if (this.#expectsContent && Number(headers["content-length"]) > this.#maxResponseBytes) this.#tooLarge();
+    // They are slices of what the socket read, and would keep all of it in memory.
+    controller.rawHeaders = null;
+    this.#headers = headerPairs(raw);
+    this.#headerBytes = raw.reduce((sum, { length }) => sum + length, 0);
+    if (!this.#expectsContent) return; // To HEAD, the length is that of what GET would bring.
+    const length = Number(headers["content-length"]);
+    if (length > this.#maxResponseBytes) this.#tooLarge();
+    else if (length >= 0) this.#expected = length;
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
     if (this.#ended) return;
-    this.#size += chunk.length;
-    if (this.#size > this.#maxResponseBytes) this.#tooLarge();
-    else if (this.#content === EMPTY) this.#content = chunk;
-    else if (this.#pieces === null) this.#pieces = [this.#content, chunk];
-    else this.#pieces.push(chunk);
+    const content = this.#content;
+    if (content.length + piece.length > this.#maxResponseBytes) {
+      this.#tooLarge();
+      return;
+    }
+    content.add(piece, this.#expected);
+    const expected = this.#expected === null ? null : this.#headerBytes + this.#expected;
+    if (this.#memory.received(this.#headerBytes + content.length, expected, this) || controller.paused) return;
+    controller.pause();
+    this.#owner.exchangeHeld();
+  }
+
+  goOn(): void {
+    if (this.#ended) return;
+    this.#owner.exchangeHeld();
+    this.#controller?.resume();
   }
 
   onResponseEnd(): void {
     if (this.#ended) return;
     this.#finish();
-    const content = this.#pieces === null ? this.#content : Buffer.concat(this.#pieces, this.#size);
-    this.#owner.exchangeReplied({ status: this.#status, rawHeaders: this.#rawHeaders, content });
+    this.#owner.exchangeReplied({ status: this.#status, headers: this.#headers, content: this.#content.take() });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {

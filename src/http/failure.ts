@@ -43,6 +43,12 @@ export function tooLarge(maxBytes: number): Failure {
   return { code: "too_large", message: `Maximum file size exceeded (${maxBytes} bytes)`, detail: null };
 }
 
+/** No memory was free for the rest of the answer. Not the server's fault, and said so. */
+export function outOfMemory(waitedMs: number): Failure {
+  const message = `Out of memory: the answer waited ${Math.round(waitedMs)} ms for a part of results.memoryBytes`;
+  return { code: "no_memory", message, detail: null };
+}
+
 /** What OpenSSL and Node call a certificate that is not trusted, not valid now, or not for this host. */
 const CERTIFICATE = new Set([
   "CERT_CHAIN_TOO_LONG",

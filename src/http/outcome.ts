@@ -19,6 +19,7 @@ export type FailureCode =
   | "empty_reply"
   | "bad_reply"
   | "too_large"
+  | "no_memory"
   | "redirects"
   | "aborted"
   /** Not sent, for want of descriptors, memory, ports or threads here: not an answer, the request is to be sent later. */

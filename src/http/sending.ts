@@ -1,11 +1,12 @@
 import { type Dispatcher } from "undici";
+import { type AnswerMemory } from "../limits/answer-memory.ts";
 import { type Request } from "../outbox/request.ts";
 import { undoEncoding } from "./encoding.ts";
 import { Exchange, type Reply } from "./exchange.ts";
-import { ABORTED, type Failure, TOO_MANY_REDIRECTS } from "./failure.ts";
+import { ABORTED, type Failure, TOO_MANY_REDIRECTS, outOfMemory } from "./failure.ts";
 import { type Outcome, type Timings } from "./outcome.ts";
 import { type Additions, type Outgoing, dispatchOptions, outgoing } from "./outgoing.ts";
-import { findHeader, headerPairs } from "./raw-headers.ts";
+import { findHeader } from "./raw-headers.ts";
 import { follow, isRedirect } from "./redirect.ts";
 
 /** What all sendings of one client share. */
@@ -21,6 +22,9 @@ export interface SendingContext {
 /** pg_net's timeout of 0 is none; so that nothing is held for ever, it is an hour here. */
 const LONGEST_MS = 3_600_000;
 
+/** An answer waits for memory as long as answers of its destination get on at least so often. */
+const MOST_STUCK_MS = 60_000;
+
 /** With more connections open than this, each is closed after its request: many hosts must not use up the descriptors. */
 const KEPT_CONNECTIONS = 512;
 
@@ -30,8 +34,17 @@ const SHORTAGE_MS = 250;
 /** Methods whose repetition does no harm (RFC 9110, 9.2.2). */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
+/** What one sending is made of. */
+export interface SendingParts {
+  readonly request: Request;
+  readonly memory: AnswerMemory;
+  readonly signal: AbortSignal | undefined;
+  readonly settled: (sending: Sending, outcome: Outcome) => void;
+}
+
 /**
- * One request from its url to its outcome: redirects, one deadline over all of them, and the replay.
+ * One request from its url to its outcome: redirects, one deadline over all of them, and the replay. While the answer waits for
+ * memory of ours the deadline does too.
  *
  * The replay: a server may close a kept connection at the very moment a request is written to it. A request that got not
  * one byte back on a *reused* connection is sent again, once, on a fresh one; but only where its method is idempotent,
@@ -41,6 +54,7 @@ export class Sending {
   readonly signal: AbortSignal | undefined;
   readonly #context: SendingContext;
   readonly #request: Request;
+  readonly #memory: AnswerMemory;
   readonly #settled: (sending: Sending, outcome: Outcome) => void;
   readonly #startedAt = performance.now();
   #outgoing: Outgoing | null = null;
@@ -51,16 +65,14 @@ export class Sending {
   #maybeReceived = false;
   #dnsMs = 0;
   #connectMs = 0;
+  /** The last byte of the answer has come: only we can be late now. */
+  #isWhole = false;
   #ended = false;
 
-  constructor(
-    context: SendingContext,
-    request: Request,
-    signal: AbortSignal | undefined,
-    settled: (sending: Sending, outcome: Outcome) => void,
-  ) {
+  constructor(context: SendingContext, { request, memory, signal, settled }: SendingParts) {
     this.#context = context;
     this.#request = request;
+    this.#memory = memory;
     this.signal = signal;
     this.#settled = settled;
   }
@@ -83,19 +95,21 @@ export class Sending {
   /** Called by the timer: Node's may fire a fraction of a millisecond early. */
   checkDeadline(): void {
     if (this.#ended) return;
-    const leftMs = this.#timeoutMs - (performance.now() - this.#startedAt);
+    const { stuckMs, waitedMs } = this.#memory;
+    const leftMs = this.#leftMs;
     if (leftMs > 0) this.#timer = setTimeout(checkDeadline, Math.ceil(leftMs), this);
+    else if (stuckMs > 0) this.#fail(outOfMemory(waitedMs));
     // Once round the loop first: an answer that was here in time, but not yet read, counts.
     else setImmediate(expire, this);
   }
 
   expire(): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#isWhole) return;
     const timings = this.#timings();
     this.#end({
       kind: "failed",
       code: "timeout",
-      message: timeoutMessage(this.#request.timeoutMs, timings),
+      message: timeoutMessage(this.#request.timeoutMs, timings) + this.#waited,
       detail: null,
       maybeReceived: this.#maybeReceived,
       timings,
@@ -105,12 +119,13 @@ export class Sending {
   exchangeReplied(reply: Reply): void {
     this.#leaveExchange();
     const from = this.#outgoing;
-    const location = isRedirect(reply.status) ? findHeader(reply.rawHeaders, "location") : null;
+    const location = isRedirect(reply.status) ? findHeader(reply.headers, "location") : null;
     const { maxRedirects } = this.#request.options;
     if (location === null || maxRedirects === 0 || from === null) {
       this.#answer(reply);
       return;
     }
+    this.#memory.restart();
     const to = this.#redirects++ < maxRedirects ? follow(reply.status, location, from) : TOO_MANY_REDIRECTS;
     if ("message" in to) this.#fail(to);
     else this.#dispatch(to, this.#context.agent);
@@ -135,32 +150,54 @@ export class Sending {
     if (this.#outgoing !== null && !this.#ended) this.#dispatch(this.#outgoing, this.#context.agent);
   }
 
+  exchangeHeld(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(checkDeadline, Math.ceil(Math.max(0, this.#leftMs)), this);
+  }
+
   get #timeoutMs(): number {
     return this.#request.timeoutMs === 0 ? LONGEST_MS : this.#request.timeoutMs;
   }
 
+  /** Until the deadline, or until a wait for memory is given up. */
+  get #leftMs(): number {
+    const { stuckMs, waitedMs } = this.#memory;
+    if (stuckMs > 0 || this.#isWhole) return MOST_STUCK_MS - stuckMs;
+    return this.#timeoutMs + waitedMs - (performance.now() - this.#startedAt);
+  }
+
+  /** What a failure says of the wait for memory: it may not be the server's. */
+  get #waited(): string {
+    const { waitedMs } = this.#memory;
+    return waitedMs < 1
+      ? ""
+      : ` (not received for ${Math.round(waitedMs)} ms, for want of memory: see results.memoryBytes)`;
+  }
+
   #dispatch(to: Outgoing, agent: Dispatcher): void {
     this.#outgoing = to;
-    this.#exchange = new Exchange(this, this.#context.maxResponseBytes, to.method !== "HEAD");
+    const { maxResponseBytes } = this.#context;
+    this.#exchange = new Exchange(this, { maxResponseBytes, memory: this.#memory }, to.method !== "HEAD");
     const close = to.close || this.#context.connecting.openSockets > KEPT_CONNECTIONS;
     agent.dispatch(dispatchOptions(to, close), this.#exchange);
   }
 
   #answer(reply: Reply): void {
-    const encoding = reply.content.length === 0 ? null : findHeader(reply.rawHeaders, "content-encoding");
+    this.#isWhole = true;
+    const encoding = reply.content.length === 0 ? null : findHeader(reply.headers, "content-encoding");
     if (encoding === null) this.#answered(reply, reply.content);
     else void this.#decode(reply, encoding);
   }
 
   async #decode(reply: Reply, encoding: string): Promise<void> {
-    const decoded = await undoEncoding(reply.content, encoding, this.#context.maxResponseBytes);
+    this.exchangeHeld();
+    const decoded = await undoEncoding(reply.content, encoding, this.#context.maxResponseBytes, this.#memory);
     if ("message" in decoded) this.#fail(decoded);
     else this.#answered(reply, decoded.content);
   }
 
-  #answered({ status, rawHeaders }: Reply, content: Buffer): void {
+  #answered({ status, headers }: Reply, content: Buffer): void {
     if (this.#ended) return;
-    const headers = headerPairs(rawHeaders);
     const contentType =
       headers.find(([name]) => name.length === 12 && name.toLowerCase() === "content-type")?.[1] ?? null;
     this.#end({ kind: "answered", status, headers, contentType, content, timings: this.#timings() });
@@ -169,7 +206,8 @@ export class Sending {
   #fail({ code, message, detail }: Failure): void {
     if (this.#ended) return;
     const timings = this.#timings();
-    this.#end({ kind: "failed", code, message, detail, maybeReceived: this.#maybeReceived, timings });
+    const told = code === "bad_reply" ? message + this.#waited : message;
+    this.#end({ kind: "failed", code, message: told, detail, maybeReceived: this.#maybeReceived, timings });
   }
 
   /** Takes the times of the exchange that ends now, and ends it where it has not ended itself. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import type { AnswerBounds, AnswerMemory } from "./answer-memory.ts";
+import type { AnswerBounds, AnswerMemory, AnswerWaiter } from "./answer-memory.ts";
 import { type Account, AnswerShares, type Holding } from "./answer-shares.ts";
 
 /** An answer that is received asks for as much again as it has, within these, in bytes. */
@@ -178,7 +178,8 @@ export class AnswerBudget {
 
   #serve(): void {
     this.#shares.settle();
-    for (const destination of [...this.#waiting]) {
+    const turns = [...this.#waiting];
+    for (const destination of turns) {
       if (!this.#serveOne(destination)) continue;
       this.#waiting.delete(destination);
       if (isWaiting(destination)) this.#waiting.add(destination);
@@ -207,7 +208,7 @@ export class AnswerBudget {
     remove(queue, claim);
     claim.account.servedAt = this.now;
     claim.waitsNoMore();
-    claim.goOn();
+    claim.waiter?.goOn();
   }
 }
 
@@ -234,7 +235,7 @@ class Claim implements AnswerMemory, Holding {
   allowed: number;
   /** What it waits for, in bytes. */
   wanted = 0;
-  goOn: () => void = () => undefined;
+  waiter: AnswerWaiter | null = null;
   readonly #budget: AnswerBudget;
   #received = 0;
   #waitedMs = 0;
@@ -247,12 +248,12 @@ class Claim implements AnswerMemory, Holding {
     this.allowed = allowed;
   }
 
-  received(bytes: number, expected: number | null, goOn: () => void): boolean {
+  received(bytes: number, expected: number | null, waiter: AnswerWaiter): boolean {
     this.#received = bytes;
     if (bytes <= this.allowed) return true;
     // A connection that ends hands over what it still has, waiting or not.
     if (this.#waitingSince !== null) return false;
-    this.goOn = goOn;
+    this.waiter = waiter;
     return this.#budget.grow(this, bytes, expected);
   }
 
@@ -264,8 +265,8 @@ class Claim implements AnswerMemory, Holding {
     return this.#budget.spare(this, most);
   }
 
-  decodeInTurn(begin: () => void): void {
-    this.goOn = begin;
+  decodeInTurn(waiter: AnswerWaiter): void {
+    this.waiter = waiter;
     this.#budget.decodeInTurn(this, this.#received);
   }
 

@@ -27,19 +27,25 @@ export function answerParts({ bytes, largest, inFlight }: AnswerBounds): AnswerP
   return { small, shared: Math.max(0, bytes - 2 * largest - inFlight * (2 * small + FIXED_BYTES)) };
 }
 
+/** An answer that waits for memory. */
+export interface AnswerWaiter {
+  /** Called when it may go on. */
+  goOn(): void;
+}
+
 /** The memory of one answer, from the start of its request until it is stored. */
 export interface AnswerMemory {
   /**
    * So many bytes have been received in all, of `expected` where that is known. False where the answer has to wait: nothing
-   * more should be received until `goOn` is called, which is never from within a call of this.
+   * more should be received until the waiter may go on, which is never told from within a call of this.
    */
-  received(bytes: number, expected: number | null, goOn: () => void): boolean;
+  received(bytes: number, expected: number | null, waiter: AnswerWaiter): boolean;
   /** What was received so far is not kept: another response follows. */
   restart(): void;
   /** Bytes that the decoded content may take now; at most `most`, at least a little. */
   spare(most: number): number;
-  /** Calls `begin` when the content may be decoded to the largest size: at once, or later. One answer at a time may. */
-  decodeInTurn(begin: () => void): void;
+  /** The waiter may go on when the content may be decoded to the largest size: one answer at a time may. */
+  decodeInTurn(waiter: AnswerWaiter): void;
   /** The answer is whole, takes so many bytes, and waits to be written. Called again, with less, where less of it is kept. */
   finish(bytes: number): void;
   /** It cannot be written for now, for its own row's sake: that is locked by another session, or not visible yet. */
@@ -51,3 +57,16 @@ export interface AnswerMemory {
   /** Milliseconds since this answer waits and none of its destination has got on; 0 where it does not wait. */
   readonly stuckMs: number;
 }
+
+/** The memory of an answer that nobody bounds. */
+export const UNBOUNDED: AnswerMemory = {
+  received: () => true,
+  restart: () => undefined,
+  spare: (most) => most,
+  decodeInTurn: (waiter) => queueMicrotask(() => waiter.goOn()),
+  finish: () => undefined,
+  block: () => undefined,
+  release: () => undefined,
+  waitedMs: 0,
+  stuckMs: 0,
+};

@@ -85,17 +85,18 @@ export class AnswerWorld {
     const goOn = (): void => {
       answer.isWaiting = false;
     };
-    answer.isWaiting = !memory.received(answer.received, of.announced ? of.bytes : null, goOn);
+    answer.isWaiting = !memory.received(answer.received, of.announced ? of.bytes : null, { goOn });
   }
 
   #decode(answer: Answer, decoded: number): void {
     answer.stage = "decoding";
     if (answer.memory.spare(decoded) >= decoded) return;
     answer.isWaiting = true;
-    answer.memory.decodeInTurn(() => {
+    const goOn = (): void => {
       answer.isWaiting = false;
       answer.held += this.#bounds.largest;
-    });
+    };
+    answer.memory.decodeInTurn({ goOn });
   }
 
   #finish(answer: Answer): void {

@@ -1,7 +1,12 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AnswerBudget } from "../../src/limits/answer-budget.ts";
-import { type AnswerBounds, type AnswerMemory, answerParts, FIXED_BYTES } from "../../src/limits/answer-memory.ts";
+import {
+  type AnswerBounds,
+  type AnswerMemory,
+  type AnswerWaiter,
+  answerParts,
+  FIXED_BYTES,
+} from "../../src/limits/answer-memory.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { turn } from "../support/world-referee.ts";
 
@@ -23,16 +28,19 @@ function open(bounds: AnswerBounds = BOUNDS): Opened {
   return { budget, clock, rooms };
 }
 
-const never = (): void => {
-  throw new Error("it was told to go on");
+const never: AnswerWaiter = {
+  goOn: () => {
+    throw new Error("it was told to go on");
+  },
 };
+const whenever: AnswerWaiter = { goOn: () => undefined };
 
 /** Whole answers of `bytes` for `host`, as many as there is room for, at most `most`. */
 function fill(budget: AnswerBudget, host: string, bytes: number, most = Infinity, blocked = false): AnswerMemory[] {
   const answers: AnswerMemory[] = [];
   while (answers.length < most && budget.mayStart(host)) {
     const memory = budget.open(host);
-    if (!memory.received(bytes, bytes, () => undefined)) {
+    if (!memory.received(bytes, bytes, whenever)) {
       memory.release();
       break;
     }
@@ -123,7 +131,7 @@ describe("an answer that is received", () => {
     const hold = fill(budget, "host", 200 * KB);
     const memory = budget.open("host");
     let gone = 0;
-    expect(memory.received(5 * MB, null, () => (gone += 1))).toBe(false);
+    expect(memory.received(5 * MB, null, { goOn: () => (gone += 1) })).toBe(false);
     expect(budget.mayStart("host")).toBe(false);
     clock.advance(70);
     expect([memory.waitedMs, memory.stuckMs]).toEqual([70, 70]);
@@ -140,7 +148,7 @@ describe("an answer that is received", () => {
     const [first] = fill(budget, "host", 300 * KB);
     fill(budget, "others", 300 * KB);
     const memory = budget.open("host");
-    memory.received(9 * MB, null, () => undefined);
+    memory.received(9 * MB, null, whenever);
     clock.advance(1_000);
     first?.release();
     await turn();
@@ -154,7 +162,7 @@ describe("an answer that is received", () => {
     const two = budget.open("host");
     let goneOn = 0;
     expect(one.received(9 * MB, null, never)).toBe(true);
-    expect(two.received(9 * MB, null, () => (goneOn += 1))).toBe(false);
+    expect(two.received(9 * MB, null, { goOn: () => (goneOn += 1) })).toBe(false);
     expect(one.received(10 * MB, null, never)).toBe(true);
     one.finish(10 * MB);
     await turn();
@@ -169,7 +177,7 @@ describe("an answer that is received", () => {
     const got: boolean[] = [];
     for (let index = 0; index < 8; index += 1) {
       const memory = budget.open("locked");
-      got.push(memory.received(10 * MB, 10 * MB, () => undefined));
+      got.push(memory.received(10 * MB, 10 * MB, whenever));
       if (got.at(-1) === true) memory.finish(10 * MB);
     }
     expect(got).toEqual([true, ...Array.from({ length: 7 }, () => false)]);
@@ -203,7 +211,7 @@ describe("an answer that is decoded", () => {
     const begin = (host: string): AnswerMemory => {
       const memory = budget.open(host);
       memory.received(5 * KB, null, never);
-      memory.decodeInTurn(() => begun.push(host));
+      memory.decodeInTurn({ goOn: () => begun.push(host) });
       return memory;
     };
     const [bomb, , other] = [begin("bombs"), begin("bombs"), begin("other")];

@@ -126,5 +126,5 @@ test("the largest answers of twelve destinations at once: one after the other co
 test("P6: an answer of middle size does not wait for those of others that are half received", async () => {
   const world = await halfReceived();
   expect(world.budget.mayStart("other")).toBe(true);
-  expect(world.budget.open("other").received(150 * KB, null, () => undefined)).toBe(true);
+  expect(world.budget.open("other").received(150 * KB, null, { goOn: () => undefined })).toBe(true);
 });
