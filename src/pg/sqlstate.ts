@@ -9,6 +9,7 @@ export const SQLSTATE = {
   invalidSchema: "3F000",
   readOnlyTransaction: "25006",
   lockNotAvailable: "55P03",
+  deadlockDetected: "40P01",
   objectInUse: "55006",
   objectNotInPrerequisiteState: "55000",
   tooManyConnections: "53300",

@@ -28,13 +28,13 @@ export function booleanArray(values: readonly boolean[]): Buffer {
   return fixed(OID.bool, 1, values, (target, value, at) => target.writeUInt8(value ? 1 : 0, at));
 }
 
-/** A `text[]`, in UTF-8; what has no UTF-8 form (a lone surrogate) becomes U+FFFD. */
-export function textArray(values: readonly (string | null)[]): Buffer {
+/** A `text[]`, in UTF-8, as buffers are already; what has no UTF-8 form (a lone surrogate) becomes U+FFFD. */
+export function textArray(values: readonly (string | Buffer | null)[]): Buffer {
   return variable(
     OID.text,
     values,
     (value) => Buffer.byteLength(value),
-    (target, value, at) => target.write(value, at),
+    (target, value, at) => (typeof value === "string" ? target.write(value, at) : value.copy(target, at)),
   );
 }
 

@@ -1,7 +1,7 @@
 import Denque from "denque";
 
+import type { AnswerMemory } from "../limits/answer-memory.ts";
 import type { Inserter } from "../outbox/snapshot.ts";
-import type { Ending } from "./ending.ts";
 import type { Item } from "./statements.ts";
 
 /** An ending that waits to be written. */
@@ -10,8 +10,12 @@ export interface Pending extends Item {
   readonly insertedBy: Inserter | null;
   /** Roughly what it takes in memory and in a statement, in bytes. */
   readonly bytes: number;
-  /** Tries that met a locked row, or a database that refused even the refusal. */
-  tries: number;
+  /** What its answer holds, until it is settled. */
+  readonly memory: AnswerMemory;
+  /** Tries in which the database refused even the refusal. */
+  refusals: number;
+  /** Tries of a large answer, alone, that failed after long work. */
+  longFailures: number;
 }
 
 /** Bounds of one batch. */
@@ -20,36 +24,50 @@ export interface BatchBounds {
   readonly bytes: number;
 }
 
-const KINDS = ["answered", "dead", "parked"] as const;
+/** A statement with an answer of more than this is long under way, in bytes. */
+const LARGE_BYTES = 1_048_576;
 
-/** Endings in the order they came, apart by kind, since one statement writes one kind. */
+/** True where the statement for this ending is long under way: others do not wait for it. */
+export function isLarge({ ending, bytes }: Pending): boolean {
+  return ending.kind === "answered" && bytes > LARGE_BYTES;
+}
+
+const LANES = ["answered", "large", "dead", "parked"] as const;
+type Lane = (typeof LANES)[number];
+
+/** Endings in the order they came, apart by kind, since one statement writes one kind; and large answers apart from others (P6). */
 export class Backlog {
-  readonly #lanes: Readonly<Record<Ending["kind"], Denque<Pending>>> = {
+  readonly #lanes: Readonly<Record<Lane, Denque<Pending>>> = {
     answered: new Denque(),
+    large: new Denque(),
     dead: new Denque(),
     parked: new Denque(),
   };
   #turn = 0;
 
   push(item: Pending): void {
-    this.#lanes[item.ending.kind].push(item);
+    this.#lanes[laneOf(item)].push(item);
   }
 
   /** Puts a batch back to the front of its lane. */
   putBack(batch: readonly Pending[]): void {
-    for (const item of batch.toReversed()) this.#lanes[item.ending.kind].unshift(item);
+    for (const item of batch.toReversed()) this.#lanes[laneOf(item)].unshift(item);
   }
 
-  /** The next batch, of the kinds in turn; at least one item, however large. Empty when nothing waits. */
-  take(bounds: BatchBounds): Pending[] {
-    for (let tried = 0; tried < KINDS.length; tried += 1) {
-      const kind = KINDS[this.#turn % KINDS.length] ?? "answered";
+  /** The next batch, of the lanes in turn, or of all but the large answers; at least one item, however large. Empty when nothing waits. */
+  take(bounds: BatchBounds, largeToo = true): Pending[] {
+    for (let tried = 0; tried < LANES.length; tried += 1) {
+      const lane = LANES[this.#turn % LANES.length] ?? "answered";
       this.#turn += 1;
-      const batch = takeFrom(this.#lanes[kind], bounds);
+      const batch = lane === "large" && !largeToo ? [] : takeFrom(this.#lanes[lane], bounds);
       if (batch.length > 0) return batch;
     }
     return [];
   }
+}
+
+function laneOf(item: Pending): Lane {
+  return isLarge(item) ? "large" : item.ending.kind;
 }
 
 function takeFrom(lane: Denque<Pending>, bounds: BatchBounds): Pending[] {

@@ -1,4 +1,5 @@
 import type { Outcome } from "../http/outcome.ts";
+import type { AnswerMemory } from "../limits/answer-memory.ts";
 import type { Request } from "../outbox/request.ts";
 import type { Inserter } from "../outbox/snapshot.ts";
 
@@ -16,8 +17,9 @@ export interface ResultWriter {
   /**
    * Hands one ending over. `insertedBy` is the transaction a streamed row came with, null for a swept row:
    * where the row is not found and that transaction is not visible yet, the ending is kept and tried again (rule keepUnseen).
+   * `memory` is what its answer holds, given back when it is settled; without it, that is not bounded.
    */
-  write(ending: Ending, insertedBy: Inserter | null): void;
+  write(ending: Ending, insertedBy: Inserter | null, memory?: AnswerMemory): void;
   /** Resolves when everything handed over so far is settled, or when `signal` fires. */
   drained(signal: AbortSignal): Promise<void>;
 }
@@ -28,9 +30,6 @@ export interface ResultListener {
   settled(endings: readonly Ending[]): void;
   /** Some that were just settled had no row any more. Where another has its id now, it was taken for known until here. */
   gone(): void;
-  /**
-   * False from the first failed write until one of its kind succeeds again, and while more answers wait to be written than memory
-   * should hold: no new request should start meanwhile.
-   */
+  /** False from the first failed write until one of its kind succeeds again: no new request should start meanwhile. */
   writable(ok: boolean): void;
 }

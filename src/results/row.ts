@@ -10,7 +10,8 @@ export interface ResponseRow {
   readonly statusCode: number | null;
   readonly contentType: string | null;
   readonly headers: string | null;
-  readonly content: string | null;
+  /** In UTF-8. */
+  readonly content: Buffer | null;
   readonly timedOut: boolean;
   readonly errorMsg: string | null;
   readonly attempts: number;
@@ -21,7 +22,7 @@ export interface ResponseRow {
   readonly exchangeMs: number;
   /** All pairs in order, where `headers` cannot show them: a name came twice. */
   readonly responseHeaders: string | null;
-  /** The content, where its text lost something. */
+  /** The content, where it is not text, or its text lost something. */
   readonly contentBytes: Buffer | null;
 }
 
