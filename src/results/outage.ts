@@ -5,8 +5,8 @@ import type { Ending } from "./ending.ts";
 import type { WriteFailure } from "./write-failure.ts";
 
 const WAITS = { firstMs: 50, maxMs: 5_000 };
-/** Refused rows are told at most so often, with their number. */
-const REFUSALS_EVERY_MS = 60_000;
+/** Refused rows, and deadlocks, are reported at most so often, with their number. */
+const REPORT_EVERY_MS = 60_000;
 
 /** Failed writes: how long to wait before the next one, and what is said about them, once for each change. */
 export class Outage {
@@ -18,8 +18,8 @@ export class Outage {
   readonly #failedAt = new Map<Ending["kind"], number>();
   #attempts = 0;
   #since = 0;
-  #refusals = 0;
-  #refusalsSaidAt = Number.NEGATIVE_INFINITY;
+  readonly #refusals = { count: 0, reportedAt: Number.NEGATIVE_INFINITY };
+  readonly #deadlocks = { count: 0, reportedAt: Number.NEGATIVE_INFINITY };
 
   constructor({ log, clock }: { readonly log: Log; readonly clock: Clock }) {
     this.#log = log;
@@ -62,12 +62,25 @@ export class Outage {
 
   /** The database refused one row for what is in it. P11: the server's message may quote that, so it is not logged. */
   refused({ code }: WriteFailure): void {
-    this.#refusals += 1;
-    const now = this.#clock.now();
-    if (now - this.#refusalsSaidAt < REFUSALS_EVERY_MS) return;
-    this.#refusalsSaidAt = now;
+    const rows = this.#due(this.#refusals);
     const hint = "See error_msg in net._http_response; look for constraints and triggers on that table.";
-    this.#log.warn({ code, rows: this.#refusals, hint }, "answers could not be stored as they are");
-    this.#refusals = 0;
+    if (rows > 0) this.#log.warn({ code, rows, hint }, "answers could not be stored as they are");
+  }
+
+  /** Another session waited for this write, and this write for it. The database ended it, and it is tried again at once. */
+  deadlocked(): void {
+    const times = this.#due(this.#deadlocks);
+    if (times > 0) this.#log.info({ times }, "results are written again after a deadlock with another session");
+  }
+
+  /** Counts one; how many to report now, 0 where that was done lately. */
+  #due(reports: { count: number; reportedAt: number }): number {
+    const now = this.#clock.now();
+    reports.count += 1;
+    if (now - reports.reportedAt < REPORT_EVERY_MS) return 0;
+    const { count } = reports;
+    reports.reportedAt = now;
+    reports.count = 0;
+    return count;
   }
 }

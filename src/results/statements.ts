@@ -164,6 +164,19 @@ function parkedStatement(items: readonly Item[]): Statement {
   };
 }
 
+const LOCKED = `
+with given as materialized (
+  select * from unnest($1::bigint[], $2::text[]) as given (id, made)
+), free as (
+  select waiting.id from ${ROWS} for update of waiting skip locked
+)
+select waiting.id::text as id from ${ROWS} where not exists (select from free where free.id = waiting.id)`;
+
+/** The ids, as text, of those whose row is there and locked by somebody else. */
+export function lockedStatement(items: readonly Item[]): Statement {
+  return { name: "pgnetd_locked", text: LOCKED, values: rowsOf(items) };
+}
+
 /** Which rows a statement is about: the first two parameters of each. */
 function rowsOf(items: readonly Item[]): unknown[] {
   return [

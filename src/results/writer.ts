@@ -2,10 +2,14 @@ import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { stopped } from "../base/loops.ts";
+import { type AnswerMemory, UNBOUNDED } from "../limits/answer-memory.ts";
 import { type Inserter, isDecided, parseSnapshot } from "../outbox/snapshot.ts";
 import type { Queryable } from "../pg/pool.ts";
-import { Backlog, type BatchBounds, type Pending } from "./backlog.ts";
+import { SQLSTATE } from "../pg/sqlstate.ts";
+import { Backlog, type BatchBounds, isLarge, type Pending } from "./backlog.ts";
 import type { Ending, ResultListener, ResultWriter } from "./ending.ts";
+import { keptOf, sizeOf } from "./kept.ts";
+import { Locked } from "./locked.ts";
 import { Outage } from "./outage.ts";
 import { type Verdict, statementOf } from "./statements.ts";
 import { Unseen } from "./unseen.ts";
@@ -23,21 +27,14 @@ export interface ResultWriterOptions {
   readonly maxBatchBytes?: number | undefined;
   /** Statements in flight at most, each on a connection of its own; 2 unless set. */
   readonly maxBatches?: number | undefined;
-  /** Above this many bytes of answers not written yet, no new request should start; 64 MiB unless set. */
-  readonly maxWaitingBytes?: number | undefined;
-  /** Above this many answers on their way, no new request should start: each would be repeated after a crash; 2,000 unless set. */
-  readonly maxUnwritten?: number | undefined;
   /** Gives up what is not written yet. */
   readonly signal: AbortSignal;
 }
 
-const LOCKED_WAITS = { firstMs: 50, maxMs: 1_000 };
 const REFUSED_WAITS = { firstMs: 5_000, maxMs: 60_000 };
 /** An answer above the size of a batch is given up after so many tries that took so long. */
 const LARGE_TRIES = 3;
 const LONG_MS = 5_000;
-/** What an ending costs beside its content: headers, words, the objects themselves. */
-const ENDING_BYTES = 512;
 
 /**
  * Opens the writer of results (P2, P3, P10). A batch leaves as soon as one of the few slots is free, so that latency is
@@ -55,19 +52,16 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   /** Rows in the next statement at most: fewer after one that took too long. */
   #rows: number;
   readonly #maxBatches: number;
-  readonly #maxWaitingBytes: number;
-  readonly #maxUnwritten: number;
   readonly #backlog = new Backlog();
   readonly #running = new Set<Promise<void>>();
+  /** How many of these are of large answers. */
+  #large = 0;
   readonly #unseen: Unseen;
+  readonly #locked: Locked;
   readonly #outage: Outage;
   #flushPlanned = false;
   #resting = false;
   #unsettled = 0;
-  #waitingBytes = 0;
-  /** Answers that only wait for their statement: not those whose row is locked by somebody, or not visible yet. */
-  #unwritten = 0;
-  #full = false;
   #writable = true;
   #drained = Promise.withResolvers<void>();
 
@@ -77,19 +71,17 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     this.#bounds = { rows: options.maxBatchRows ?? 500, bytes: options.maxBatchBytes ?? 4 * 1024 * 1024 };
     this.#rows = this.#bounds.rows;
     this.#maxBatches = options.maxBatches ?? 2;
-    this.#maxWaitingBytes = options.maxWaitingBytes ?? 64 * 1024 * 1024;
-    this.#maxUnwritten = options.maxUnwritten ?? 2_000;
     this.#outage = new Outage(options);
     this.#unseen = new Unseen({ ...options, signal: this.#signal, visible: (items) => this.#again(items) });
+    this.#locked = new Locked({ ...options, signal: this.#signal, free: (items) => this.#again(items) });
   }
 
-  write(ending: Ending, insertedBy: Inserter | null): void {
-    const content = ending.outcome?.kind === "answered" ? ending.outcome.content.length : 0;
-    const bytes = ENDING_BYTES + content;
+  write(whole: Ending, insertedBy: Inserter | null, memory: AnswerMemory = UNBOUNDED): void {
+    const ending = keptOf(whole);
+    const bytes = sizeOf(ending);
+    memory.finish(bytes);
     this.#unsettled += 1;
-    this.#waitingBytes += bytes;
-    this.#again([{ ending, insertedBy, bytes, refusal: null, tries: 0 }]);
-    this.#tellWritable();
+    this.#again([{ ending, insertedBy, bytes, memory, refusal: null, refusals: 0, longFailures: 0 }]);
   }
 
   async drained(signal: AbortSignal): Promise<void> {
@@ -103,10 +95,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   }
 
   #again(items: readonly Pending[]): void {
-    for (const item of items) {
-      this.#backlog.push(item);
-      if (item.ending.kind !== "parked") this.#unwritten += 1;
-    }
+    for (const item of items) this.#backlog.push(item);
     if (this.#flushPlanned) return;
     this.#flushPlanned = true;
     // After all answers that came with the same turn of the event loop: they make one batch.
@@ -122,10 +111,15 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
       !this.#signal.aborted &&
       this.#running.size < (this.#outage.lasts ? 1 : this.#maxBatches)
     ) {
-      const batch = this.#backlog.take({ ...this.#bounds, rows: this.#rows });
+      // P6: large answers leave a slot to the others.
+      const largeToo = this.#large < Math.max(1, this.#maxBatches - 1);
+      const batch = this.#backlog.take({ ...this.#bounds, rows: this.#rows }, largeToo);
       if (batch.length === 0) return;
+      const large = batch.some(isLarge) ? 1 : 0;
+      this.#large += large;
       const run = this.#store(batch).then(() => {
         this.#running.delete(run);
+        this.#large -= large;
         this.#flush();
       });
       this.#running.add(run);
@@ -142,8 +136,10 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     if ("verdict" in result) {
       this.#rows = Math.min(this.#bounds.rows, this.#rows * 2);
       this.#outage.succeeded(kind, startedAt);
-      if (kind !== "parked") this.#unwritten -= batch.length;
       this.#judge(batch, result.verdict);
+    } else if (result.failure.code === SQLSTATE.deadlockDetected) {
+      this.#outage.deadlocked();
+      this.#backlog.putBack(batch);
     } else if (result.failure.dataFault || this.#isTooMuch(batch, tookMs)) {
       await this.#divide(batch, result.failure);
     } else {
@@ -185,9 +181,12 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     for (const item of batch) {
       const id = String(item.ending.request.id);
       const { insertedBy } = item;
-      if (locked.has(id)) void this.#later(item, backoffMs(item.tries, LOCKED_WAITS));
-      else if (missing.has(id) && insertedBy !== null && !isDecided(snapshot, insertedBy)) this.#unseen.keep(item);
-      else {
+      const isUnseen = missing.has(id) && insertedBy !== null && !isDecided(snapshot, insertedBy);
+      if (locked.has(id) || isUnseen) {
+        item.memory.block();
+        if (isUnseen && !locked.has(id)) this.#unseen.keep(item);
+        else this.#locked.keep(item);
+      } else {
         settled.push(item);
         anyGone ||= missing.has(id);
       }
@@ -209,8 +208,8 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
         item.refusal = failure.message;
         await this.#store(batch);
       } else {
-        if (item.ending.kind !== "parked") this.#unwritten -= 1;
-        void this.#later(item, backoffMs(item.tries, REFUSED_WAITS));
+        item.memory.block();
+        void this.#later(item, backoffMs(item.refusals, REFUSED_WAITS));
       }
     }
   }
@@ -218,12 +217,12 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   /** True for a single answer so large that the statement for it failed again and again, each time after long work. */
   #isTooMuch([item]: readonly Pending[], tookMs: number): boolean {
     if (item === undefined || item.bytes <= this.#bounds.bytes || tookMs < LONG_MS) return false;
-    item.tries += 1;
-    return item.tries >= LARGE_TRIES;
+    item.longFailures += 1;
+    return item.longFailures >= LARGE_TRIES;
   }
 
   async #later(item: Pending, ms: number): Promise<void> {
-    item.tries += 1;
+    item.refusals += 1;
     await this.#options.clock.sleep(ms, this.#signal);
     this.#again([item]);
   }
@@ -239,7 +238,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   #settle(items: readonly Pending[]): void {
     if (items.length === 0) return;
     this.#unsettled -= items.length;
-    for (const { bytes } of items) this.#waitingBytes -= bytes;
+    for (const { memory } of items) memory.release();
     this.#options.listener.settled(items.map(({ ending }) => ending));
     if (this.#unsettled > 0) return;
     this.#drained.resolve();
@@ -247,9 +246,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   }
 
   #tellWritable(): void {
-    const share = this.#full ? 1 / 2 : 1;
-    this.#full = this.#waitingBytes > this.#maxWaitingBytes * share || this.#unwritten > this.#maxUnwritten * share;
-    const writable = !this.#outage.lasts && !this.#full;
+    const writable = !this.#outage.lasts;
     if (writable === this.#writable) return;
     this.#writable = writable;
     this.#options.listener.writable(writable);

@@ -1,3 +1,5 @@
+import { isUtf8 } from "node:buffer";
+import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeContent } from "../../src/http/decode.ts";
@@ -20,7 +22,7 @@ describe("content becomes text by its charset", () => {
     ["a byte order mark, which stays", "text/plain", "efbbbf41", "\ufeffA"],
     ["nothing", "text/plain", "", ""],
   ])("%s", (_what, contentType, hex, text) => {
-    expect(decodeContent(Buffer.from(hex, "hex"), contentType)).toEqual({ text, lossless: true });
+    expect(decodeContent(Buffer.from(hex, "hex"), contentType)).toEqual({ text: Buffer.from(text), lossless: true });
   });
 });
 
@@ -34,11 +36,12 @@ describe("what text cannot hold is replaced and reported", () => {
     ["a lone surrogate", "text/plain; charset=utf-16le", "00d84100", "\ufffdA"],
     ["half a code unit", "text/plain; charset=utf-16le", "410042", "A\ufffd"],
   ])("%s", (_what, contentType, hex, text) => {
-    expect(decodeContent(Buffer.from(hex, "hex"), contentType)).toEqual({ text, lossless: false });
+    expect(decodeContent(Buffer.from(hex, "hex"), contentType)).toEqual({ text: Buffer.from(text), lossless: false });
   });
 
   test("U+FFFD that was sent is no loss", () => {
-    expect(decodeContent(Buffer.from("\ufffd"), null)).toEqual({ text: "\ufffd", lossless: true });
+    const content = Buffer.from("\ufffd");
+    expect(decodeContent(content, null)).toEqual({ text: content, lossless: true });
   });
 
   test("whatever comes, the text can be stored; without loss in UTF-8, it is the bytes", () => {
@@ -53,11 +56,42 @@ describe("what text cannot hold is replaced and reported", () => {
       fc.property(fc.uint8Array(), charset, (bytes, contentType) => {
         const content = Buffer.from(bytes);
         const { text, lossless } = decodeContent(content, contentType);
-        expect(text.includes("\0")).toBe(false);
-        expect(text.isWellFormed()).toBe(true);
-        const again = Buffer.from(text).equals(content);
+        expect(text !== null && isUtf8(text) && !text.includes(0)).toBe(true);
+        const again = text?.equals(content) === true;
         expect(lossless && (contentType === null || contentType === "text/html") ? again : true).toBe(true);
       }),
     );
+  });
+});
+
+describe("content that is mostly not text has no text", () => {
+  const random = randomBytes(70_000);
+  const words = Buffer.from("Gr\u00fc\u00dfe aus K\u00f6ln, ".repeat(500), "latin1");
+  test.each([
+    ["random bytes", random, null],
+    ["zeros", Buffer.alloc(10_000), "text/plain"],
+    [
+      "an image, whatever is said of it",
+      Buffer.concat([Buffer.from("\x89PNG\r\n"), random]),
+      "text/html; charset=utf-8",
+    ],
+    ["UTF-16 that says nothing of it", Buffer.from("text ".repeat(1_000), "utf16le"), "text/plain"],
+    ["more than a quarter unreadable", Buffer.concat([Buffer.alloc(7_000, "x"), Buffer.alloc(3_000, 0xff)]), null],
+    ["large, and not wholly UTF-8", Buffer.concat([Buffer.alloc(1_100_000, "x"), Buffer.from([0xff])]), null],
+    ["large, in another charset", Buffer.alloc(1_100_000, 0xe9), "text/plain; charset=latin1"],
+  ])("%s", (_what, content, contentType) => {
+    expect(decodeContent(content, contentType)).toEqual({ text: null, lossless: false });
+  });
+
+  test.each([
+    ["a quarter unreadable", Buffer.concat([Buffer.alloc(7_500, "x"), Buffer.alloc(2_500, 0xff)]), false],
+    ["words with umlauts in another charset than said", words, false],
+    ["very short, and mostly unreadable", Buffer.from("\u00df\u00df\u00dfe", "latin1"), false],
+    ["unreadable only far behind", Buffer.concat([Buffer.alloc(66_000, "x"), Buffer.alloc(66_000, 0xff)]), false],
+    ["large, and UTF-8", Buffer.from("\u00e9".repeat(1_000_000)), true],
+  ])("but not where it is %s", (_what, content, lossless) => {
+    const decoded = decodeContent(content, "text/plain");
+    expect(decoded.lossless).toBe(lossless);
+    expect(decoded.text?.equals(Buffer.from(content.toString()))).toBe(true);
   });
 });

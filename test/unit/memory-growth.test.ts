@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+
+import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import { Hosts } from "../../src/dispatch/hosts.ts";
 import { Sender } from "../../src/dispatch/sender.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
@@ -74,7 +76,7 @@ test("P5: of 12,000 answers nothing is held once they were taken, while others n
     const request = requestOf("http://a/", { id: BigInt(id), body: Buffer.alloc(8_192) });
     const kind = KINDS[id % 3] ?? "answered";
     const ending: Ending = kind === "parked" ? { kind, request, outcome, delayMs: 1 } : { kind, request, outcome };
-    return { ending, insertedBy: null, bytes: 8_192, refusal: null, tries: 0 };
+    return { ending, insertedBy: null, bytes: 8_192, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 };
   };
   for (let id = 0; id < 30; id++) backlog.push(pending(id));
   const grown = await growth(12_000, async (from, to) => {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
+import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
@@ -29,7 +30,7 @@ function pending(id: number, kind: Ending["kind"], bytes: number): Pending {
     bytes: 1,
   };
   const ending: Ending = kind === "parked" ? { kind, request, outcome, delayMs: 1 } : { kind, request, outcome };
-  return { ending, insertedBy: null, bytes, refusal: null, tries: 0 };
+  return { ending, insertedBy: null, bytes, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 };
 }
 
 const step = fc.oneof(
@@ -90,4 +91,19 @@ test("every ending is taken once, in order within its kind, in batches of one ki
       }
     }),
   );
+});
+
+test("P6: large answers are apart from others, and left where the slot they may have is used", () => {
+  const backlog = new Backlog();
+  const bounds = { rows: 9, bytes: 4_000_000 };
+  const ids = (batch: readonly Pending[]): bigint[] => batch.map(({ ending }) => ending.request.id);
+  for (const [id, bytes] of [3_000_000, 100, 2_000_000, 100, 1_500_000, 100].entries())
+    backlog.push(pending(id, "answered", bytes));
+  expect(ids(backlog.take(bounds, false))).toEqual([1n, 3n, 5n]);
+  expect(backlog.take(bounds, false)).toEqual([]);
+  const first = backlog.take(bounds);
+  expect(ids(first)).toEqual([0n]);
+  backlog.putBack(first);
+  expect(ids(backlog.take(bounds))).toEqual([0n]);
+  expect(ids(backlog.take(bounds))).toEqual([2n, 4n]);
 });

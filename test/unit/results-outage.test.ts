@@ -81,3 +81,10 @@ test("an error without a code, and one before anything was sent", () => {
   expect(writeFailure("odd")).toMatchObject({ code: "unknown", message: "odd", dataFault: false });
   expect(rowFault(new RangeError("too long"))).toMatchObject({ message: "too long", dataFault: true });
 });
+
+test("deadlocks are counted, said at most once a minute, and are no outage", () => {
+  const { outage, lines, time } = outageWithLines();
+  for (time.now = 0; time.now < 120_000; time.now += 1_000) outage.deadlocked();
+  expect(lines).toEqual(['info {"times":1}', 'info {"times":60}']);
+  expect(outage.lasts).toBe(false);
+});

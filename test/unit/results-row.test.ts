@@ -55,12 +55,12 @@ const plain = { ...nothing, statusCode: 200, contentType: "text/plain", headers:
 
 describe("the rows of an outcome", () => {
   test.each([
-    ["an answer", request(), answered(), { ...plain, content: "hello" }],
+    ["an answer", request(), answered(), { ...plain, content: Buffer.from("hello") }],
     [
       "an HTTP error is an answer",
       request(),
       answered({ status: 503 }),
-      { ...plain, statusCode: 503, content: "hello" },
+      { ...plain, statusCode: 503, content: Buffer.from("hello") },
     ],
     ["an empty content is null", request(), answered({ content: Buffer.alloc(0) }), plain],
     ["keep headers", request("headers"), answered({ content: Buffer.from([0xff]) }), plain],
@@ -69,13 +69,19 @@ describe("the rows of an outcome", () => {
       "NUL in the content",
       request(),
       answered({ content: Buffer.from("a\0b") }),
-      { ...plain, content: "a\uFFFDb", contentBytes: Buffer.from("a\0b") },
+      { ...plain, content: Buffer.from("a\uFFFDb"), contentBytes: Buffer.from("a\0b") },
     ],
     [
       "content that is no UTF-8",
       request(),
       answered({ content: Buffer.from([0x61, 0xff]) }),
-      { ...plain, content: "a\uFFFD", contentBytes: Buffer.from([0x61, 0xff]) },
+      { ...plain, content: Buffer.from("a\uFFFD"), contentBytes: Buffer.from([0x61, 0xff]) },
+    ],
+    [
+      "content that is no text",
+      request(),
+      answered({ content: Buffer.alloc(2_000) }),
+      { ...plain, contentBytes: Buffer.alloc(2_000) },
     ],
     [
       "a timeout",

@@ -1,0 +1,107 @@
+import { backoffMs } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Queryable } from "../pg/pool.ts";
+import type { Pending } from "./backlog.ts";
+import { lockedStatement } from "./statements.ts";
+
+const WAITS = { firstMs: 50, maxMs: 1_000 };
+/** Rows looked at in one statement. */
+const MOST_ROWS = 1_000;
+/** A row that is locked for so long is reported, in milliseconds. */
+const LONG_MS = 10_000;
+
+interface LockedOptions {
+  readonly db: Queryable;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Their rows are not locked any more, or not there. */
+  readonly free: (items: readonly Pending[]) => void;
+  readonly signal: AbortSignal;
+}
+
+interface Lock {
+  readonly since: number;
+  looks: number;
+  dueAt: number;
+}
+
+/**
+ * Endings whose row is locked by another session, for as long as its transaction takes. They are looked at now and then, without
+ * what they hold: an answer is not sent to the database again and again for a row that nobody may delete.
+ */
+export class Locked {
+  readonly #options: LockedOptions;
+  readonly #locks = new Map<Pending, Lock>();
+  #isWatching = false;
+  #isReported = false;
+
+  constructor(options: LockedOptions) {
+    this.#options = options;
+  }
+
+  keep(item: Pending): void {
+    const since = this.#options.clock.now();
+    this.#locks.set(item, { since, looks: 0, dueAt: since + backoffMs(0, WAITS) });
+    if (!this.#isWatching) void this.#watch();
+  }
+
+  async #watch(): Promise<void> {
+    this.#isWatching = true;
+    const { clock, signal } = this.#options;
+    while (this.#locks.size > 0 && !signal.aborted) {
+      await clock.sleep(WAITS.firstMs, signal);
+      const due = this.#due(clock.now());
+      if (due.length > 0 && !signal.aborted) await this.#look(due);
+      this.#report(clock.now());
+    }
+    this.#isWatching = false;
+  }
+
+  #due(now: number): readonly Pending[] {
+    const due: Pending[] = [];
+    for (const [item, { dueAt }] of this.#locks) {
+      if (due.length >= MOST_ROWS) break;
+      if (dueAt <= now) due.push(item);
+    }
+    return due;
+  }
+
+  async #look(due: readonly Pending[]): Promise<void> {
+    const { db, clock, free } = this.#options;
+    let locked: ReadonlySet<string>;
+    try {
+      const { rows } = await db.query<{ id: string }>(lockedStatement(due));
+      locked = new Set(rows.map(({ id }) => id));
+    } catch {
+      locked = new Set(due.map(({ ending }) => String(ending.request.id))); // A database that is gone fails the writes, which say so.
+    }
+    const now = clock.now();
+    const ended: Pending[] = [];
+    for (const item of due) {
+      const lock = this.#locks.get(item);
+      if (lock === undefined) continue;
+      // Those looked at go behind the others.
+      this.#locks.delete(item);
+      if (!locked.has(String(item.ending.request.id))) ended.push(item);
+      else {
+        lock.looks += 1;
+        lock.dueAt = now + backoffMs(lock.looks, WAITS);
+        this.#locks.set(item, lock);
+      }
+    }
+    free(ended);
+  }
+
+  /** Once while any row is locked for long, and once when none is. */
+  #report(now: number): void {
+    const { log } = this.#options;
+    const isLong = [...this.#locks.values()].some(({ since }) => now - since >= LONG_MS);
+    if (isLong === this.#isReported) return;
+    this.#isReported = isLong;
+    const hint =
+      "Some session holds locks on rows of net.http_request_queue: see pg_stat_activity for old transactions.";
+    if (isLong) log.warn({ rows: this.#locks.size, hint }, "answers wait for rows that are locked by others");
+    else log.info({}, "answers wait for locked rows no longer");
+  }
+}
