@@ -1,4 +1,5 @@
 import { PgnetdError } from "../base/errors.ts";
+import { leastAnswerMemory } from "./answer-memory.ts";
 import { secretsOf } from "./database-url.ts";
 import { type FileValues, readConfigFile } from "./file.ts";
 import { didYouMean } from "./nearest.ts";
@@ -60,11 +61,19 @@ function learn({ database }: Config, env: Environment): void {
 }
 
 /** What holds between settings, each of which is right by itself. */
-function contradictions({ slot }: Config): readonly string[] {
-  if (slot.fenceMs * 4 <= slot.senderTimeoutMs * 3) return [];
-  return [
-    `slot.fenceMs (PGNETD_FENCE_MS) is ${slot.fenceMs}: must be at most three quarters of slot.senderTimeoutMs (PGNETD_SENDER_TIMEOUT_MS), which is ${slot.senderTimeoutMs}`,
-  ];
+function contradictions(config: Config): readonly string[] {
+  const { slot, http, results } = config;
+  const problems: string[] = [];
+  if (slot.fenceMs * 4 > slot.senderTimeoutMs * 3)
+    problems.push(
+      `slot.fenceMs (PGNETD_FENCE_MS) is ${slot.fenceMs}: must be at most three quarters of slot.senderTimeoutMs (PGNETD_SENDER_TIMEOUT_MS), which is ${slot.senderTimeoutMs}`,
+    );
+  const least = leastAnswerMemory(config);
+  if (results.memoryBytes !== null && results.memoryBytes < least)
+    problems.push(
+      `results.memoryBytes (PGNETD_ANSWER_MEMORY_BYTES) is ${results.memoryBytes}: must be at least ${least}, four times http.maxResponseBytes (PGNETD_MAX_RESPONSE_BYTES), which is ${http.maxResponseBytes}, and 16KiB for each of http.concurrency (PGNETD_CONCURRENCY), which is ${http.concurrency}`,
+    );
+  return problems;
 }
 
 function pick(setting: NamedSetting, env: Environment, inFile: ReadonlyMap<string, unknown>): [Source, unknown] {

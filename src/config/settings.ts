@@ -1,6 +1,7 @@
 import {
   bytes,
   databaseUrl,
+  derived,
   environmentName,
   flag,
   host,
@@ -190,6 +191,15 @@ export const SETTINGS = {
     }),
   },
   results: {
+    memoryBytes: setting({
+      env: "PGNETD_ANSWER_MEMORY_BYTES",
+      kind: derived(bytes(1024 ** 2, 64 * 1024 ** 3)),
+      fallback: null,
+      fallbackNote:
+        "64MiB, or four times `http.maxResponseBytes` and 16KiB for each of `http.concurrency` where that is more",
+      about:
+        "Most bytes of answers held in memory, from the first byte received until they are stored; what does not fit is received later. Shared out by destination: one whose answers fill its share waits, others do not.",
+    }),
     ttlSeconds: setting({
       env: "PGNETD_TTL",
       kind: lifetime(36_500 * 86_400),

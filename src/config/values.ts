@@ -121,6 +121,11 @@ function sizeText(size: number): string {
   return `${size / factor}${unit}`;
 }
 
+/** As `of`; null where the value is derived from others. */
+export function derived<T>(of: Kind<T>): Kind<T | null> {
+  return { schema: z.union([z.null(), of.schema]), rule: of.rule };
+}
+
 const SECONDS = new Map([
   ["", 1],
   ["s", 1],

@@ -47,6 +47,7 @@ export class Hosts {
   readonly #kept: number;
   readonly #few: number;
   readonly #rateOf: (host: string) => Permits | null;
+  readonly #hasRoom: (host: string) => boolean;
   readonly #hosts = new Map<string, Host>();
   readonly #share: HostShare;
   /** Hosts with waiting requests, in the order of their turns. */
@@ -58,12 +59,17 @@ export class Hosts {
   #inFlight = 0;
   #bytesInFlight = 0;
 
-  /** `rateOf` gives the rate of a host that has one of its own. */
-  constructor(bounds: FlightBounds, rateOf: (host: string) => Permits | null) {
+  /** `rateOf` gives the rate of a host that has one of its own; `hasRoom` says whether there is memory for an answer of it. */
+  constructor(
+    bounds: FlightBounds,
+    rateOf: (host: string) => Permits | null,
+    hasRoom: (host: string) => boolean = () => true,
+  ) {
     this.#bounds = bounds;
     this.#kept = Math.floor(bounds.total * KEPT_SHARE);
     this.#few = Math.max(1, Math.floor(bounds.total * FEW_SHARE));
     this.#rateOf = rateOf;
+    this.#hasRoom = hasRoom;
     this.#share = { concurrency: bounds.perHost, space: new ParkingSpace() };
   }
 
@@ -132,6 +138,7 @@ export class Hosts {
       host.hasPlace &&
       (host.inFlight < free - this.#kept || host.inFlight < this.#few) &&
       this.#hasBytes(host) &&
+      this.#hasRoom(host.name) &&
       (this.#rateOf(host.name)?.tryTake() ?? true);
     if (!may) host.limited(now);
     return may;

@@ -3,6 +3,8 @@ import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
 import { Wake } from "../base/wake.ts";
 import type { Outcome } from "../http/outcome.ts";
+import type { AnswerBudget } from "../limits/answer-budget.ts";
+import type { AnswerMemory } from "../limits/answer-memory.ts";
 import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Recall } from "../outbox/recall.ts";
 import type { Request } from "../outbox/request.ts";
@@ -18,8 +20,10 @@ import { Shortage } from "./shortage.ts";
 
 /** What the sender asks of its neighbours. */
 export interface SenderParts {
-  readonly http: { send(request: Request): Promise<Outcome> };
-  readonly results: { write(ending: Ending, insertedBy: Inserter | null): void };
+  readonly http: { send(request: Request, memory: AnswerMemory): Promise<Outcome> };
+  readonly results: { write(ending: Ending, insertedBy: Inserter | null, memory?: AnswerMemory): void };
+  /** The memory for answers (P5, P6). */
+  readonly answers: Pick<AnswerBudget, "mayStart" | "open">;
   /** Makes parked rows due now. */
   readonly outbox: { recall(recall: Recall): Promise<void> };
   readonly rate: Permits;
@@ -67,7 +71,8 @@ export class Sender {
   constructor(parts: SenderParts, { memory, concurrency }: SenderSettings) {
     this.#parts = parts;
     this.#most = memory.waiting;
-    this.#hosts = new Hosts({ ...concurrency, bytes: memory.bytes * IN_FLIGHT_SHARE }, parts.rateOf);
+    const bounds = { ...concurrency, bytes: memory.bytes * IN_FLIGHT_SHARE };
+    this.#hosts = new Hosts(bounds, parts.rateOf, (host) => parts.answers.mayStart(host));
     this.#memory = new Memory(memory);
     this.#shortage = new Shortage(parts.log, parts.random);
   }
@@ -158,18 +163,20 @@ export class Sender {
   recalled: () => void = () => undefined;
 
   #send(entry: Entry): void {
-    void this.#parts.http.send(entry.request).then((outcome) => this.#end(entry, outcome));
+    const memory = this.#parts.answers.open(entry.host);
+    void this.#parts.http.send(entry.request, memory).then((outcome) => this.#end(entry, outcome, memory));
   }
 
-  #end(entry: Entry, outcome: Outcome): void {
+  #end(entry: Entry, outcome: Outcome, memory: AnswerMemory): void {
     const { results, clock, random } = this.#parts;
     this.#hosts.finish(entry, clock.now());
     this.#drain.end();
     // The row stays in the outbox and is sent by whoever leads next.
-    if (outcome.kind === "failed" && outcome.code === "aborted") this.#forget(entry.request.id);
-    else if (outcome.kind === "failed" && outcome.code === "shortage")
-      this.#park(entry, this.#shortage.delayMs(outcome.detail ?? outcome.code, clock.now()));
-    else results.write(endingOf(entry.request, outcome, random()), entry.insertedBy);
+    if (outcome.kind === "failed" && (outcome.code === "aborted" || outcome.code === "shortage")) {
+      memory.release();
+      if (outcome.code === "aborted") this.#forget(entry.request.id);
+      else this.#park(entry, this.#shortage.delayMs(outcome.detail ?? outcome.code, clock.now()));
+    } else results.write(endingOf(entry.request, outcome, random()), entry.insertedBy, memory);
     this.ended();
   }
 

@@ -1,3 +1,5 @@
+import { freeBuffer } from "../base/free-buffer.ts";
+
 /** A piece is kept as it came where the memory behind it is no more than this, in bytes, or than twice the piece. */
 const LITTLE = 4_096;
 const LARGEST_BLOCK = 1_048_576;
@@ -66,7 +68,7 @@ export class ContentBuffer {
     let at = 0;
     for (const block of [first, ...others]) {
       at += block.copy(whole, at, 0, Math.min(block.length, this.#length - at));
-      free(block);
+      freeBuffer(block);
     }
     return whole;
   }
@@ -79,9 +81,4 @@ function compact(piece: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(piece.length);
   piece.copy(copy);
   return copy;
-}
-
-/** Gives the memory of a block back at once; collected, it would be held a while longer. */
-function free(block: Buffer): void {
-  if (block.buffer instanceof ArrayBuffer) block.buffer.transfer(0);
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.ts";
+import { Wake } from "../base/wake.ts";
 import type { AnswerBounds, AnswerMemory, AnswerWaiter } from "./answer-memory.ts";
 import { type Account, AnswerShares, type Holding } from "./answer-shares.ts";
 
@@ -42,6 +43,8 @@ export class AnswerBudget {
   readonly #destinations = new Map<string, Destination>();
   /** Those with answers that wait, in the order of their turns. */
   readonly #waiting = new Set<Destination>();
+  /** For who reports that: a destination was refused a start. */
+  readonly refusal = new Wake();
   #wasRefused = false;
   #isPlanned = false;
 
@@ -59,8 +62,12 @@ export class AnswerBudget {
   mayStart(name: string): boolean {
     const destination = this.#destinations.get(name);
     const may = this.#hasRoom(destination);
+    if (destination !== undefined && may) destination.heldSince = null;
+    else if (destination !== undefined && destination.heldSince === null) {
+      destination.heldSince = this.now;
+      this.refusal.knock();
+    }
     if (!may) this.#wasRefused = true;
-    if (destination !== undefined) destination.heldSince = may ? null : (destination.heldSince ?? this.now);
     return may;
   }
 

@@ -4,6 +4,7 @@ import { systemClock } from "../base/clock.ts";
 import type { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { type Loop, runLoops, stopped } from "../base/loops.ts";
+import { answerMemory } from "../config/answer-memory.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { withPgNetSettings } from "../config/pg-net.ts";
 import { Control } from "../dispatch/control.ts";
@@ -11,6 +12,8 @@ import { Dispatcher, type DispatcherParts } from "../dispatch/dispatcher.ts";
 import { waitingBound } from "../dispatch/memory.ts";
 import { idempotencyKey } from "../http/idempotency.ts";
 import { openClient } from "../http/mode.ts";
+import { AnswerBudget } from "../limits/answer-budget.ts";
+import { reportHeld } from "../limits/held-report.ts";
 import { HostRates } from "../limits/host-rates.ts";
 import { openRateLimit } from "../limits/rate.ts";
 import type { HealthSource } from "../ops/health.ts";
@@ -106,6 +109,11 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   const pump = (): void => current?.pump();
   using limit = openRateLimit({ perSecond: rate.perSecond, onPermit: pump, clock });
   using hostRates = new HostRates(clock, pump);
+  const answers = new AnswerBudget({
+    bounds: { bytes: answerMemory({ http, results }), largest: http.maxResponseBytes, inFlight: http.concurrency },
+    clock,
+    onRoom: pump,
+  });
   await using client = openClient(http.mode, {
     ...http,
     userAgent: `pg_net/${PG_NET_VERSION} (pgnetd)`,
@@ -158,8 +166,11 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       recall: (parked) => recall(db, parked),
     },
     reconnect: () => pool.reconnect(),
-    http: { send: (request) => client.send(request, { idempotencyKey: keyOf(id, request) }, kill) },
+    http: {
+      send: (request, memory) => client.send(request, { idempotencyKey: keyOf(id, request), memory }, kill),
+    },
     results: writer,
+    answers,
     rate: limit,
     rateOf: (host) => hostRates.of(host),
     control,
@@ -219,6 +230,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     place,
     dispatcher.run,
     control.run,
+    reportHeld(answers, { clock, log }),
     (signal) => superviseSessions(sessions, { clock, log, signal, handover }),
     expireResults({ db, clock, log, retention: () => retentionOf(results) }),
   ]);

@@ -59,11 +59,11 @@ where ${TRIGGERS_IN_USERS_PATH}`;
 const ANSWERED = `
 with given as materialized (
   select * from unnest(
-    $1::bigint[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[],
-    $9::integer[], $10::text[], $11::float8[], $12::float8[], $13::float8[], $14::float8[], $15::text[], $16::bytea[]
+    $1::bigint[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::boolean[], $7::text[], $8::integer[], $9::text[],
+    $10::float8[], $11::float8[], $12::float8[], $13::float8[], $14::text[], $15::text[], $16::bytea[]
   ) as given (
-    id, made, status_code, content_type, headers, content, timed_out, error_msg,
-    attempts, error_code, total_ms, dns_ms, connect_ms, exchange_ms, response_headers, content_bytes
+    id, made, status_code, content_type, headers, timed_out, error_msg, attempts, error_code,
+    total_ms, dns_ms, connect_ms, exchange_ms, response_headers, content, content_bytes
   )
 ), ${FREE}, taken as (
   delete from net.http_request_queue as waiting using free where waiting.ctid = free.at
@@ -91,7 +91,6 @@ function answeredStatement(items: readonly Item[]): Statement {
       int4Array(column("statusCode")),
       textArray(column("contentType")),
       textArray(column("headers")),
-      textArray(column("content")),
       booleanArray(column("timedOut")),
       textArray(column("errorMsg")),
       int4Array(column("attempts")),
@@ -101,6 +100,8 @@ function answeredStatement(items: readonly Item[]): Statement {
       float8Array(column("connectMs")),
       float8Array(column("exchangeMs")),
       textArray(column("responseHeaders")),
+      // The large ones last: the driver would copy them again for each that follows.
+      textArray(column("content")),
       byteaArray(column("contentBytes")),
     ],
   };

@@ -1,5 +1,6 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
+import { freeBuffer } from "../base/free-buffer.ts";
 import type { Log } from "../base/log.ts";
 import { stopped } from "../base/loops.ts";
 import { type AnswerMemory, UNBOUNDED } from "../limits/answer-memory.ts";
@@ -164,6 +165,8 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
       return { verdict };
     } catch (error) {
       return { failure: writeFailure(error) };
+    } finally {
+      for (const value of statement.values ?? []) if (Buffer.isBuffer(value)) freeBuffer(value);
     }
   }
 
@@ -238,7 +241,10 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   #settle(items: readonly Pending[]): void {
     if (items.length === 0) return;
     this.#unsettled -= items.length;
-    for (const { memory } of items) memory.release();
+    for (const { ending, memory } of items) {
+      if (ending.outcome?.kind === "answered") freeBuffer(ending.outcome.content);
+      memory.release();
+    }
     this.#options.listener.settled(items.map(({ ending }) => ending));
     if (this.#unsettled > 0) return;
     this.#drained.resolve();

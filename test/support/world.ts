@@ -18,6 +18,7 @@ import {
   streamed,
   type Transaction,
 } from "./world-rows.ts";
+import { UNBOUNDED_ANSWERS } from "./unbounded-answers.ts";
 
 const TABLE = "net.http_request_queue";
 const TIMINGS = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
@@ -93,6 +94,7 @@ export class World {
         reconnect: () => this.returnSweep(true),
         http: { send: (request) => this.#send(request) },
         results: { write: (ending, insertedBy) => this.#writes.push({ ending, insertedBy }) },
+        answers: UNBOUNDED_ANSWERS,
         rate: { isFree: () => true, tryTake: () => true },
         rateOf: () => null,
         control: {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
+import { answerMemory } from "../../src/config/answer-memory.ts";
 import { describeConfig } from "../../src/config/describe.ts";
 import { type ConfigInput, loadConfig, readConfig } from "../../src/config/load.ts";
 
@@ -49,7 +50,7 @@ it("needs nothing but the database", () => {
       idempotencyKey: true,
     },
     outbox: { memoryRequests: 10_000, memoryBytes: 64 * 1024 ** 2 },
-    results: { ttlSeconds: 21_600, deadLetterTtlSeconds: "never" },
+    results: { memoryBytes: null, ttlSeconds: 21_600, deadLetterTtlSeconds: "never" },
     server: { host: "127.0.0.1", port: 9464 },
     log: { level: "info" },
     stop: { graceMs: 10_000 },
@@ -100,6 +101,24 @@ it("refuses a fence that is not clearly shorter than the sender's timeout, namin
   expect(message).toBe(
     "slot.fenceMs (PGNETD_FENCE_MS) is 3001: must be at most three quarters of slot.senderTimeoutMs (PGNETD_SENDER_TIMEOUT_MS), which is 4000",
   );
+});
+
+it("refuses memory for answers that is less than four of the largest and what is in flight, naming all three", () => {
+  const env = { DATABASE_URL: URL_OF_APP, PGNETD_MAX_RESPONSE_BYTES: "1MiB", PGNETD_CONCURRENCY: "64" };
+  const config = loadConfig({ env: { ...env, PGNETD_ANSWER_MEMORY_BYTES: "5MiB" } });
+  expect([config.results.memoryBytes, answerMemory(config)]).toEqual([5 * 1024 ** 2, 5 * 1024 ** 2]);
+  const { message } = refusal({ env: { ...env, PGNETD_ANSWER_MEMORY_BYTES: "4MiB" } });
+  expect(message).toBe(
+    "results.memoryBytes (PGNETD_ANSWER_MEMORY_BYTES) is 4194304: must be at least 5242880, four times http.maxResponseBytes (PGNETD_MAX_RESPONSE_BYTES), which is 1048576, and 16KiB for each of http.concurrency (PGNETD_CONCURRENCY), which is 64",
+  );
+});
+
+it.each([
+  ["unless one answer may be large", {}, 64],
+  ["more where it may", { PGNETD_MAX_RESPONSE_BYTES: "100MiB" }, 404],
+  ["more where many are in flight", { PGNETD_CONCURRENCY: "10000" }, 40 + 10_000 / 64],
+])("has 64 MiB of memory for answers, %s", (_what, env, mib) => {
+  expect(answerMemory(loadConfig({ env: { DATABASE_URL: URL_OF_APP, ...env } }))).toBe(mib * 1024 ** 2);
 });
 
 it.each([

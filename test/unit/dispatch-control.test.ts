@@ -8,6 +8,7 @@ import { lsn } from "../../src/wal/lsn.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { turn } from "../support/world-referee.ts";
 import { requestOf } from "../support/world-rows.ts";
+import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 
 const TABLE = "net.http_host_settings";
 const quiet = (): void => undefined;
@@ -191,6 +192,7 @@ describe("settings of hosts", () => {
           },
         },
         results: { write: quiet },
+        answers: UNBOUNDED_ANSWERS,
         rate: { isFree: () => true, tryTake: () => true },
         rateOf: () => null,
         control: { changed: quiet, message: () => "unknown", polled: quiet, leading: quiet },

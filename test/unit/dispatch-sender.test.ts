@@ -7,6 +7,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { silentLog } from "../support/silent-log.ts";
 import { turn } from "../support/world-referee.ts";
+import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 
 test("P2: a row with the id of one whose ending is committed but not settled yet is read from the outbox then", async () => {
   const endings: Ending[] = [];
@@ -18,6 +19,7 @@ test("P2: a row with the id of one whose ending is committed but not settled yet
       http: { send: async () => ({ kind: "answered", status: 500, headers: [], contentType: null, content, timings }) },
       results: { write: (ending) => endings.push(ending) },
       outbox: { recall: async () => undefined },
+      answers: UNBOUNDED_ANSWERS,
       rate: permits,
       rateOf: () => null,
       clock: new FakeClock(),

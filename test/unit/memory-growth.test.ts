@@ -11,6 +11,7 @@ import { requestOf } from "../support/http-peer.ts";
 import { silentLog } from "../support/silent-log.ts";
 import { liveBytes } from "../support/live-heap.ts";
 import { turn } from "../support/world-referee.ts";
+import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 
 const MIB = 1024 * 1024;
 /** Each takes a second or so, more on a busy machine. */
@@ -43,6 +44,7 @@ test(
         http: { send: async () => outcome },
         results: { write: (ending) => ended.push(ending) },
         outbox: { recall: async () => undefined },
+        answers: UNBOUNDED_ANSWERS,
         rate: permits,
         rateOf: () => null,
         clock: new FakeClock(),

@@ -1,0 +1,71 @@
+import { expect, test } from "vitest";
+import { Wake } from "../../src/base/wake.ts";
+import type { HeldDestination } from "../../src/limits/answer-budget.ts";
+import { reportHeld } from "../../src/limits/held-report.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { turn } from "../support/world-referee.ts";
+
+function setUp() {
+  const clock = new FakeClock();
+  const lines: string[] = [];
+  const line = (level: string) => (fields: Readonly<Record<string, unknown>>) => {
+    lines.push(`${level} ${String(fields["host"])}`);
+  };
+  const log = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+  const answers = { held: [] as readonly HeldDestination[], refusal: new Wake() };
+  const stop = new AbortController();
+  const ended = reportHeld(answers, { clock, log })(stop.signal);
+  const hold = (...names: string[]): void => {
+    const since = clock.now();
+    answers.held = names.map((name) => ({ name, since, answers: 1, bytes: 1 }));
+    answers.refusal.knock();
+  };
+  const seconds = async (count: number): Promise<void> => {
+    for (let second = 0; second < count; second += 1) {
+      await turn();
+      clock.advance(1_000);
+      await turn();
+    }
+  };
+  return {
+    lines,
+    hold,
+    seconds,
+    async [Symbol.asyncDispose](): Promise<void> {
+      stop.abort();
+      await ended;
+    },
+  };
+}
+
+test("a destination that is held back for a second is reported once, and once when it was not for a while", async () => {
+  await using t = setUp();
+  await t.seconds(5);
+  t.hold("a", "b");
+  await t.seconds(30);
+  expect(t.lines).toEqual(["warn a", "warn b"]);
+  t.hold();
+  await t.seconds(3);
+  t.hold("a");
+  await t.seconds(1);
+  t.hold();
+  await t.seconds(4);
+  expect(t.lines).toEqual(["warn a", "warn b", "info b"]);
+  await t.seconds(10);
+  expect(t.lines).toEqual(["warn a", "warn b", "info b", "info a"]);
+  t.hold("a");
+  await t.seconds(2);
+  expect(t.lines.at(-1)).toBe("warn a");
+});
+
+test("one that is held back for less than a second is not, nor are hundreds one by one", async () => {
+  await using t = setUp();
+  t.hold("a");
+  await turn();
+  t.hold();
+  await t.seconds(10);
+  expect(t.lines).toEqual([]);
+  t.hold(...Array.from({ length: 300 }, (_, index) => `host ${index}`));
+  await t.seconds(10);
+  expect(t.lines).toHaveLength(20);
+});
