@@ -64,6 +64,7 @@ test("P2: a request that could not be sent for want of resources waits in the ou
       http: { send: async () => shortage },
       results: { write: (ending) => endings.push(ending) },
       outbox: { recall: async () => undefined },
+      answers: UNBOUNDED_ANSWERS,
       rate: permits,
       rateOf: () => null,
       clock: new FakeClock(),
