@@ -241,10 +241,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   #settle(items: readonly Pending[]): void {
     if (items.length === 0) return;
     this.#unsettled -= items.length;
-    for (const { ending, memory } of items) {
-      if (ending.outcome?.kind === "answered") freeBuffer(ending.outcome.content);
-      memory.release();
-    }
+    for (const { memory } of items) memory.release();
     this.#options.listener.settled(items.map(({ ending }) => ending));
     if (this.#unsettled > 0) return;
     this.#drained.resolve();

@@ -46,14 +46,14 @@ async function setUp(env: Readonly<Record<string, string>> = {}): Promise<SetUp>
   };
 }
 
-/** Half of them within 100 ms of before; nearly all not much later, on a machine that has others to serve. */
+/** As soon as before, as far as a machine allows that has others to serve. */
 function expectAsSoon(beside: readonly number[], without: readonly number[]): void {
-  for (const [share, moreMs] of [
+  for (const [share, leastMs] of [
     [0.5, 100],
-    [0.95, 500],
+    [0.95, 1_000],
   ] as const) {
     const [was, is] = [quantile(without, share), quantile(beside, share)];
-    expect(is, `p${share * 100} was ${was} ms`).toBeLessThan(was + moreMs);
+    expect(is, `p${share * 100} was ${was} ms`).toBeLessThan(Math.max(was + leastMs, 5 * was));
   }
 }
 
