@@ -16,10 +16,10 @@ export function redact(text: string): string {
   let redacted = text;
   for (const secret of known) redacted = redacted.replaceAll(secret, MASK);
   return redacted
-    .replace(/([a-z][a-z0-9+.-]*):\/\/(\S*)/gi, (url, scheme: string, rest: string) =>
+    .replace(/(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*):\/\/(\S*)/gi, (url, scheme: string, rest: string) =>
       scheme.toLowerCase() === "file" ? url : `${scheme}://${withoutSecrets(rest)}`,
     )
-    .replace(/(^|[\s"'(])([^\s:/@"'(]+):(?!\/\/)\S+@/g, `$1$2:${MASK}@`)
+    .replace(/(^|[\s"'(])([^\s:/@"'(]+):(?!\/\/)\S{1,200}@/g, `$1$2:${MASK}@`)
     .replace(/((?:password|passphrase|passwd|pwd)\s*=\s*)('[^']*'|"[^"]*"|[^\s&;,"']+)/gi, `$1${MASK}`);
 }
 

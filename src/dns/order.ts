@@ -2,11 +2,13 @@ import type { LookupAddress } from "node:dns";
 import { BlockList } from "node:net";
 import { networkInterfaces } from "node:os";
 
-/** Kinds of IPv6 addresses: one is reached from an address of the same kind only. */
-const KINDS = ["2000::/3", "fc00::/7", "fe80::/10", "::1/128"].map((network) => {
-  const [address = "", bits] = network.split("/");
+/** Kinds of IPv6 addresses: one is reached from an address of the same kind only. NAT64's prefix is of the global kind. */
+const KINDS = [["2000::/3", "64:ff9b::/96"], ["fc00::/7"], ["fe80::/10"], ["::1/128"]].map((networks) => {
   const list = new BlockList();
-  list.addSubnet(address, Number(bits), "ipv6");
+  for (const network of networks) {
+    const [address = "", bits] = network.split("/");
+    list.addSubnet(address, Number(bits), "ipv6");
+  }
   return list;
 });
 

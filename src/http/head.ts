@@ -122,7 +122,7 @@ function tidied(bytes: Buffer, end: number): Buffer {
   const head = bytes.toString("latin1", 0, end);
   // A line that begins with a blank goes on with the one before (RFC 9112, 5.2).
   const [status = "", ...fields] = head
-    .trimEnd()
+    .replace(/[\r\n]+$/, "")
     .replace(/\r?\n[\t ]+/g, " ")
     .split(/\r?\n/);
   const kept = fields.filter((field) => WELL_FORMED_FIELD.test(field) || LEFT_TO_PARSER.test(field));

@@ -35,6 +35,7 @@ const FIELDS: readonly (readonly [what: string, field: string, kept: readonly (r
     ],
   ],
   ["bytes beyond ASCII in a value", "X-B: \xe9", [["X-B", "é"]]],
+  ["UTF-8 that ends as a blank does in another charset", "X B: c\r\nX-C: \xc3\xa0", [["X-C", "à"]]],
 ];
 
 /** Writes `bytes` in pieces of `size`, each in a packet of its own as far as that can be had. */

@@ -59,6 +59,11 @@ describe("addresses are tried in the order of RFC 6724", () => {
     expect(inOrder(of("192.0.2.1", "2001:db8::1", "192.0.2.2"), () => own)).toEqual(of(...ordered));
   });
 
+  it("NAT64's addresses are global ones", () => {
+    const ordered = of("64:ff9b::c000:201", "192.0.2.1");
+    expect(inOrder(ordered.toReversed(), () => ["2001:db8::9"])).toEqual(ordered);
+  });
+
   it("and those of one family as they came", () => {
     const addresses = of("192.0.2.2", "192.0.2.1");
     expect(inOrder(addresses, () => [])).toBe(addresses);
