@@ -9,8 +9,9 @@ export interface HeadWaiter {
 }
 
 const HTTP = Buffer.from("HTTP/1.");
-const INTERIM = Buffer.from("HTTP/1.1 1");
-const SWITCHING = Buffer.from("HTTP/1.1 101");
+/** A status line from 100 to 199 but 101, or the beginning of one that has come so far. */
+const INTERIM = /^HTTP\/1\.1 1(?!01)(?:\d{0,2}|\d\d[ \r\n])$/;
+const INTERIM_BYTES = "HTTP/1.1 100 ".length;
 const END_OF_HEAD = Buffer.from("\r\n\r\n");
 const LONGEST_HEAD = 64 * 1024;
 
@@ -35,7 +36,7 @@ export function readHeads(socket: Socket, waiter: () => HeadWaiter | null): void
     let bytes: Buffer = looked === 0 ? chunk : held.add(chunk);
     let from = Math.max(0, looked - 2);
     while (bytes.length > 0) {
-      const isInterim = beginsAs(bytes, INTERIM) && !(bytes.length >= SWITCHING.length && beginsAs(bytes, SWITCHING));
+      const isInterim = mayBeInterim(bytes);
       if (!isInterim) waiting.responseBegan();
       const end = endOfHead(bytes, from);
       if (end === null && bytes.length <= LONGEST_HEAD && beginsAs(bytes, HTTP)) {
@@ -85,6 +86,12 @@ class Held {
     this.#buffer = Buffer.alloc(0);
     this.length = 0;
   }
+}
+
+/** True where `bytes`, as far as they go, begin an interim response. */
+function mayBeInterim(bytes: Buffer): boolean {
+  const start = bytes.toString("latin1", 0, INTERIM_BYTES);
+  return INTERIM.test(start) || "HTTP/1.1 1".startsWith(start);
 }
 
 /** True where `bytes`, as far as they go, begin as `start` does. */

@@ -82,6 +82,18 @@ describe("a response has the status and whatever headers are well formed", () =>
   });
 });
 
+test.each(["HTTP/1.1 1000 Odd", "HTTP/1.1 10 Odd", "HTTP/1.1 1xx Odd", "HTTP/1.1 100Odd"])(
+  "a response that only begins like an interim one is not passed over: %s",
+  async (line) => {
+    const bytes = Buffer.concat([Buffer.from(`${line}\r\nContent-Length: 0\r\n\r\n`), response("the next one")]);
+    for (const size of [1_000, 1]) {
+      await using peer = await httpPeer((socket) => void trickle(socket, bytes, size));
+      await using client = testClient();
+      expect(await failed(client, `http://127.0.0.1:${peer.port}/`)).toMatchObject({ code: "bad_reply" });
+    }
+  },
+);
+
 test("a response cut in a malformed head is not asked for again over another connection", async () => {
   await using peer = await httpPeer((socket, { connection }) => {
     if (peer.received.length === 1) socket.write(response("first"));
