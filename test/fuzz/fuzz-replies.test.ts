@@ -18,7 +18,7 @@ const anyCase = (lab: Lab): fc.Arbitrary<Case> =>
   fc.record({
     reply: anyReply(forbiddenUrl(lab.canary.port)),
     method: fc.constantFrom("GET", "GET", "POST", "HEAD", "DELETE"),
-    timeoutMs: fc.constantFrom(200, 300),
+    timeoutMs: fc.constantFrom(500, 1_000),
     options: mostly<string | null>(
       [4, fc.constant(null)],
       [1, fc.constantFrom('{"keep":"status"}', '{"keep":"headers"}', '{"max_redirects":0}', '{"max_redirects":50}')],
