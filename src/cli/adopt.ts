@@ -14,7 +14,7 @@ export async function runAdopt({ env, values, switches, print }: CommandContext)
   const asked = ADOPTIONS.filter((one) => switches.has(one));
   const [adoption] = asked;
   if (asked.length > 1) throw usage(`adopt takes one of ${flags(asked)}`);
-  const client = await connect(database.url, "pgnetd adopt");
+  const client = await connect(database.url, "adopt");
   try {
     const missing = await missingAccess(client);
     if (missing !== null) throw missing;

@@ -10,7 +10,7 @@ export async function move(
   options: MigrateOptions,
   { switches, print, ask }: Pick<CommandContext, "switches" | "print" | "ask">,
 ): Promise<boolean> {
-  const client = await connect(url, "pgnetd migrate");
+  const client = await connect(url, "migrate");
   try {
     const plan = await planMove(client);
     if (plan === null) return false;

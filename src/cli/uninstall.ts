@@ -8,7 +8,7 @@ import type { CommandContext } from "./args.ts";
 /** `pgnetd uninstall`: drops slot, publications and schema; without --yes it only says what would go. */
 export async function runUninstall({ env, values, switches, print }: CommandContext): Promise<void> {
   const { database, slot } = loadConfig({ env, file: values.get("config") });
-  const client = await connect(database.url, "pgnetd uninstall");
+  const client = await connect(database.url, "uninstall");
   try {
     const callers = await readCallers(client);
     if (!switches.has("yes")) {

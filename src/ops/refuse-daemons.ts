@@ -3,21 +3,14 @@ import type pg from "pg";
 import { PgnetdError } from "../base/errors.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
-import {
-  isStranger,
-  LEADER_APPLICATION,
-  type LockHolder,
-  selectHolder,
-  strangerHint,
-  strangerText,
-} from "../wal/lock-holder.ts";
+import { isStranger, type LockHolder, selectHolder, strangerHint, strangerText } from "../wal/lock-holder.ts";
 
 /** Anybody can give a session that name, but not the right to write results. */
 const SELECT_DAEMONS = `
 select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as free,
   array(
     select a.pid from pg_catalog.pg_stat_activity a
-    where a.datname = pg_catalog.current_database() and a.application_name = '${LEADER_APPLICATION}'
+    where a.datname = pg_catalog.current_database() and a.application_name like 'pgnetd%leader'
       and pg_catalog.has_table_privilege(
         a.usesysid, pg_catalog.to_regclass('net.http_response_detail')::oid, 'insert'::text)
     order by a.pid) as pids`;

@@ -2,6 +2,7 @@ import pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
 import { connectionConfig } from "./pool.ts";
+import { sessionName } from "./session-name.ts";
 import { PIN_PATH } from "./search-path.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
@@ -19,8 +20,8 @@ export function connectionError(error: unknown): PgnetdError {
 }
 
 /** One ordinary connection, for a command; its owner ends it. Throws PG_REFUSED or PG_UNREACHABLE. */
-export async function connect(url: string, applicationName: string): Promise<pg.Client> {
-  const client = new pg.Client(connectionConfig(url, applicationName));
+export async function connect(url: string, command: string): Promise<pg.Client> {
+  const client = new pg.Client(connectionConfig(url, sessionName(command)));
   client.on("error", () => undefined);
   try {
     await client.connect();

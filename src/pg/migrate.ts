@@ -70,7 +70,7 @@ where environment is null
  */
 export async function migrate(target: string | pg.ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
   if (typeof target !== "string") return migrateIn(target, options, inTransactions(target));
-  const client = await connect(target, "pgnetd migrate");
+  const client = await connect(target, "migrate");
   try {
     return await migrateIn(client, options, inTransactions(client));
   } finally {

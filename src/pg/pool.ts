@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import pg from "pg";
 import "./type-parsers.ts";
 import { PIN_PATH, PINNED_PATH } from "./search-path.ts";
+import { OWN_SESSIONS } from "./session-name.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** One statement with its parameters; those with a `name` are prepared once per connection. */
@@ -103,7 +104,7 @@ export function openPool(options: PoolOptions): Pool {
   }
   const pool = new pg.Pool({
     // On the server, too: a statement that waits for a lock would else outlive the client's patience.
-    ...configWith(options.url, "pgnetd", `${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`),
+    ...configWith(options.url, OWN_SESSIONS, `${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`),
     Client: KnownClient,
     verify: (client, done) => client.query(PIN_PATH, (error) => done(error)),
     max: options.size,

@@ -1,12 +1,13 @@
 import type pg from "pg";
 
+import { sessionName } from "../pg/session-name.ts";
 import { HANDOVER_CLASS_ID, LOCK_CLASS_ID, type LockKey } from "./advisory-lock.ts";
 import { ask } from "./wire.ts";
 
 /** `application_name` of a session that leads. */
-export const LEADER_APPLICATION = "pgnetd leader";
+export const LEADER_APPLICATION: string = sessionName("leader");
 
-/** What the names of all sessions of pgnetd begin with. */
+/** Of every version of pgnetd, since the other may be of before an upgrade. */
 const OWN_APPLICATIONS = "pgnetd";
 
 /** Who has the leader's lock: a session as `pg_stat_activity` shows it; any role can take the lock. */

@@ -27,7 +27,7 @@ async function mallory(db: TestDatabase): Promise<pg.Client & AsyncDisposable> {
   const url = new URL(db.url);
   url.username = role;
   url.password = "secret";
-  const client = new pg.Client({ connectionString: url.href, application_name: "pgnetd leader" });
+  const client = new pg.Client({ connectionString: url.href, application_name: "pgnetd (pg_net) leader" });
   client.on("error", () => undefined);
   await client.connect();
   const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
@@ -59,7 +59,9 @@ test("a role that takes the leader's lock under the leader's name is taken for n
     db.query("begin; set local statement_timeout = '300ms'; select net.wait_until_running(); commit"),
   ).rejects.toMatchObject({ code: "57014" });
   await db.query("rollback");
-  const named = new RegExp(`^process \\d+ \\(pgnetd leader, role ${role}\\) has the leader's lock and is no pgnetd`);
+  const named = new RegExp(
+    `^process \\d+ \\(pgnetd \\(pg_net\\) leader, role ${role}\\) has the leader's lock and is no pgnetd`,
+  );
   const hint = /^End it: select pg_terminate_backend\(\d+\);$/;
   expect(await status(db)).toMatchObject({
     message: expect.stringMatching(named) as unknown,

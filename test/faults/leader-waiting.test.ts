@@ -66,7 +66,7 @@ test("a leader frozen for longer than the server's patience starts nothing when 
   first.signal("SIGCONT");
   await first.ready();
   await eventually(() => first.log().includes("standing by"), 10_000);
-  expect(first.log()).toMatch(/"holder":\{"pid":\d+,"user":"\w+","application":"pgnetd leader"/);
+  expect(first.log()).toMatch(/"holder":\{"pid":\d+,"user":"\w+","application":"pgnetd \(pg_net\) leader"/);
   receiver.behave({ kind: "answer" });
   await emptied(db);
 

@@ -42,7 +42,7 @@ test.each(["immediate", "fast"] as const)(
 
 const VICTIMS = {
   "the walsender": "backend_type = 'walsender'",
-  "the sessions that write results": "backend_type = 'client backend' and application_name = 'pgnetd'",
+  "the sessions that write results": "backend_type = 'client backend' and application_name = 'pgnetd (pg_net)'",
   "every session of pgnetd": "application_name like 'pgnetd%'",
 };
 

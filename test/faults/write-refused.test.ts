@@ -37,7 +37,7 @@ interface Fault {
 }
 
 const sessionsEnded = ({ name }: TestDatabase): string =>
-  `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd' and datname = '${name}'`;
+  `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd (pg_net)' and datname = '${name}'`;
 
 const FAULTS: readonly Fault[] = [
   {

@@ -67,7 +67,7 @@ test("status tells who leads, the slot's health and the queue; it fails while no
   await using _daemon = await startPipeline(db.url);
   const after = await status(db.url);
   expect(after.failure).toBeNull();
-  expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd leader, role \S+\)/);
+  expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd \(pg_net\) leader, role \S+\)/);
   expect(after.lines.join("\n")).toMatch(/slot +\S+: ok/);
 });
 

@@ -119,7 +119,7 @@ describe("migrate as an ordinary role", () => {
     await eventually(async () => {
       const ended = await db.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
-        where datname = current_database() and application_name = 'pgnetd migrate' and wait_event_type = 'Lock'`,
+        where datname = current_database() and application_name = 'pgnetd (pg_net) migrate' and wait_event_type = 'Lock'`,
       );
       return ended.length === 1;
     });

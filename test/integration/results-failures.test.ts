@@ -34,7 +34,7 @@ describe("failed writes", () => {
         ).length > 0,
     );
     await t.database.query(
-      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd' and datname = current_database()",
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd (pg_net)' and datname = current_database()",
     );
     await eventually(() => t.told.writable.length > 0);
     await other.query("commit");
@@ -110,7 +110,7 @@ describe("failed writes", () => {
       "begin read write; do $$ begin execute format('alter database %I reset default_transaction_read_only', current_database()); end $$; commit",
     );
     await t.database.query(
-      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd' and datname = current_database()",
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd (pg_net)' and datname = current_database()",
     );
     await t.writer.drained(never());
     expect(await responses(t.database)).toHaveLength(1);

@@ -21,7 +21,7 @@ afterAll(async () => {
 
 /** A session of some daemon. Closing it ends it. */
 async function connect(): Promise<pg.Client & AsyncDisposable> {
-  const client = new pg.Client(connectionConfig(db.url, "pgnetd leader"));
+  const client = new pg.Client(connectionConfig(db.url, "pgnetd (pg_net) leader"));
   client.on("error", () => undefined);
   await client.connect();
   const pid = (await client.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;

@@ -18,7 +18,7 @@ test("P3: a session with a stream and one without tell the same history of a ser
   const stop = new AbortController();
   const polling = pollSession(
     {
-      connection: connectionConfig(db.url, "pgnetd leader"),
+      connection: connectionConfig(db.url, "pgnetd (pg_net) leader"),
       lock: LOCK,
       senderTimeoutMs: 4_000,
       fenceMs: 2_500,

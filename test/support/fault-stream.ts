@@ -94,7 +94,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
   const clock = systemClock;
   const patience = new Patience(choices.senderTimeoutMs ?? SENDER_TIMEOUT_MS);
   const shared = {
-    connection: connectionConfig(url, "pgnetd leader"),
+    connection: connectionConfig(url, "pgnetd (pg_net) leader"),
     lock: choices.lock ?? { classId: LOCK_CLASS_ID, shard: 0 },
     senderTimeoutMs: choices.senderTimeoutMs ?? SENDER_TIMEOUT_MS,
     fenceMs: choices.fenceMs ?? 750,

@@ -50,7 +50,7 @@ const DATABASE: DatabaseStatus = {
   retainedWalBytes: 2_000,
   current: parseLsn("0/200"),
   confirmed: parseLsn("0/190"),
-  leader: { pid: 42, user: "daemon", application: "pgnetd leader", address: null, mayLead: true },
+  leader: { pid: 42, user: "daemon", application: "pgnetd (pg_net) leader", address: null, mayLead: true },
   waiting: 7,
   parked: 1,
   oldest: { id: "9", ageSeconds: 1.25 },
@@ -94,7 +94,7 @@ test("health says why a leader starts nothing", () => {
 });
 
 test.each([
-  ["whose role may not lead, whatever its name", "pgnetd leader", false],
+  ["whose role may not lead, whatever its name", "pgnetd (pg_net) leader", false],
   ["whose name is another, whatever its role", "psql", true],
 ])("a session %s, that has the leader's lock is no reason to be ready, and is named", (_, application, mayLead) => {
   const holder = { pid: 4711, user: "app", application, address: null, mayLead };
@@ -103,7 +103,7 @@ test.each([
     ready: false,
     detail: `process 4711 (${application}, role app) has the leader's lock and is no pgnetd. End it: select pg_terminate_backend(4711);`,
   });
-  const leader = { ...holder, application: "pgnetd leader", mayLead: true };
+  const leader = { ...holder, application: "pgnetd (pg_net) leader", mayLead: true };
   expect(
     healthOf({ state: { ...state, holder: leader }, trouble: null, database: null, mode: "send", waitingFor: null })
       .ready,
@@ -138,7 +138,7 @@ test("the status names what an operator looks for", () => {
   ).toEqual({
     environment: "none",
     mode: "send",
-    leader: "process 42 (pgnetd leader, role daemon)",
+    leader: "process 42 (pgnetd (pg_net) leader, role daemon)",
     slot: "pgnetd_app: ok",
     "retained WAL": "2 KiB",
     current: "0/200",
