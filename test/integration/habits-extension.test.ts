@@ -15,7 +15,7 @@ import { type Receiver, startReceiver } from "../support/receiver.ts";
 let server: ExtensionServer;
 let dump: string;
 beforeAll(async () => {
-  server = await startExtensionServer({ wal_level: "logical" });
+  server = await startExtensionServer();
   dump = join(server.folder, "../dump.sql");
 });
 afterAll(async () => {

@@ -1,35 +1,16 @@
-import { execFile } from "node:child_process";
-import { glob, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { glob, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { codeBlocks, readDocument, ROOT, sqlExamples } from "../support/markdown.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
+import { shell } from "../support/shell.ts";
 
 const document = await readDocument("docs/operations.md");
 const blocks = codeBlocks(document);
 const only = (language: string): string => blocks.find((block) => block.language === language)?.text ?? "";
-
-/** Runs a block of shell commands, with `pgnetd` in the path, and returns what they printed; rejects where one fails. */
-async function shell(commands: string, databaseUrl: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "pgnetd-docs-"));
-  const program = `#!/bin/sh\nexec "${process.execPath}" "${join(ROOT, "src/cli/main.ts")}" "$@"\n`;
-  await writeFile(join(folder, "pgnetd"), program, { mode: 0o755 });
-  const env = {
-    PATH: `${folder}:${process.env["PATH"] ?? ""}`,
-    DATABASE_URL: databaseUrl,
-    PGNETD_ALLOW_NETWORKS: "127.0.0.0/8",
-  };
-  try {
-    return (await promisify(execFile)("sh", ["-ec", commands], { cwd: folder, env, timeout: 60_000 })).stdout;
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
 
 /** The document's SQL with names of this test: roles and databases belong to the whole server. */
 function named(sql: string, db: TestDatabase): string {
@@ -93,7 +74,7 @@ describe("docs/operations.md", () => {
       await daemon?.stop();
       await dropRole(db);
     }
-  });
+  }, 180_000);
 
   test("the rights it names are enough to migrate, run and uninstall", async () => {
     await using db = await testDatabase({ migrated: false });
@@ -118,7 +99,7 @@ describe("docs/operations.md", () => {
     } finally {
       await dropRole(db);
     }
-  });
+  }, 180_000);
 
   test("it shows what pgnetd status prints and what /readyz answers", async () => {
     await using db = await testDatabase();
