@@ -277,6 +277,25 @@ test("row level security on the answers shows each role its own, and the daemon 
   }
 });
 
+test("row level security that is forced on the owner holds up answers, and loses none", async () => {
+  await db.query("alter table net._http_response enable row level security, force row level security");
+  let id: string | undefined;
+  try {
+    const [sent] = await db.query<{ id: string }>("select net.http_get($1) as id", [receiver.url("/forced")]);
+    id = sent?.id;
+    await received("/forced");
+    await eventually(() => daemon.lines.some(({ message }) => String(message).startsWith("results cannot be written")));
+    expect(await db.query("select from net._http_response where id = $1", [id])).toEqual([]);
+  } finally {
+    await db.query("alter table net._http_response no force row level security, disable row level security");
+  }
+  await eventually(
+    async () => (await db.query("select from net._http_response where id = $1", [id])).length === 1,
+    30_000,
+  );
+  expect(receiver.countByPath().get("/forced")).toBe(1);
+}, 60_000);
+
 test("rights for roles, and default privileges before and after, are granted as with pg_net", async () => {
   await db.query(`
     alter default privileges in schema net revoke execute on functions from public;
