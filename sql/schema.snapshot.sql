@@ -35,7 +35,7 @@ column net._http_response.error_msg | 7 text | Why there is no answer; null with
 column net._http_response.created | 8 timestamp with time zone not null default now() | When the request ended. | -
 column net.http_dead_letter.id | 1 bigint not null | The request id. | public: select
 column net.http_dead_letter.method | 2 text not null | As it was in the outbox. | public: select
-column net.http_dead_letter.url | 3 text not null | As it was in the outbox. | public: select
+column net.http_dead_letter.url | 3 text not null | As it was in the outbox. | -
 column net.http_dead_letter.headers | 4 jsonb | As they were in the outbox. | -
 column net.http_dead_letter.body | 5 bytea | As it was in the outbox. | -
 column net.http_dead_letter.timeout_milliseconds | 6 integer not null | As it was in the outbox. | -
@@ -65,7 +65,7 @@ column net.http_request_queue.deduplication_key | 10 text | No two requests with
 column net.http_request_queue.options | 11 jsonb | Null for the defaults, or an object with max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep. | -
 column net.http_response_detail.id | 1 bigint not null | The request id. | -
 column net.http_response_detail.method | 2 text not null | The method of the request. | -
-column net.http_response_detail.url | 3 text not null | The url of the request. | -
+column net.http_response_detail.url | 3 text not null | The url of the request without user, password and fragment, and with *** in place of the values in its query. | -
 column net.http_response_detail.attempts | 4 integer not null | Tries in all, the last included. | -
 column net.http_response_detail.error_code | 5 text | A short word for why there is no answer, such as timeout, dns, connect, tls; null with one. | -
 column net.http_response_detail.total_ms | 6 double precision | The last try from sending to end, in milliseconds. | -

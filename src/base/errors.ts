@@ -10,6 +10,11 @@ const POLICY = {
   },
   SCHEMA_MISSING: { retry: true, exitCode: 65, hint: "Run pgnetd migrate against this database." },
   SCHEMA_NEWER: { retry: false, exitCode: 65, hint: "The database was migrated by a newer pgnetd: upgrade this one." },
+  SCHEMA_FOREIGN: {
+    retry: true,
+    exitCode: 77,
+    hint: "Connect as the owner of schema net, or as a role that has its rights.",
+  },
   WRONG_ENVIRONMENT: {
     retry: false,
     exitCode: 78,

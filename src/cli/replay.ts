@@ -38,7 +38,7 @@ export async function replay({ env, values, switches, print, stop }: CommandCont
 /** False where a request with the same id or deduplication key waits. */
 async function isReplayed(db: Queryable, id: string): Promise<boolean> {
   try {
-    await db.query({ text: "select net.http_replay($1)", values: [id] });
+    await db.query({ text: "select net.http_replay($1::int8)", values: [id] });
     return true;
   } catch (error) {
     const sqlstate = sqlstateOf(error);

@@ -2,6 +2,7 @@ import type pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
 import { findInstallation, type Installation } from "../pg/installation.ts";
+import { assertOwn } from "../pg/ownership.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { refuseDaemons } from "./refuse-daemons.ts";
@@ -35,6 +36,7 @@ const ADOPT = `update net.pgnetd_installation set environment = $1, place = null
 
 /** Looks at what `adopt` would act on. */
 export async function readAdoptable(db: Queryable): Promise<Adoptable> {
+  await assertOwn(db, "net", "SCHEMA_FOREIGN");
   const installation = await findInstallation(db);
   const { rows } = await db.query<Omit<Adoptable, "installation"> & pg.QueryResultRow>({ text: SELECT_COUNTS });
   return { installation, requests: rows[0]?.requests ?? 0, deadLetters: rows[0]?.deadLetters ?? 0 };

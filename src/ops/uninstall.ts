@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { type ErrorCode, PgnetdError, toError } from "../base/errors.ts";
 import { schemaVersion } from "../pg/migrate.ts";
 import { LATEST_VERSION } from "../pg/migrations.ts";
+import { assertOwn } from "../pg/ownership.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { dropSchemas, type SchemasDropped } from "../pg/uninstall.ts";
@@ -64,6 +65,7 @@ export async function readCallers(db: Queryable): Promise<readonly string[]> {
 
 /** Requests, dead letters and answers that would go; null where pgnetd is not installed. Throws SCHEMA_NEWER. */
 export async function readLosses(db: Queryable): Promise<Losses | null> {
+  await assertOwn(db, "net", "SCHEMA_FOREIGN");
   const version = await schemaVersion(db);
   if (version > LATEST_VERSION) {
     throw new PgnetdError("SCHEMA_NEWER", `the schema is at version ${version}, this pgnetd knows ${LATEST_VERSION}`);

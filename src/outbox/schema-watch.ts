@@ -3,6 +3,7 @@ import type pg from "pg";
 import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { findInstallation } from "../pg/installation.ts";
+import { findForeign } from "../pg/ownership.ts";
 import type { Queryable, Statement } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
@@ -55,7 +56,9 @@ export class SchemaWatch implements Queryable {
     if (this.#verifying || this.#isGone) return;
     this.#verifying = true;
     try {
-      const found = await findInstallation(this.#options.db);
+      // One that somebody else has put in its place is not touched.
+      const isForeign = (await findForeign(this.#options.db, "net")) !== null;
+      const found = isForeign ? null : await findInstallation(this.#options.db);
       if (found?.outbox !== this.#options.outbox) this.#gone();
     } catch {
       // The database cannot be asked: its schema may well be there.

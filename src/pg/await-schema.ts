@@ -5,6 +5,7 @@ import type { Log } from "../base/log.ts";
 import { connectionError } from "./connection.ts";
 import { schemaVersion } from "./migrate.ts";
 import { LATEST_VERSION } from "./migrations.ts";
+import { assertOwn } from "./ownership.ts";
 import type { Queryable } from "./pool.ts";
 import { missingAccess } from "./schema-access.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
@@ -42,6 +43,7 @@ export async function awaitSchema<T extends object>(
   let told = "";
   for (let attempt = 0; !signal.aborted; attempt++) {
     const result = await orProblem(async () => {
+      await assertOwn(db, "net", "SCHEMA_FOREIGN");
       await steps.prepare?.();
       await assertSchema(db);
       return steps.read();
@@ -59,6 +61,7 @@ export async function awaitSchema<T extends object>(
 /** Why the database cannot be used as it is; null where it can. */
 export async function schemaProblem(db: Queryable): Promise<PgnetdError | null> {
   return orProblem(async () => {
+    await assertOwn(db, "net", "SCHEMA_FOREIGN");
     await assertSchema(db);
     return null;
   });

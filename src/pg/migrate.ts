@@ -5,6 +5,7 @@ import { refuseOthers } from "./installation.ts";
 import { inTransactions, type Step } from "./migration-transaction.ts";
 import { ENVIRONMENT_VERSION, LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
 import { dropEmptyPublications, restorePublications } from "./own-publications.ts";
+import { assertOwn } from "./ownership.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
 import { applyParts, type Parts } from "./parts.ts";
 import type { Queryable } from "./pool.ts";
@@ -119,6 +120,7 @@ async function prepare(client: pg.ClientBase, step: Step): Promise<number> {
   return step("the table of versions", async () => {
     const owner = (await client.query<{ extension: string | null }>(SELECT_EXTENSION)).rows[0]?.extension ?? null;
     if (owner !== null) throw ownedByExtension(owner);
+    await assertOwn(client, "net", "MIGRATION_FAILED");
     if ((await client.query<{ installed: boolean }>(SELECT_INSTALLED)).rows[0]?.installed !== true) {
       await dropEmptyPublications(client);
       await client.query(CREATE_SCHEMA);

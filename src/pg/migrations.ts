@@ -19,7 +19,8 @@ export const LATEST_VERSION: number = MIGRATIONS.length;
 /** The first version that knows environments. */
 export const ENVIRONMENT_VERSION: number = MIGRATIONS.indexOf("0008_environment.sql") + 1;
 
-const SQL_FOLDER = new URL("../../sql/", import.meta.url);
+/** Where the migrations and the optional parts are. */
+export const SQL_FOLDER = new URL("../../sql/", import.meta.url);
 
 /** The text of one file of `sql/`. */
 export async function readSql(name: string): Promise<string> {

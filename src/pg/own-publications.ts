@@ -1,3 +1,5 @@
+import { PgnetdError } from "../base/errors.ts";
+import { isTrusted } from "./ownership.ts";
 import type { Queryable } from "./pool.ts";
 
 /** A publication that must publish every insert into a table, whole. */
@@ -31,7 +33,8 @@ export const PUBLICATIONS: readonly NeededPublication[] = [
 
 const SELECT = `
 select w.name, p.oid is not null as there,
-  exists (select from pg_catalog.pg_publication_tables t where t.pubname = p.pubname) as used
+  exists (select from pg_catalog.pg_publication_tables t where t.pubname = p.pubname) as used,
+  case when not ${isTrusted("p.pubowner")} then pg_catalog.pg_get_userbyid(p.pubowner)::text end as other
 from pg_catalog.unnest($1::text[]) as w (name) left join pg_catalog.pg_publication p on p.pubname = w.name`;
 
 interface Found {
@@ -39,6 +42,8 @@ interface Found {
   readonly there: boolean;
   /** True where it publishes anything. */
   readonly used: boolean;
+  /** Its owner, where that is nobody to be trusted. */
+  readonly other: string | null;
 }
 
 async function find(db: Queryable): Promise<readonly Found[]> {
@@ -48,8 +53,14 @@ async function find(db: Queryable): Promise<readonly Found[]> {
 
 /** Drops what `drop schema net cascade` leaves: publications of ours that publish nothing, in the place of new ones. */
 export async function dropEmptyPublications(db: Queryable): Promise<void> {
-  for (const { name, there, used } of await find(db)) {
-    if (there && !used) await db.query({ text: `drop publication ${name}` });
+  for (const { name, there, used, other } of await find(db)) {
+    if (!there || used) continue;
+    if (other !== null) {
+      throw new PgnetdError("MIGRATION_FAILED", `publication ${name} belongs to role ${other}, and publishes nothing`, {
+        hint: `pgnetd needs one of that name: drop publication ${name}, as ${other} or as a superuser.`,
+      });
+    }
+    await db.query({ text: `drop publication ${name}` });
   }
 }
 

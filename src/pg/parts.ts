@@ -1,5 +1,7 @@
 import type pg from "pg";
 import { readSql } from "./migrations.ts";
+import { ownObjects } from "./own-objects.ts";
+import { assertOwn, isTrusted } from "./ownership.ts";
 
 /** Optional parts of an installation; a part that was asked for once is kept up to date from then on. */
 export interface Parts {
@@ -15,13 +17,14 @@ const REMEMBER = `insert into net.pgnetd_parts (name, setting) values ($1, $2)
 on conflict (name) do update set setting = excluded.setting`;
 
 const TELL_CALLERS = `select pg_catalog.set_config('pgnetd.callers', $1, true),
-  pg_catalog.set_config('pgnetd.former_callers', $2, true), pg_catalog.set_config('pgnetd.schemas', $3, true)`;
+  pg_catalog.set_config('pgnetd.former_callers', $2, true), pg_catalog.set_config('pgnetd.schemas', $3, true),
+  pg_catalog.set_config('pgnetd.functions', $4, true), pg_catalog.set_config('pgnetd.tables', $5, true)`;
 
 /** A trigger function that is not ours, such as Supabase's own: ours comes with helpers, and belongs to us. */
 const FOREIGN_WEBHOOKS = `
 select pg_catalog.pg_get_userbyid(p.proowner)::text as owner from pg_catalog.pg_proc p
 where p.oid = pg_catalog.to_regprocedure('supabase_functions.http_request()') and not (
-  pg_catalog.pg_has_role(p.proowner, 'usage')
+  ${isTrusted("p.proowner")}
   and pg_catalog.to_regprocedure('supabase_functions._send(oid, text, jsonb, text[])') is not null
 )`;
 
@@ -35,6 +38,7 @@ export async function applyParts(client: pg.ClientBase, asked: Parts): Promise<r
   const foreign = (await client.query<{ owner: string }>(FOREIGN_WEBHOOKS)).rows[0]?.owner ?? null;
   const webhooks = foreign === null && (asked.webhooks === true || before.has("webhooks"));
   if (webhooks) {
+    await assertOwn(client, "supabase_functions", "MIGRATION_FAILED");
     await client.query(REMEMBER, ["webhooks", null]);
     await client.query(await readSql("optional/webhooks.sql"));
   }
@@ -43,8 +47,12 @@ export async function applyParts(client: pg.ClientBase, asked: Parts): Promise<r
   const callers = asked.grants === undefined ? former : callersOf(asked.grants);
   if (asked.grants !== undefined) await client.query(REMEMBER, ["grants", callers]);
   if (callers !== null || former !== null) {
-    const schemas = webhooks ? "net,supabase_functions" : "net";
-    await client.query(TELL_CALLERS, [callers ?? "", former === callers ? "" : (former ?? ""), schemas]);
+    const schemas = webhooks ? (["net", "supabase_functions"] as const) : (["net"] as const);
+    const own = schemas.map((schema) => ownObjects(schema));
+    const functions = own.flatMap((one) => one.functions).join(";");
+    const tables = own.flatMap((one) => one.tables).join(";");
+    const values = [callers ?? "", former === callers ? "" : (former ?? ""), schemas.join(";"), functions, tables];
+    await client.query(TELL_CALLERS, values);
     await client.query(await readSql(callers === null ? "optional/grants_open.sql" : "optional/grants_restricted.sql"));
   }
   return asked.webhooks === true && foreign !== null ? [leftAlone(foreign)] : [];

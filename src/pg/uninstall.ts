@@ -1,4 +1,5 @@
 import { readSql } from "./migrations.ts";
+import { findForeign } from "./ownership.ts";
 import { dropPlaceholder, type PlaceholderFate } from "./owning-extension.ts";
 import type { Queryable } from "./pool.ts";
 import { hideSettings } from "./shown-settings.ts";
@@ -29,7 +30,7 @@ from (select) one left join pg_catalog.pg_namespace n on n.nspname = $1`;
  */
 export async function dropSchemas(client: Queryable): Promise<SchemasDropped> {
   const { rowCount } = await client.query({ text: SELECT_WEBHOOKS });
-  const hasWebhooks = (rowCount ?? 0) > 0;
+  const hasWebhooks = (rowCount ?? 0) > 0 && (await findForeign(client, "supabase_functions")) === null;
   if (hasWebhooks) await client.query({ text: await readSql("optional/uninstall_webhooks.sql") });
   await hideSettings(client);
   await client.query({ text: await readSql("optional/uninstall.sql") });

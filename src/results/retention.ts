@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
 import type { Queryable, Statement } from "../pg/pool.ts";
+import { isTrusted } from "../pg/ownership.ts";
 import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
 import { writeFailure } from "./write-failure.ts";
 
@@ -45,12 +46,18 @@ function deletion(table: string, column: string, ttl: string, from: string): str
 )`;
 }
 
+/** The records of webhooks, where pgnetd made the table and it and its schema are still its own: a trigger would run as the daemon. */
+const HAS_HOOKS = `exists (select from net.pgnetd_parts p where p.name = 'webhooks') and exists (
+    select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'supabase_functions' and c.relname = 'hooks' and c.relkind = 'r'::"char"
+      and ${isTrusted("c.relowner")} and ${isTrusted("n.nspowner")})`;
+
 const EXPIRE = `
 with response as ${deletion("net._http_response", "created", "$1", "$4")},
 detail as ${deletion("net.http_response_detail", "created", "$1", "$5")},
 letter as ${deletion("net.http_dead_letter", "died", "$2", "$6")}
 select greatest((select pg_catalog.count(*) from response), (select pg_catalog.count(*) from detail), (select pg_catalog.count(*) from letter),
-    net._expire_hooks($1::float8, $3::integer))::integer as most,
+    case when ${HAS_HOOKS} then net._expire_hooks($1::float8, $3::integer) end)::integer as most,
   (select pg_catalog.max(ended)::text from response) as response,
   (select pg_catalog.max(ended)::text from detail) as detail,
   (select pg_catalog.max(ended)::text from letter) as letter

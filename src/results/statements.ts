@@ -3,6 +3,7 @@ import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
 import { booleanArray, byteaArray, float8Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import type { Ending } from "./ending.ts";
 import { type ResponseRow, rowOf, unstorableRow } from "./row.ts";
+import { shownUrl } from "./shown-url.ts";
 
 /** What a statement tells of its batch. */
 export interface Verdict {
@@ -75,8 +76,8 @@ with given as materialized (
   insert into net.http_response_detail (
     id, method, url, attempts, error_code, total_ms, dns_ms, connect_ms, exchange_ms, response_headers, content_bytes, enqueued
   )
-  select id, method, url, attempts, error_code, total_ms, dns_ms, connect_ms, exchange_ms, response_headers::jsonb,
-    content_bytes, created
+  select id, method, ${shownUrl("url")}, attempts, error_code, total_ms, dns_ms, connect_ms, exchange_ms,
+    response_headers::jsonb, content_bytes, created
   from taken
 )${VERDICT}`;
 

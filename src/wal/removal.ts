@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { currentDatabase } from "../pg/current-database.ts";
+import { isTrusted } from "../pg/ownership.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { PUBLICATIONS } from "../pg/own-publications.ts";
@@ -53,11 +54,12 @@ async function isDropped(db: Queryable, slot: string): Promise<boolean> {
   }
 }
 
-/** Drops the publications that are there; returns their names. */
+/** Drops the publications that are there and belong to nobody else; returns their names. */
 export async function dropPublications(db: Queryable): Promise<readonly string[]> {
   const names = PUBLICATIONS.map(({ name }) => name);
   const { rows } = await db.query<{ name: string }>({
-    text: "select pubname::text as name from pg_catalog.pg_publication where pubname = any ($1) order by pubname",
+    text: `select p.pubname::text as name from pg_catalog.pg_publication p
+      where p.pubname = any ($1) and ${isTrusted("p.pubowner")} order by p.pubname`,
     values: [names],
   });
   for (const { name } of rows) await db.query({ text: `drop publication ${name}` });

@@ -29,8 +29,8 @@ async function there(db: TestDatabase): Promise<unknown> {
 }
 
 /** As a daemon leaves it that was stopped. */
-async function leaveSlot(db: TestDatabase): Promise<void> {
-  await using daemon = await startPipeline(db.url);
+async function leaveSlot({ url }: Pick<TestDatabase, "url">): Promise<void> {
+  await using daemon = await startPipeline(url);
   await daemon.stop();
 }
 
@@ -168,11 +168,12 @@ test("a role that may not drop the slot drops nothing", async () => {
   const url = new URL(db.url);
   url.username = role;
   url.password = "secret";
-  await db.query(`create role ${role} login password 'secret'`);
+  await db.query(`create role ${role} login replication password 'secret'`);
   try {
     await db.query(`grant create on database ${db.name} to ${role}`);
     await migrate(url.href);
-    await leaveSlot(db);
+    await leaveSlot({ url: url.href });
+    await db.query(`alter role ${role} noreplication`);
     expect((await uninstall(url.href, "--yes")).failure).toMatchObject({ code: "PG_REFUSED", exitCode: 77 });
     expect(await there(db)).toMatchObject({ slots: 1, publications: 2, net: true });
     await db.query(`alter role ${role} replication`);

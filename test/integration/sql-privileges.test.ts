@@ -51,6 +51,33 @@ describe("as installed, as with pg_net", () => {
     expect(await as(anybody, "select host from net.http_host_settings")).toEqual([]);
   });
 
+  test("every role has these rights on the tables and no others, as docs/sql-api.md says", async () => {
+    const rows = await db.query<{ name: string; rights: string }>(
+      `select relname as name, string_agg(lower(privilege_type), ' ' order by privilege_type) as rights
+      from pg_class, aclexplode(relacl) where relnamespace = 'net'::regnamespace and relkind = 'r' and grantee = 0
+      group by relname order by relname`,
+    );
+    const all = "delete insert select truncate update";
+    expect(rows).toEqual([
+      { name: "_http_response", rights: all },
+      { name: "http_dead_letter", rights: "references" },
+      { name: "http_host_settings", rights: "select" },
+      { name: "http_request_queue", rights: all },
+      { name: "http_response_detail", rights: "select" },
+      { name: "pgnetd_installation", rights: "references" },
+      { name: "pgnetd_migrations", rights: "select" },
+      { name: "pgnetd_parts", rights: "references" },
+    ]);
+    expect(
+      await db.query(
+        `select attrelid::regclass::text as name, string_agg(attname, ' ' order by attnum) as columns
+        from pg_attribute, aclexplode(attacl) where grantee = 0 and attrelid::regclass::text like 'net.%' group by 1`,
+      ),
+    ).toEqual([
+      { name: "net.http_dead_letter", columns: "id method created attempts error_code error_msg status_code died" },
+    ]);
+  });
+
   test("no role may run code as the daemon: no triggers, no functions, no rules", async () => {
     await db.query(`create function public.f() returns trigger language plpgsql as 'begin return new; end'`);
     for (const table of ["net.http_request_queue", "net._http_response"]) {
