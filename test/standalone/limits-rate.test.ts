@@ -113,7 +113,8 @@ describe("a rate limit", () => {
       const limit = openRateLimit({ perSecond: 200, onPermit: () => console.log("permit"), clock });
       while (limit.tryTake()) console.log("start");`;
     const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", code], { timeout: 10_000 });
-    expect(stdout).toBe("start\npermit\n");
+    // On a busy machine there may be time for more between two starts.
+    expect(stdout).toMatch(/^(start\n)+permit\n$/);
   });
 
   test("P7 a changed rate holds at once, from slow to fast, to unlimited and back", async () => {
