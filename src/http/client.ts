@@ -9,6 +9,7 @@ import { type Connecting } from "./connect.ts";
 import { createGuard } from "./guard.ts";
 import { Line } from "./line.ts";
 import { type Outcome } from "./outcome.ts";
+import { CrumbPace } from "./paced-read.ts";
 import { Sending, type SendingContext } from "./sending.ts";
 
 export interface HttpClientOptions {
@@ -53,6 +54,7 @@ export function openHttpClient(options: HttpClientOptions): HttpClient {
     resolve: shareLookups(options.resolve ?? names.resolve),
     startTls: createTlsConnector(options.trustedCertificates ?? []),
     openSockets: 0,
+    pace: new CrumbPace(),
   };
   const context: SendingContext = {
     agent: createAgent(options, connecting, 1),

@@ -3,6 +3,7 @@ import { type Socket, connect as connectTcp, isIP } from "node:net";
 import { type buildConnector } from "undici";
 import { type SharedResolve } from "../dns/resolve.ts";
 import { type Guard } from "./guard.ts";
+import { type CrumbPace } from "./paced-read.ts";
 
 /** The host has no address that may be connected to (P12). */
 export class RefusedAddress extends Error {
@@ -25,6 +26,7 @@ export interface Connecting {
   readonly startTls: buildConnector.connector;
   /** Connections open now. */
   openSockets: number;
+  readonly pace: CrumbPace;
 }
 
 /** Where a connection is made to. */

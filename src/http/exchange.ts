@@ -3,7 +3,7 @@ import { type AnswerMemory, type AnswerWaiter } from "../limits/answer-memory.ts
 import { ContentBuffer } from "./content-buffer.ts";
 import { type Failure, type Progress, failureOf, tooLarge } from "./failure.ts";
 import { type Line, type Passenger } from "./line.ts";
-import { type HeaderPairs, headerPairs } from "./raw-headers.ts";
+import { type HeaderPairs, headerPairs, headerSize } from "./raw-headers.ts";
 
 /** A response as it came, its content encoding still on. */
 export interface Reply {
@@ -36,6 +36,8 @@ export class Exchange implements Passenger, AnswerWaiter {
   reused = false;
   /** True once the first byte of a response came. */
   replied = false;
+  /** Pieces of the response that came, the head among them. */
+  pieces = 0;
   readonly #owner: ExchangeOwner;
   readonly #maxResponseBytes: number;
   readonly #memory: AnswerMemory;
@@ -104,13 +106,14 @@ export class Exchange implements Passenger, AnswerWaiter {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     this.#status = status;
+    this.pieces++;
     const raw = Array.isArray(controller.rawHeaders)
       ? controller.rawHeaders.filter((bytes) => Buffer.isBuffer(bytes))
       : [];
     // They are slices of what the socket read, and would keep all of it in memory.
     controller.rawHeaders = null;
     this.#headers = headerPairs(raw);
-    this.#headerBytes = raw.reduce((sum, { length }) => sum + length, 0);
+    this.#headerBytes = headerSize(this.#headers);
     if (!this.#expectsContent) return; // To HEAD, the length is that of what GET would bring.
     const length = Number(headers["content-length"]);
     if (length > this.#maxResponseBytes) this.#tooLarge();
@@ -119,6 +122,7 @@ export class Exchange implements Passenger, AnswerWaiter {
 
   onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
     if (this.#ended) return;
+    this.pieces++;
     const content = this.#content;
     if (content.length + piece.length > this.#maxResponseBytes) {
       this.#tooLarge();

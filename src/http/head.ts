@@ -1,4 +1,5 @@
 import { type Socket } from "node:net";
+import { errors } from "undici";
 
 /** Who waits for a response over a connection. */
 export interface HeadWaiter {
@@ -24,7 +25,7 @@ const LONGEST_HEAD = 64 * 1024;
 export function readHeads(socket: Socket, waiter: () => HeadWaiter | null): void {
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null;
   const held = new Held();
-  socket.read = (size?: number): Buffer | null => {
+  const next = (size?: number): Buffer | null => {
     const chunk = read(size);
     const waiting = waiter();
     if (chunk === null || waiting?.awaitsHead !== true) return chunk;
@@ -41,6 +42,11 @@ export function readHeads(socket: Socket, waiter: () => HeadWaiter | null): void
       const end = endOfHead(bytes, from);
       if (end === null && bytes.length <= LONGEST_HEAD && beginsAs(bytes, HTTP)) {
         held.keep(bytes);
+        return next(size);
+      }
+      if (end === null && bytes.length > LONGEST_HEAD) {
+        // Half a head, the parser would make much more of it while it waits for the rest.
+        socket.destroy(new errors.HeadersOverflowError());
         return null;
       }
       if (!isInterim || end === null) {
@@ -51,8 +57,9 @@ export function readHeads(socket: Socket, waiter: () => HeadWaiter | null): void
       from = 0;
     }
     held.clear();
-    return null;
+    return next(size);
   };
+  socket.read = next;
 }
 
 /** The beginning of a head, in one piece: many small ones would take far more memory than their bytes. */

@@ -1,9 +1,10 @@
 import { Client, type Dispatcher } from "undici";
 import { Attempt, type Connecting } from "./connect.ts";
-import { type HeadWaiter, readHeads } from "./head.ts";
+import { readHeads } from "./head.ts";
+import { type ReadWaiter, paceReads } from "./paced-read.ts";
 
 /** A request that learns which connection carries it. */
-export interface Passenger extends Dispatcher.DispatchHandler, HeadWaiter {
+export interface Passenger extends Dispatcher.DispatchHandler, ReadWaiter {
   /** Called when `line` was chosen; false when the request has ended meanwhile and must not be sent. */
   board(line: Line): boolean;
 }
@@ -22,7 +23,10 @@ export class Line extends Client {
       connect: (target, opened) => {
         this.carried = 0;
         this.attempt = new Attempt(target, connecting, (...result) => {
-          if (result[1] !== null) readHeads(result[1], () => this.#passenger);
+          if (result[1] !== null) {
+            paceReads(result[1], () => this.#passenger, connecting.pace);
+            readHeads(result[1], () => this.#passenger);
+          }
           opened(...result);
         });
       },

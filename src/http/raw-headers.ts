@@ -10,6 +10,16 @@ export function headerPairs(raw: readonly Buffer[]): HeaderPairs {
   return pairs;
 }
 
+/** What a header costs in memory beside its name and value, in bytes. */
+const HEADER_BYTES = 64;
+
+/** What headers take in memory, roughly. */
+export function headerSize(headers: HeaderPairs): number {
+  let bytes = headers.length * HEADER_BYTES;
+  for (const [name, value] of headers) bytes += name.length + value.length;
+  return bytes;
+}
+
 /** The value of the header called `lowerCaseName`, several of them joined as a list; null without one. */
 export function findHeader(headers: HeaderPairs, lowerCaseName: string): string | null {
   let found: string | null = null;

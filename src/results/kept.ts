@@ -1,3 +1,4 @@
+import { headerSize } from "../http/raw-headers.ts";
 import type { Ending } from "./ending.ts";
 
 /** What an ending costs beside its content and headers: words, the objects themselves. */
@@ -15,7 +16,5 @@ export function keptOf(ending: Ending): Ending {
 /** Roughly what it takes in memory and in a statement, in bytes. */
 export function sizeOf({ outcome }: Ending): number {
   if (outcome?.kind !== "answered") return ENDING_BYTES;
-  let bytes = ENDING_BYTES + outcome.content.length;
-  for (const [name, value] of outcome.headers) bytes += name.length + value.length;
-  return bytes;
+  return ENDING_BYTES + outcome.content.length + headerSize(outcome.headers);
 }

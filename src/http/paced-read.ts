@@ -1,0 +1,102 @@
+import { type Socket } from "node:net";
+import { errors } from "undici";
+import { type HeadWaiter } from "./head.ts";
+
+/** Who is handed what comes over a connection. */
+export interface ReadWaiter extends HeadWaiter {
+  /** Pieces of the response so far: its head, and each piece of content that was handed on. */
+  readonly pieces: number;
+}
+
+/** Read at once, in bytes. */
+const SLICE_BYTES = 8_192;
+/** A head, with the interim responses before it, is not longer than this in bytes. */
+const MOST_HEAD_BYTES = 65_536;
+/** Nor is what comes between two pieces of content or after the last: lengths, extensions, trailers. */
+const MOST_BETWEEN_BYTES = 16_384;
+/** Content of which a slice has more pieces than this comes in crumbs. */
+const MANY_PIECES = 256;
+/** So many crumbs are read in one turn of the event loop, in some milliseconds. */
+const PIECES_IN_A_TURN = 8_192;
+
+/** Crumbs of all connections together: those beyond what one turn of the event loop reads are read in the next. */
+export class CrumbPace {
+  #pieces = 0;
+  #waiting: (() => void)[] = [];
+  #isPlanned = false;
+
+  /** Counts crumbs; true where no more should be read in this turn. */
+  count(pieces: number): boolean {
+    this.#pieces += pieces;
+    this.#plan();
+    return this.#pieces >= PIECES_IN_A_TURN;
+  }
+
+  /** Calls `goOn` in a later turn. */
+  wait(goOn: () => void): void {
+    this.#waiting.push(goOn);
+    this.#plan();
+  }
+
+  #plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    setImmediate(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#isPlanned = false;
+    this.#pieces = 0;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const [at, goOn] of waiting.entries()) {
+      if (this.#pieces >= PIECES_IN_A_TURN) {
+        this.#waiting.unshift(...waiting.slice(at));
+        break;
+      }
+      goOn();
+    }
+    if (this.#waiting.length > 0) this.#plan();
+  }
+}
+
+/**
+ * P5, P6: reads a connection in slices, and looks after each what came of it. Fields of a head or trailer take some hundred
+ * times their bytes while undici collects them: a response that brings too many is given up. And one whose content comes in
+ * crumbs takes long to read: it keeps to the pace.
+ */
+export function paceReads(socket: Socket, waiter: () => ReadWaiter | null, pace: CrumbPace): void {
+  const read = socket.read.bind(socket) as (size?: number) => Buffer | null;
+  let last: ReadWaiter | null = null;
+  let pieces = 0;
+  let length = 0;
+  let fruitless = 0;
+  let isWaiting = false;
+  const goOn = (): void => {
+    isWaiting = false;
+    if (!socket.destroyed) socket.emit("readable");
+  };
+  socket.read = (size?: number): Buffer | null => {
+    if (size !== undefined) return read(size); // The stream itself, which asks with 0 whether there is more.
+    if (isWaiting) return null;
+    const waiting = waiter();
+    const isSame = waiting !== null && waiting === last;
+    const came = isSame ? waiting.pieces - pieces : 0;
+    fruitless = isSame && came === 0 ? fruitless + length : 0;
+    if (waiting !== null && fruitless > (waiting.awaitsHead ? MOST_HEAD_BYTES : MOST_BETWEEN_BYTES)) {
+      socket.destroy(new errors.HeadersOverflowError());
+      return null;
+    }
+    last = waiting;
+    pieces = waiting?.pieces ?? 0;
+    length = 0;
+    if (came > MANY_PIECES && pace.count(came) && socket.readableLength > 0) {
+      isWaiting = true;
+      pace.wait(goOn);
+      return null;
+    }
+    const slice = socket.readableLength > SLICE_BYTES ? read(SLICE_BYTES) : read();
+    length = slice?.length ?? 0;
+    return slice;
+  };
+}
