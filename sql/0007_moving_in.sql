@@ -6,6 +6,20 @@ alter table net._http_response replica identity full;
 alter table net.http_response_detail replica identity full;
 alter table net.http_dead_letter replica identity full;
 
+-- Scripts of Supabase make these functions security definer with a search_path of their own, in which types of the caller's
+-- pg_temp come first: a domain there could run its check with the rights of the owner.
+do $$
+declare
+  one regprocedure;
+begin
+  for one in
+    select p.oid from pg_proc as p where p.pronamespace = 'net'::regnamespace and strpos(p.prosrc, 'body::text') > 0
+  loop
+    execute replace(pg_get_functiondef(one), 'body::text', 'body::pg_catalog.text');
+  end loop;
+end
+$$;
+
 -- API: private
 -- A table hooks without our helper beside it is Supabase's own, and its rows are Supabase's.
 create or replace function net._expire_hooks(ttl_seconds double precision, most integer) returns integer

@@ -666,7 +666,7 @@ begin
     url := net._url(url, params);
   end if;
   insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
-  values ('DELETE', url, headers, convert_to(body::text, 'UTF8'), timeout_milliseconds)
+  values ('DELETE', url, headers, convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds)
   returning id into request_id;
   return request_id;
 end
@@ -715,7 +715,7 @@ begin
   if (headers ->> 'Content-Type' = 'application/json') is not true then
     headers := net._json_headers(headers);
   end if;
-  return net._enqueue('PATCH', url, params, headers, convert_to(body::text, 'UTF8'), timeout_milliseconds, null, null, null);
+  return net._enqueue('PATCH', url, params, headers, convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds, null, null, null);
 end
 $function$
 | Queues a PATCH request with a JSON body (null for none), sent after commit; returns its id. | -
@@ -738,7 +738,7 @@ begin
     url := net._url(url, params);
   end if;
   insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
-  values ('POST', url, headers, convert_to(body::text, 'UTF8'), timeout_milliseconds)
+  values ('POST', url, headers, convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds)
   returning id into request_id;
   return request_id;
 end
@@ -754,7 +754,7 @@ begin
   if (headers ->> 'Content-Type' = 'application/json') is not true then
     headers := net._json_headers(headers);
   end if;
-  return net._enqueue('PUT', url, params, headers, convert_to(body::text, 'UTF8'), timeout_milliseconds, null, null, null);
+  return net._enqueue('PUT', url, params, headers, convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds, null, null, null);
 end
 $function$
 | Queues a PUT request with a JSON body (null for none), sent after commit; returns its id. | -
@@ -815,7 +815,7 @@ begin
   return net._enqueue(
     method, url, params,
     net._content_type_headers(headers, content_type, case when body is not null then 'application/json' end),
-    convert_to(body::text, 'UTF8'), timeout_milliseconds,
+    convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds,
     case when delay is not null or send_at is not null then net._due(delay, send_at) end, deduplication_key,
     case when num_nonnulls(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) > 0
       then net._request_options(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) end);

@@ -24,6 +24,10 @@ export const COMMANDS: readonly Command[] = [
           "Where the extension pg_net is there: move over in one transaction, with waiting requests, answers, triggers, views and rights",
       },
       "dry-run": { about: "With --from-pg-net: only print what it would do, as SQL" },
+      owner: {
+        value: "role",
+        about: "With --from-pg-net: the role that is to own it all; default: the one that connects",
+      },
       yes: { about: "With --from-pg-net: do not ask" },
     },
     run: async (context) => (await import("./migrate.ts")).runMigrate(context),

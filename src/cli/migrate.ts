@@ -10,14 +10,14 @@ export async function runMigrate(context: CommandContext): Promise<void> {
   const { env, values, switches, print } = context;
   const grants = grantsOf(values);
   const moves = switches.has("from-pg-net");
-  for (const flag of ["dry-run", "yes"]) {
-    if (switches.has(flag) && !moves) throw usage(`--${flag} goes with --from-pg-net`);
+  for (const flag of ["dry-run", "yes", "owner"]) {
+    if (!moves && (switches.has(flag) || values.has(flag))) throw usage(`--${flag} goes with --from-pg-net`);
   }
   const { database } = loadConfig({ env, file: values.get("config") });
   const environment = { name: database.environment, claim: true };
   const options = { webhooks: switches.has("webhooks"), grants, environment };
   if (moves) {
-    if (await move(database.url, options, context)) return;
+    if (await move(database.url, { ...options, owner: values.get("owner") }, context)) return;
     print("the extension pg_net is not in this database: there is nothing to move over");
     if (switches.has("dry-run")) return;
   }

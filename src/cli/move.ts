@@ -1,13 +1,12 @@
 import { PgnetdError } from "../base/errors.ts";
 import { connect } from "../pg/connection.ts";
-import type { MigrateOptions } from "../pg/migrate.ts";
-import { type Moved, moveFromPgNet, type MovePlan, planMove } from "../pg/pg-net-move.ts";
+import { type Moved, moveFromPgNet, type MoveOptions, type MovePlan, planMove } from "../pg/pg-net-move.ts";
 import type { CommandContext } from "./args.ts";
 
 /** `pgnetd migrate --from-pg-net`: shows or does the move; false where there is no pg_net to move over from. */
 export async function move(
   url: string,
-  options: MigrateOptions,
+  options: MoveOptions,
   { switches, print, ask }: Pick<CommandContext, "switches" | "print" | "ask">,
 ): Promise<boolean> {
   const client = await connect(url, "migrate");

@@ -1,4 +1,4 @@
-import type pg from "pg";
+import pg from "pg";
 
 import { PgnetdError } from "../base/errors.ts";
 import { migrateIn, type Migrated, type MigrateOptions } from "./migrate.ts";
@@ -84,6 +84,12 @@ from pg_trigger as t join pg_proc as p on p.oid = t.tgfoid
 where t.tgrelid in ('net.http_request_queue'::regclass, 'net._http_response'::regclass) and not t.tgisinternal and not p.prosecdef
 order by 1`;
 
+/** How a move is done. */
+export interface MoveOptions extends MigrateOptions {
+  /** The role that is to own schema `net` and what is in it; the one that connects unless set. */
+  readonly owner?: string | undefined;
+}
+
 /** What a move would do; null where there is no pg_net that owns schema `net`. Changes nothing. */
 export async function planMove(client: pg.ClientBase): Promise<MovePlan | null> {
   return inTransactions(client)("pg_net", () => readPlan(client));
@@ -93,7 +99,7 @@ export async function planMove(client: pg.ClientBase): Promise<MovePlan | null> 
  * Moves over from pg_net in one transaction: keeps requests, answers and what others made, drops the extension, installs pgnetd and
  * puts everything back; null where there is no pg_net. Throws NOT_DONE where something is in the way.
  */
-export async function moveFromPgNet(client: pg.ClientBase, options: MigrateOptions): Promise<Moved | null> {
+export async function moveFromPgNet(client: pg.ClientBase, options: MoveOptions): Promise<Moved | null> {
   return inTransactions(client)("moving over from pg_net", async () => {
     if ((await readPlan(client)) === null) return null;
     await lockTables(client);
@@ -103,7 +109,9 @@ export async function moveFromPgNet(client: pg.ClientBase, options: MigrateOptio
     await client.query(KEEP_ROWS);
     for (const { drop } of plan.objects.toReversed()) if (drop !== null) await client.query(drop);
     await client.query(DROP_EXTENSION);
+    if (options.owner !== undefined) await client.query(become(options.owner));
     const migrated = await migrateIn(client, options, inOpenTransaction);
+    await client.query("set local role none");
     await client.query(RESTORE_ROWS);
     for (const { kind, object, create } of plan.objects) {
       if (create !== null) await inOpenTransaction(`${kind} ${object}`, () => client.query(create));
@@ -111,6 +119,15 @@ export async function moveFromPgNet(client: pg.ClientBase, options: MigrateOptio
     const triggers = await client.query<{ name: string }>(SELECT_TRIGGERS);
     return { ...plan, migrated, triggers: triggers.rows.map(({ name }) => name) };
   });
+}
+
+/** An older pg_net leaves no schema behind: then the role makes it. */
+function become(owner: string): string {
+  const role = pg.escapeIdentifier(owner);
+  return `do $$ begin
+    if to_regnamespace('net') is not null then alter schema net owner to ${role}; end if;
+  end $$;
+  set local role ${role}`;
 }
 
 async function readPlan(client: pg.ClientBase): Promise<MovePlan | null> {

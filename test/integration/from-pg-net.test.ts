@@ -149,16 +149,21 @@ test("what was carried over is sent, and triggers fire on the answers", async ()
 
 test("waits for transactions that use pg_net's tables, and what they commit is carried over", async () => {
   const caller = await db.pool.connect();
-  await caller.query("begin; select net.http_get('https://example.com/late')");
-  const moving = pgnetd(db.url, "migrate", "--from-pg-net", "--yes");
-  await eventually(async () => {
-    const waiting = await db.query(
-      "select from pg_locks where not granted and relation = 'net.http_request_queue'::regclass",
-    );
-    return waiting.length === 1;
-  });
-  await caller.query("commit");
-  caller.release();
+  let moving: ReturnType<typeof pgnetd>;
+  try {
+    await caller.query("begin; select net.http_get('https://example.com/late')");
+    moving = pgnetd(db.url, "migrate", "--from-pg-net", "--yes");
+    moving.catch(() => undefined);
+    await eventually(async () => {
+      const waiting = await db.query(
+        "select from pg_locks where not granted and relation = 'net.http_request_queue'::regclass",
+      );
+      return waiting.length === 1;
+    });
+    await caller.query("commit");
+  } finally {
+    caller.release(true);
+  }
   expect((await moving)[0]).toContain(": 1 requests, 0 answers, ");
   expect(await db.query("select url from net.http_request_queue")).toEqual([{ url: "https://example.com/late" }]);
 });
@@ -176,6 +181,28 @@ test("--dry-run prints SQL that does the same by hand, with migrate in between, 
   await pgnetd(db.url, "migrate");
   await db.query(lines.slice(at).join("\n"));
   expect(await look()).toEqual(before);
+});
+
+test("--owner has another role own everything, which then migrates and runs by itself", async () => {
+  await using receiver = await startReceiver();
+  await createRoles("move_daemon");
+  await db.query(
+    `alter role move_daemon login replication password 'x'; grant create on database ${db.name} to move_daemon`,
+  );
+  await db.query("select net.http_post($1)", [receiver.url("/")]);
+  await pgnetd(db.url, "migrate", "--from-pg-net", "--yes", "--owner", "move_daemon");
+  const url = new URL(db.url);
+  url.username = "move_daemon";
+  url.password = "x";
+  expect((await pgnetd(url.href, "migrate"))[0]).toMatch(/nothing to do$/);
+  expect(
+    await db.query(
+      "select distinct relowner::regrole::text as owner from pg_class where relnamespace = 'net'::regnamespace",
+    ),
+  ).toEqual([{ owner: "move_daemon" }]);
+  await using _daemon = await startPipeline(url.href);
+  await receiver.waitFor(1);
+  await eventually(async () => (await db.query("select from net._http_response")).length === 1);
 });
 
 describe("asks first", () => {

@@ -88,6 +88,32 @@ describe.each(["postgres", "supabase_admin"] as const)("with Supabase's own webh
   });
 });
 
+test("after Supabase made the functions security definer, types of a caller run nothing with the rights of their owner", async () => {
+  await using db = await server.database();
+  await pgnetd(db.url("postgres"), "migrate");
+  await db.as("supabase_admin", SUPABASE_WEBHOOKS);
+  await db.as(
+    "postgres",
+    "alter function net.http_delete(text, jsonb, jsonb, integer, jsonb) security definer set search_path = net",
+  );
+  for (const call of [
+    "http_get('http://h/', '{\"a\": 1}')",
+    "http_post('http://h/', '{\"a\": 1}')",
+    "http_delete('http://h/', body := '{}')",
+  ]) {
+    await db.as(
+      "authenticated",
+      `create function pg_temp.spy(anyelement) returns boolean language plpgsql as
+        $$ begin raise exception 'ran as %', current_user; end $$;
+      create domain pg_temp.text as pg_catalog.text check (pg_temp.spy(value));
+      create domain pg_temp.jsonb as pg_catalog.jsonb check (pg_temp.spy(value));
+      create domain pg_temp.int8 as pg_catalog.int8 check (pg_temp.spy(value));
+      select net.${call}`,
+    );
+  }
+  expect(await db.as("postgres", "select count(*)::int from net.http_request_queue")).toEqual([{ count: 3 }]);
+});
+
 describe("pgnetd's own webhooks", () => {
   test("send what a role inserts that may not call net.http_post, as Supabase's do", async () => {
     await using db = await server.database();
