@@ -148,6 +148,7 @@ test("nothing of a schema that stands before pg_catalog in the search_path is us
   expect(await session.rows("select from net.http_dead_letter")).toHaveLength(1);
   await command(url.href, "replay", { all: true });
   await command(url.href, "drain", { "drop-slot": true, "drop-publications": true });
+  await command(url.href, "adopt", { moved: true });
   await command(url.href, "migrate", { grants: "restricted", callers: user });
   await command(url.href, "migrate", { grants: "open" });
   await expect(command(url.href, "uninstall")).rejects.toMatchObject({ code: "USAGE" });
