@@ -75,11 +75,10 @@ $$;
 
 -- Every role may read what became of requests: not who may make them, and with which keys.
 update net.http_response_detail
-set url = regexp_replace(
-  regexp_replace(split_part(url, '#', 1), E'^([^:/?#]*:[/\\\\]*)[^/?#\\\\]*@', E'\\1'),
-  '([?&][^=&]*=)[^&]*|([?&])[^&]+', E'\\1\\2***', 'g')
+set url = regexp_replace(split_part(split_part(url, '#', 1), '?', 1), E'^([^:/]*:[/\\\\]*)[^/\\\\]*@', E'\\1')
+  || case when strpos(split_part(url, '#', 1), '?') = 0 then '' else '?***' end
 where strpos(url, '?') + strpos(url, '@') + strpos(url, '#') > 0;
 comment on column net.http_response_detail.url is
-  'The url of the request without user, password and fragment, and with *** in place of the values in its query.';
+  'The url of the request without user, password and fragment, and with ?*** in place of its query.';
 -- A replay needs the whole url, so a dead letter has it: for the owner.
 revoke select (url) on net.http_dead_letter from public;

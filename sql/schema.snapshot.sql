@@ -65,7 +65,7 @@ column net.http_request_queue.deduplication_key | 10 text | No two requests with
 column net.http_request_queue.options | 11 jsonb | Null for the defaults, or an object with max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep. | -
 column net.http_response_detail.id | 1 bigint not null | The request id. | -
 column net.http_response_detail.method | 2 text not null | The method of the request. | -
-column net.http_response_detail.url | 3 text not null | The url of the request without user, password and fragment, and with *** in place of the values in its query. | -
+column net.http_response_detail.url | 3 text not null | The url of the request without user, password and fragment, and with ?*** in place of its query. | -
 column net.http_response_detail.attempts | 4 integer not null | Tries in all, the last included. | -
 column net.http_response_detail.error_code | 5 text | A short word for why there is no answer, such as timeout, dns, connect, tls; null with one. | -
 column net.http_response_detail.total_ms | 6 double precision | The last try from sending to end, in milliseconds. | -

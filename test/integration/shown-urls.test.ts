@@ -12,20 +12,20 @@ const URLS: readonly (readonly [url: string, shown: string])[] = [
   ["https://example.com/@user/1", "https://example.com/@user/1"],
   ["https://user:secret@example.com/a", "https://example.com/a"],
   ["https://user:sec@ret@example.com", "https://example.com"],
-  ["https://secret@example.com:8443?x=@", "https://example.com:8443?x=***"],
+  ["https://secret@example.com:8443?x=@", "https://example.com:8443?***"],
   ["http:/user:secret@example.com/", "http:/example.com/"],
   ["http:\\\\user:secret@example.com\\a", "http:\\\\example.com\\a"],
-  ["https://example.com/?key=secret&name=&b=2", "https://example.com/?key=***&name=***&b=***"],
+  ["https://example.com/?key=secret&name=&b=2", "https://example.com/?***"],
   ["https://example.com/a?secret", "https://example.com/a?***"],
-  ["https://example.com/a?secret&secret=a=b?c", "https://example.com/a?***&secret=***"],
+  ["https://example.com/a?secret&secret=a=b?c", "https://example.com/a?***"],
   ["https://example.com/a#secret", "https://example.com/a"],
-  ["https://example.com/a?b=secret#secret?c=secret", "https://example.com/a?b=***"],
-  ["https://[::1]:80/?a=secret", "https://[::1]:80/?a=***"],
+  ["https://example.com/a?b=secret#secret?c=secret", "https://example.com/a?***"],
+  ["https://[::1]:80/?a=secret", "https://[::1]:80/?***"],
   ["no url at all", "no url at all"],
   ["", ""],
 ];
 
-test("a url is shown without user, password and fragment, and without the values in its query", async () => {
+test("a url is shown without user, password, query and fragment", async () => {
   await using db = await testDatabase({ migrated: false });
   const rows = await db.query<{ shown: string }>(
     `select ${shownUrl("url")} as shown from unnest($1::text[]) with ordinality as one (url, n) order by n`,
@@ -53,7 +53,7 @@ test("P11: no role reads a secret of a url where requests have ended", async () 
     try {
       await client.query(`set role ${role}`);
       const { rows } = await client.query<Record<string, unknown>>("select * from net.http_response_detail");
-      expect(rows.map((row) => row["url"])).toEqual([receiver.url("/a?key=***")]);
+      expect(rows.map((row) => row["url"])).toEqual([receiver.url("/a?***")]);
       expect(
         (await client.query("select id, method, attempts, error_code, error_msg from net.http_dead_letter")).rows,
       ).toHaveLength(1);
