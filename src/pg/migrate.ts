@@ -17,6 +17,8 @@ export interface MigrateOptions extends Parts {
   readonly to?: number | undefined;
   /** The environment that the database is to be of. */
   readonly environment?: WantedEnvironment | undefined;
+  /** Whoever has the lock for migrations is waited for so long, in milliseconds; 60,000 unless set. */
+  readonly lockWaitMs?: number | undefined;
 }
 
 /** The environment of a database that is migrated. */
@@ -70,10 +72,10 @@ where environment is null
  * PG_REFUSED where trying again may help; what earlier files did then stays.
  */
 export async function migrate(target: string | pg.ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
-  if (typeof target !== "string") return migrateIn(target, options, inTransactions(target));
+  if (typeof target !== "string") return migrateIn(target, options, inTransactions(target, options.lockWaitMs));
   const client = await connect(target, "migrate");
   try {
-    return await migrateIn(client, options, inTransactions(client));
+    return await migrateIn(client, options, inTransactions(client, options.lockWaitMs));
   } finally {
     await client.end();
   }

@@ -110,6 +110,21 @@ describe("migrate as an ordinary role", () => {
     }
   });
 
+  test("a role that holds the lock for migrations does not keep one waiting for ever, and is named", async () => {
+    await using db = await testDatabase(EMPTY);
+    const stranger = await db.pool.connect();
+    await stranger.query("select pg_advisory_lock(1885826669, 0)");
+    await expect(migrate(db.url, { lockWaitMs: 200 })).rejects.toMatchObject({
+      code: "PG_UNREACHABLE",
+      retry: true,
+      message: expect.stringMatching(/^process \d+ \(.*, role \S+\) holds the lock for migrations$/) as unknown,
+      hint: expect.stringMatching(/select pg_terminate_backend\(\d+\);$/) as unknown,
+    });
+    await stranger.query("select pg_advisory_unlock_all()");
+    stranger.release();
+    expect(await migrate(db.url)).toMatchObject({ from: 0, to: LATEST_VERSION });
+  });
+
   test("a connection that ends in the middle may be tried again, and nothing is left of it", async () => {
     await using db = await testDatabase(EMPTY);
     const lock = await db.pool.connect();
