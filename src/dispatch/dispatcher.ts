@@ -19,7 +19,6 @@ export interface DispatcherParts extends SenderParts {
   readonly outbox: IntakeParts["outbox"] & SenderParts["outbox"];
   /** Ends the connections to the server of before a failover: what it answers is of a history that is over. */
   readonly reconnect: () => void;
-  readonly log: Log;
   /** A table other than the outbox changed, or a control message came: `schema.name`, or the message. */
   readonly control: {
     changed(table: string): void;
@@ -52,6 +51,8 @@ export interface DispatcherState {
   readonly holder: LockHolder | null;
   /** Why a leader starts no request; null where it may. */
   readonly stalled: string | null;
+  /** Why the outbox cannot be read, where that failed several times in a row. */
+  readonly unread: string | null;
   readonly waiting: number;
   readonly inFlight: number;
   readonly inMemory: number;
@@ -110,7 +111,8 @@ export class Dispatcher implements SessionListener, ResultListener {
   get state(): DispatcherState {
     const { waiting, inFlight, inMemory, memoryBytes } = this.#sender;
     const session = { phase: this.#phase, standby: this.#standby, holder: this.#holder, received: this.#received };
-    return { ...session, stalled: this.#stalled, waiting, inFlight, inMemory, memoryBytes };
+    const { unread } = this.#intake;
+    return { ...session, stalled: this.#stalled, unread, waiting, inFlight, inMemory, memoryBytes };
   }
 
   /** Reads the outbox and parks what slow hosts would not take, until `signal` fires. */

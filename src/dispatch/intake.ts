@@ -6,7 +6,8 @@ import { Wake } from "../base/wake.ts";
 import type { OutboxRow } from "../outbox/row.ts";
 import type { Inserter, Snapshot } from "../outbox/snapshot.ts";
 import type { SweepPlan, SweepResult } from "../outbox/sweep.ts";
-import { sqlstateOf } from "../pg/sqlstate.ts";
+import { FailureLog } from "../pg/failure-log.ts";
+import { causeOf } from "../pg/sqlstate.ts";
 import type { Begin } from "../wal/events.ts";
 import type { Xid } from "../wal/xid.ts";
 import type { Phase, PhaseEvent } from "./phase.ts";
@@ -36,6 +37,9 @@ export interface IntakeParts {
 const LOOK = { firstMs: 50, maxMs: 5_000 };
 const SWEEP_RETRY = { firstMs: 50, maxMs: 5_000 };
 
+/** From so many sweeps that failed in a row on, somebody has to look. */
+const UNREAD_FROM = 3;
+
 /** An empty sweep that was not the last is rare; without a pause it could spin. */
 const EMPTY_PAUSE_MS = 5;
 
@@ -51,6 +55,9 @@ export class Intake {
   #sweptAt = 0;
   #notBefore = 0;
   #failures = 0;
+  #failure: unknown = null;
+  readonly #sweepLog: FailureLog;
+  readonly #lookLog: FailureLog;
   #dueAt: number | null = null;
   #asked = false;
   #looks = 0;
@@ -61,6 +68,21 @@ export class Intake {
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
+    this.#sweepLog = new FailureLog(parts.log, {
+      failed: "the outbox could not be read; trying again",
+      succeeded: "the outbox is read again",
+    });
+    this.#lookLog = new FailureLog(parts.log, {
+      failed: "transactions in progress could not be looked at; trying again",
+      succeeded: "transactions in progress are looked at again",
+    });
+  }
+
+  /** Why the outbox cannot be read, where that failed several times in a row; else null. */
+  get unread(): string | null {
+    if (this.#failures < UNREAD_FROM) return null;
+    const why = `${toError(this.#failure).message} (${causeOf(this.#failure)})`;
+    return `the outbox could not be read ${this.#failures} times in a row: ${why}`;
   }
 
   // The stream.
@@ -194,6 +216,7 @@ export class Intake {
     try {
       const found = await outbox.sweep({ above, rows: requests, bytes, known: sender.knownIds });
       this.#failures = 0;
+      this.#sweepLog.succeeded();
       if (epoch === this.#epoch) this.#found(found);
     } catch (error) {
       this.#failed(error);
@@ -222,27 +245,23 @@ export class Intake {
   }
 
   #failed(error: unknown): void {
-    const { clock, log } = this.#parts;
-    if (this.#failures === 0) {
-      log.warn(
-        { sqlstate: sqlstateOf(error), reason: toError(error).message },
-        "the outbox could not be read; trying again",
-      );
-    }
-    this.#notBefore = clock.now() + backoffMs(this.#failures, SWEEP_RETRY);
+    this.#sweepLog.failed(error);
+    this.#notBefore = this.#parts.clock.now() + backoffMs(this.#failures, SWEEP_RETRY);
     this.#failures++;
+    this.#failure = error;
     this.#asked = true;
   }
 
   async #look(): Promise<void> {
-    const { outbox, clock, log } = this.#parts;
+    const { outbox, clock } = this.#parts;
     const epoch = this.#epoch;
     this.#looks++;
     try {
       const snapshot = await outbox.snapshot();
+      this.#lookLog.succeeded();
       if (epoch === this.#epoch && this.#seam.looked(snapshot)) this.ask();
     } catch (error) {
-      log.debug({ sqlstate: sqlstateOf(error) }, "transactions in progress could not be looked at");
+      this.#lookLog.failed(error);
     }
     this.#lookedAt = clock.now();
   }

@@ -5,11 +5,12 @@ import { Wake } from "../base/wake.ts";
 import type { Outcome } from "../http/outcome.ts";
 import type { AnswerBudget } from "../limits/answer-budget.ts";
 import type { AnswerMemory } from "../limits/answer-memory.ts";
-import type { HostSettings } from "../outbox/host-settings.ts";
+import { type HostSettings, limitedHost } from "../outbox/host-settings.ts";
 import type { Recall } from "../outbox/recall.ts";
 import type { Request } from "../outbox/request.ts";
 import type { OutboxRow } from "../outbox/row.ts";
 import type { Inserter } from "../outbox/snapshot.ts";
+import { FailureLog } from "../pg/failure-log.ts";
 import type { Ending } from "../results/ending.ts";
 import { Drain } from "./drain.ts";
 import { endingOf } from "./ending.ts";
@@ -65,6 +66,7 @@ export class Sender {
   readonly #shortage: Shortage;
   /** Ids in memory that came again: it may be another row, made when the ending of the first was committed and not yet settled. */
   readonly #met = new Set<bigint>();
+  readonly #recalls: FailureLog;
   readonly #filled = new Wake();
   readonly #emptied = new Wake();
 
@@ -75,6 +77,10 @@ export class Sender {
     this.#hosts = new Hosts(bounds, parts.rateOf, (host) => parts.answers.mayStart(host));
     this.#memory = new Memory(memory);
     this.#shortage = new Shortage(parts.log, parts.random);
+    this.#recalls = new FailureLog(parts.log, {
+      failed: "parked requests could not be called back; they come back at their own time",
+      succeeded: "parked requests are called back again",
+    });
   }
 
   get waiting(): number {
@@ -222,9 +228,10 @@ export class Sender {
     if (recall.ids.length === 0) return;
     try {
       await this.#parts.outbox.recall(recall);
+      this.#recalls.succeeded();
       this.recalled();
-    } catch {
-      // They come back at their own time.
+    } catch (error) {
+      this.#recalls.failed(error);
     }
   }
 
@@ -241,7 +248,7 @@ export class Sender {
 
 /** The destination as limits know it: the name or address in the url; empty where it cannot be read, which fails when sent. */
 export function hostOf(url: string): string {
-  return URL.parse(url)?.hostname ?? "";
+  return limitedHost(URL.parse(url)?.hostname ?? "");
 }
 
 function defective(message: string): Outcome {

@@ -44,7 +44,7 @@ select pg_catalog.pg_current_wal_insert_lsn()::text as current,
   (select pg_catalog.count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as waiting,
   (select pg_catalog.count(*) from (select from net.http_request_queue where next_attempt_at > pg_catalog.now() limit ${COUNT_MOST}) q)::int as parked,
   (select pg_catalog.count(*) from (select from net.http_dead_letter limit ${COUNT_MOST}) d)::int as dead_letters,
-  o.id::text as oldest_id, extract(epoch from pg_catalog.now() - o.created)::float8 as oldest_age
+  o.id::text as oldest_id, case when pg_catalog.isfinite(o.created) then extract(epoch from pg_catalog.now() - o.created)::float8 end as oldest_age
 from (select) one
 left join pg_catalog.pg_replication_slots s on s.slot_name = $1
 left join lateral (select id, created from net.http_request_queue order by id limit 1) o on true`;

@@ -1,22 +1,34 @@
 import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import { FailureLog } from "../pg/failure-log.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { type DatabaseStatus, readDatabaseStatus } from "./database-status.ts";
 
 /** A look is not repeated sooner than this, in milliseconds, however often somebody asks. */
 const LOOK_EVERY_MS = 5_000;
 
+/** What the looks need. */
+export interface SlotWatchOptions {
+  readonly db: Queryable;
+  /** Null is the default one. */
+  readonly slotName: string | null;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
 /** The database's view of slot and outbox, looked at only when somebody asks for the health (P8). */
 export class SlotWatch {
-  readonly #db: Queryable;
-  readonly #slotName: string | null;
-  readonly #clock: Clock;
+  readonly #options: SlotWatchOptions;
+  readonly #failures: FailureLog;
   #lookedAt: number | null = null;
   #last: DatabaseStatus | null = null;
 
-  constructor(db: Queryable, slotName: string | null, clock: Clock) {
-    this.#db = db;
-    this.#slotName = slotName;
-    this.#clock = clock;
+  constructor(options: SlotWatchOptions) {
+    this.#options = options;
+    this.#failures = new FailureLog(options.log, {
+      failed: "slot and outbox could not be looked at for the health",
+      succeeded: "slot and outbox are looked at again for the health",
+    });
   }
 
   /** What the last look saw; null before the first, and after one that failed. */
@@ -26,12 +38,19 @@ export class SlotWatch {
 
   /** Starts a look where the last one is old; `last` has what it saw when it is done. */
   look(): void {
-    const now = this.#clock.now();
+    const { db, slotName, clock } = this.#options;
+    const now = clock.now();
     if (this.#lookedAt !== null && now - this.#lookedAt < LOOK_EVERY_MS) return;
     this.#lookedAt = now;
-    readDatabaseStatus(this.#db, this.#slotName).then(
-      (status) => (this.#last = status),
-      () => (this.#last = null),
+    readDatabaseStatus(db, slotName).then(
+      (status) => {
+        this.#last = status;
+        this.#failures.succeeded();
+      },
+      (error: unknown) => {
+        this.#last = null;
+        this.#failures.failed(error);
+      },
     );
   }
 }

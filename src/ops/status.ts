@@ -1,5 +1,6 @@
 import type { PgnetdError } from "../base/errors.ts";
 import type { DispatcherState } from "../dispatch/dispatcher.ts";
+import { mayStart } from "../dispatch/phase.ts";
 import type { HttpMode } from "../http/mode.ts";
 import { isStranger, strangerHint, strangerText } from "../wal/lock-holder.ts";
 import type { StreamTrouble } from "../wal/trouble.ts";
@@ -47,19 +48,19 @@ export function healthOf({ state, trouble, database, mode, waitingFor }: HealthS
   }
   const { phase, standby, holder } = state;
   const isStandby = standby && (holder === null || !isStranger(holder));
-  const isLeading = phase === "polling" || phase === "catch-up" || phase === "live";
   const detail = detailOf(state, trouble);
   return {
     state: phase,
-    ready: isStandby || isLeading,
+    ready: isStandby || (mayStart(phase) && state.unread === null),
     detail: mode === "capture" ? `capture mode, nothing is sent; ${detail}` : detail,
     ...shared,
   };
 }
 
-function detailOf({ phase, standby, holder, stalled }: DispatcherState, trouble: StreamTrouble | null): string {
+function detailOf({ phase, standby, holder, stalled, unread }: DispatcherState, trouble: StreamTrouble | null): string {
   if (standby && holder !== null && isStranger(holder)) return `${strangerText(holder)}. ${strangerHint(holder)}`;
   if (standby) return "standing by: another pgnetd leads this database";
+  if (mayStart(phase) && unread !== null) return `leading, but ${unread}`;
   if (stalled !== null) return `leading: ${stalled}`;
   const isTold = trouble !== null && (phase === "polling" || phase === "waiting");
   return isTold ? `${DETAIL[phase]}: ${trouble.reason}. ${trouble.hint}` : DETAIL[phase];

@@ -10,6 +10,11 @@ export interface HostSettings {
   readonly paused: boolean;
 }
 
+/** A host as limits know it: a trailing dot, which ends the full name of the same host, makes no other. */
+export function limitedHost(host: string): string {
+  return host.endsWith(".") ? host.slice(0, -1) : host;
+}
+
 /** `schema.name` of the table; a committed change of it reaches the daemon over the stream. */
 export const HOST_SETTINGS_TABLE = "net.http_host_settings";
 
@@ -28,15 +33,17 @@ const rowSchema = z.object({
   paused: z.boolean(),
 });
 
-/** Reads all settings, by host. */
+/** Reads all settings, by host. Where a host has a row with a trailing dot and one without, the latter holds. */
 export async function readHostSettings(db: Queryable): Promise<ReadonlyMap<string, HostSettings>> {
   const { rows } = await db.query(SELECT);
-  return new Map(
-    rows.map((row) => {
-      const { host, rate_per_second, concurrency, paused } = rowSchema.parse(row);
-      return [host, { ratePerSecond: rate_per_second, concurrency, paused }] as const;
-    }),
-  );
+  const settings = new Map<string, HostSettings>();
+  for (const row of rows) {
+    const { host, rate_per_second, concurrency, paused } = rowSchema.parse(row);
+    const limited = limitedHost(host);
+    if (limited !== host && settings.has(limited)) continue;
+    settings.set(limited, { ratePerSecond: rate_per_second, concurrency, paused });
+  }
+  return settings;
 }
 
 /** The rates among the settings, per second, by host. */

@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+import { toError } from "../base/errors.ts";
+import { jsonbPairs } from "../pg/jsonb.ts";
 import type { Request, RequestOptions } from "./request.ts";
 
 /** What the objects around one request cost in memory, roughly, in bytes. */
@@ -7,21 +9,25 @@ const FIXED_BYTES = 512;
 
 /** P5: url and body of a request that is sent, together, in bytes: a larger one would take several times that to read. */
 export const LARGEST_BYTES = 64 * 1024 * 1024;
-/** The same for its headers. */
+/** The same for its headers, as the text of their JSON; and for its options. */
 export const LARGEST_HEADERS_BYTES = 256 * 1024;
 
-/** One more than these is still an integer of PostgreSQL. */
-const MOST_ATTEMPTS = 2 ** 31 - 2;
+const LARGEST_INTEGER = 2 ** 31 - 1;
+/** Tries of one request at most. */
+const MOST_ATTEMPTS = 1_000;
 
 /** Of the url of a request that cannot be sent, so much is kept. */
 const SHOWN_CHARACTERS = 1_000;
 
 const keep = z.enum(["all", "headers", "status"]);
 
+/** The arguments of `net.http_request` are integers of PostgreSQL. */
+const waitMs = z.int().min(0).max(LARGEST_INTEGER);
+
 const optionsSchema = z.object({
-  max_attempts: z.int().min(1).max(1_000).default(1),
-  retry_first_ms: z.int().min(0).default(1_000),
-  retry_max_ms: z.int().min(0).default(3_600_000),
+  max_attempts: z.int().min(1).max(MOST_ATTEMPTS).default(1),
+  retry_first_ms: waitMs.default(1_000),
+  retry_max_ms: waitMs.default(3_600_000),
   max_redirects: z.int().min(0).max(50).optional(),
   keep: keep.default("all"),
 });
@@ -30,15 +36,15 @@ const rowSchema = z.object({
   id: z.string(),
   method: z.string(),
   url: z.string(),
-  headers: z.record(z.string(), z.unknown()).nullable(),
+  /** The text of `jsonb`. */
+  headers: z.string().nullable(),
   body: z.instanceof(Buffer).nullable(),
-  timeout_milliseconds: z.int(),
+  timeout_milliseconds: z.int().min(0),
   created: z.string(),
-  attempts: z.int().default(0),
+  attempts: z.int().min(0).max(MOST_ATTEMPTS).default(0),
   next_attempt_at: z.string().nullable().default(null),
-  options: optionsSchema.nullable().default(null),
-  /** Set by a sweep in place of what is too large to be read: which part that is. */
-  oversize: z.string().nullable().default(null),
+  /** The text of `jsonb`. */
+  options: z.string().nullable().default(null),
 });
 
 /** Values for what a row leaves open. */
@@ -57,18 +63,35 @@ export interface OutboxRow {
 
 /**
  * Reads a row of `net.http_request_queue`, from the stream or from a sweep: both give the same JavaScript types. Never
- * throws for what a direct INSERT can write: such a row has a `defect`, and ends as an error response.
+ * throws for what a direct INSERT can write: such a row has a `defect`, and ends as an error response. So does one with
+ * `unread`: why the database did not give it whole.
  */
-export function readRow(row: unknown, defaults: RowDefaults): OutboxRow {
+export function readRow(row: unknown, defaults: RowDefaults, unread: string | null = null): OutboxRow {
+  const read = unread ?? readSafely(row, defaults);
+  return typeof read === "string" ? defective(row, read, defaults) : read;
+}
+
+function readSafely(row: unknown, defaults: RowDefaults): OutboxRow | string {
+  try {
+    return readWhole(row, defaults);
+  } catch (error) {
+    // P11: a parser's message quotes what it parsed.
+    return `it cannot be read (${toError(error).name})`;
+  }
+}
+
+/** What is wrong with the row, where something is. */
+function readWhole(row: unknown, defaults: RowDefaults): OutboxRow | string {
   const parsed = rowSchema.safeParse(row);
-  if (!parsed.success) return defective(row, z.prettifyError(parsed.error), defaults);
-  const { id, method, url, headers, body, timeout_milliseconds, created, attempts, next_attempt_at, options } =
-    parsed.data;
-  const pairs = headerPairs(headers);
-  if (pairs === null) return defective(row, "its headers are nested too deeply", defaults);
-  const sizes = { content: url.length + (body?.length ?? 0), headers: sizeOf(pairs) };
-  const oversize = parsed.data.oversize ?? oversizeOf(sizes);
-  if (oversize !== null) return defective(row, oversize, defaults);
+  if (!parsed.success) return problemsOf(parsed.error, "");
+  const { id, method, url, headers, body, timeout_milliseconds, created, attempts, next_attempt_at } = parsed.data;
+  const contentBytes = url.length + (body?.length ?? 0);
+  const oversize = oversizeOf(contentBytes, headers, parsed.data.options);
+  if (oversize !== null) return oversize;
+  const pairs = headers === null || headers === "null" ? [] : jsonbPairs(headers);
+  if (pairs === null) return "headers: must be a JSON object of names and values";
+  const options = readOptions(parsed.data.options, defaults);
+  if (typeof options === "string") return options;
   return {
     request: {
       id: BigInt(id),
@@ -78,19 +101,25 @@ export function readRow(row: unknown, defaults: RowDefaults): OutboxRow {
       body,
       timeoutMs: timeout_milliseconds,
       created,
-      attempts: Math.min(attempts, MOST_ATTEMPTS),
-      options: readOptions(options, defaults),
-      bytes: FIXED_BYTES + sizes.content + sizes.headers,
+      attempts,
+      options,
+      bytes: FIXED_BYTES + contentBytes + sizeOf(pairs),
     },
     defect: null,
     nextAttemptAt: next_attempt_at,
   };
 }
 
-type ParsedOptions = z.infer<typeof optionsSchema> | null;
+/** P11: names of columns and rules, never a value. */
+function problemsOf({ issues }: z.ZodError, within: string): string {
+  return issues.map(({ path, message }) => `${[within, ...path].filter(Boolean).join(".")}: ${message}`).join("; ");
+}
 
-function readOptions(options: ParsedOptions, defaults: RowDefaults): RequestOptions {
-  if (options === null) return plainOptions(defaults);
+function readOptions(text: string | null, defaults: RowDefaults): RequestOptions | string {
+  if (text === null || text === "null") return plainOptions(defaults);
+  const parsed = optionsSchema.safeParse(JSON.parse(text));
+  if (!parsed.success) return problemsOf(parsed.error, "options");
+  const options = parsed.data;
   return {
     maxAttempts: options.max_attempts,
     retryFirstMs: options.retry_first_ms,
@@ -110,9 +139,10 @@ function plainOptions(defaults: RowDefaults): RequestOptions {
   };
 }
 
-function oversizeOf(sizes: { readonly content: number; readonly headers: number }): string | null {
-  if (sizes.content > LARGEST_BYTES) return OVERSIZE.content;
-  return sizes.headers > LARGEST_HEADERS_BYTES ? OVERSIZE.headers : null;
+function oversizeOf(contentBytes: number, headers: string | null, options: string | null): string | null {
+  if (contentBytes > LARGEST_BYTES) return OVERSIZE.content;
+  if (headers !== null && Buffer.byteLength(headers) > LARGEST_HEADERS_BYTES) return OVERSIZE.headers;
+  return options !== null && Buffer.byteLength(options) > LARGEST_HEADERS_BYTES ? OVERSIZE.options : null;
 }
 
 /** What is said of a request that is too large. */
@@ -121,20 +151,6 @@ export const OVERSIZE = {
   headers: `its headers are larger than ${LARGEST_HEADERS_BYTES} bytes`,
   options: `its options are larger than ${LARGEST_HEADERS_BYTES} bytes`,
 } as const;
-
-/** As `jsonb_each_text` has it: strings as they are, null left out, everything else as JSON. Null where that cannot be written. */
-function headerPairs(headers: Readonly<Record<string, unknown>> | null): readonly (readonly [string, string])[] | null {
-  if (headers === null) return [];
-  try {
-    return Object.entries(headers)
-      .filter(([, value]) => value !== null)
-      .map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)] as const);
-  } catch (error) {
-    // JSON.parse reads any depth, JSON.stringify does not write it.
-    if (error instanceof RangeError) return null;
-    throw error;
-  }
-}
 
 function sizeOf(pairs: readonly (readonly [string, string])[]): number {
   return pairs.reduce((sum, [name, value]) => sum + name.length + value.length, 0);

@@ -1,10 +1,10 @@
 import type { Socket } from "node:net";
 
 import pg from "pg";
-import "./type-parsers.ts";
 import { PIN_PATH, PINNED_PATH } from "./search-path.ts";
 import { OWN_SESSIONS } from "./session-name.ts";
-import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
+import { isDataError, SQLSTATE, sqlstateOf } from "./sqlstate.ts";
+import { valueTypes } from "./value-parsers.ts";
 
 /** One statement with its parameters; those with a `name` are prepared once per connection. */
 export interface Statement {
@@ -73,6 +73,7 @@ function configWith(url: string, applicationName: string, settings: string): pg.
   return {
     connectionString: connectionString.href,
     application_name: applicationName,
+    types: valueTypes,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 2_000,
@@ -128,6 +129,8 @@ export function openPool(options: PoolOptions): Pool {
         isOfUse = !outdated.has(client);
         return result;
       } catch (error) {
+        // After an error of the data a connection is as good as before; after any other it is not used again.
+        isOfUse = isDataError(error) && !outdated.has(client);
         // A session keeps what its database was set to when it began; and after a failover another server may answer.
         if (sqlstateOf(error) === SQLSTATE.readOnlyTransaction) reconnect();
         throw error;

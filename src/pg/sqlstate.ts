@@ -12,6 +12,7 @@ export const SQLSTATE = {
   deadlockDetected: "40P01",
   objectInUse: "55006",
   objectNotInPrerequisiteState: "55000",
+  outOfMemory: "53200",
   tooManyConnections: "53300",
   configurationLimitExceeded: "53400",
   crashShutdown: "57P02",
@@ -28,4 +29,19 @@ export const SQLSTATE = {
 export function sqlstateOf(error: unknown): string | null {
   if (!(error instanceof Error) || !("code" in error) || "syscall" in error) return null;
   return typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : null;
+}
+
+/** What failed work on the database is told apart by: the SQLSTATE, or the system's error code where the server gave none. */
+export function causeOf(error: unknown): string {
+  const sqlstate = sqlstateOf(error);
+  if (sqlstate !== null) return sqlstate;
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unknown";
+}
+
+/** Classes of SQLSTATE that speak of the data: data exception, constraint, check option, program limit, raised by a trigger. */
+const DATA_CLASSES: ReadonlySet<string> = new Set(["22", "23", "44", "54", "P0"]);
+
+/** True for an error of a statement whose fault lies in what it reads or writes. */
+export function isDataError(error: unknown): boolean {
+  return DATA_CLASSES.has(sqlstateOf(error)?.slice(0, 2) ?? "");
 }

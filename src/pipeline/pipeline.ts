@@ -77,7 +77,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   let waitingFor: PgnetdError | null = null;
 
   await using pool = openPool({ ...database, size: database.poolSize, signal: kill });
-  const watch = new SlotWatch(pool, slot.name, clock);
+  const watch = new SlotWatch({ db: pool, slotName: slot.name, clock, log });
   watched({
     health: () => healthOf({ state: current?.state ?? null, trouble, database: watch.last, mode, waitingFor }),
     asked: () => watch.look(),

@@ -1,7 +1,9 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
 import { isDecided, type Snapshot } from "../outbox/snapshot.ts";
 import { currentSnapshot } from "../outbox/sweep.ts";
+import { FailureLog } from "../pg/failure-log.ts";
 import type { Queryable } from "../pg/pool.ts";
 import type { Pending } from "./backlog.ts";
 
@@ -10,6 +12,7 @@ const WAITS = { firstMs: 50, maxMs: 1_000 };
 interface UnseenOptions {
   readonly db: Queryable;
   readonly clock: Clock;
+  readonly log: Log;
   /** Their transactions are visible now, or lost. */
   readonly visible: (items: readonly Pending[]) => void;
   readonly signal: AbortSignal;
@@ -21,11 +24,16 @@ interface UnseenOptions {
  */
 export class Unseen {
   readonly #options: UnseenOptions;
+  readonly #failures: FailureLog;
   readonly #items = new Set<Pending>();
   #watching = false;
 
   constructor(options: UnseenOptions) {
     this.#options = options;
+    this.#failures = new FailureLog(options.log, {
+      failed: "whether results may be stored yet could not be looked at; trying again",
+      succeeded: "whether results may be stored yet is looked at again",
+    });
   }
 
   keep(item: Pending): void {
@@ -47,8 +55,10 @@ export class Unseen {
     let snapshot: Snapshot;
     try {
       snapshot = await currentSnapshot(this.#options.db);
-    } catch {
-      return; // No snapshot, no news; a database that is gone fails the writes, which say so.
+      this.#failures.succeeded();
+    } catch (error) {
+      this.#failures.failed(error);
+      return;
     }
     const decided = [...this.#items].filter(({ insertedBy }) => insertedBy === null || isDecided(snapshot, insertedBy));
     for (const item of decided) this.#items.delete(item);

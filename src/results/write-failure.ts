@@ -1,4 +1,4 @@
-import { sqlstateOf } from "../pg/sqlstate.ts";
+import { causeOf, isDataError } from "../pg/sqlstate.ts";
 
 /** What a failed write means for its batch. */
 export interface WriteFailure {
@@ -10,9 +10,6 @@ export interface WriteFailure {
   /** What the operator can do. */
   readonly hint: string;
 }
-
-/** Classes of SQLSTATE that speak of the data: data exception, constraint, exception raised by a trigger, check option, program limit. */
-const DATA_CLASSES: ReadonlySet<string> = new Set(["22", "23", "P0", "44", "54"]);
 
 const HINTS: Readonly<Record<string, string>> = {
   "53100": "The disk of the database is full: free or add space. Nothing is sent until results can be written again.",
@@ -30,12 +27,11 @@ const HINTS: Readonly<Record<string, string>> = {
 /** Reads an error of a write. */
 export function writeFailure(error: unknown): WriteFailure {
   const message = error instanceof Error ? error.message : String(error);
-  const state = sqlstateOf(error);
-  const code = state ?? systemCode(error);
+  const code = causeOf(error);
   return {
     code,
     message,
-    dataFault: state !== null && DATA_CLASSES.has(state.slice(0, 2)),
+    dataFault: isDataError(error),
     hint: HINTS[code] ?? "Results are kept and written as soon as the database takes them.",
   };
 }
@@ -43,9 +39,4 @@ export function writeFailure(error: unknown): WriteFailure {
 /** An error before anything was sent: these rows have no form for the database, such as text beyond the greatest length. */
 export function rowFault(error: unknown): WriteFailure {
   return { ...writeFailure(error), dataFault: true };
-}
-
-function systemCode(error: unknown): string {
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
-  return "unknown";
 }

@@ -15,7 +15,7 @@ export interface WalSink {
   begin(transaction: Begin): void;
   /** What follows of `table` is of the table with this oid; not every plugin tells it. */
   relation(table: string, oid: number): void;
-  /** One inserted row; `table` is `schema.name`, `row` has one property for each column, read by pg's type parsers. */
+  /** One inserted row; `table` is `schema.name`, `row` has one property for each column, read as in `pg/value-parsers.ts`. */
   insert(table: string, row: Readonly<Record<string, unknown>>): void;
   /** A row was changed or deleted: `table` is `schema.name`. */
   change(table: string): void;
@@ -27,12 +27,15 @@ export interface WalSink {
   commit(endLsn: Lsn): void;
 }
 
+/** Decodes the payload of one XLogData message; those of a session in order. Throws where it is not of the plugin's format. */
+export type Decode = (payload: Buffer, sink: WalSink) => void;
+
 /** Reads one output plugin's messages. */
 export interface Decoder {
   /** Name of the output plugin, as `pg_replication_slots.plugin` has it. */
   readonly plugin: string;
-  /** Decodes the payload of one XLogData message. Throws where it is not of the plugin's format. */
-  decode(payload: Buffer, sink: WalSink): void;
+  /** Begins the reading of one session. */
+  open(): Decode;
   /** Publications without which the plugin brings nothing; empty for a plugin that knows none. */
   readonly publications: readonly NeededPublication[];
   /** Encodings of databases from which the plugin's output can be read; null where all can: the server converts it. */

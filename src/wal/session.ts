@@ -5,10 +5,11 @@ import type { Clock } from "../base/clock.ts";
 import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { runLoops, stopped } from "../base/loops.ts";
+import { FailureLog } from "../pg/failure-log.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { LockKey } from "./advisory-lock.ts";
-import type { Decoder, WalSink } from "./events.ts";
+import type { Decode, Decoder, WalSink } from "./events.ts";
 import { takeOver } from "./handover.ts";
 import { takeLeaderLock } from "./leader-lock.ts";
 import type { LockHolder } from "./lock-holder.ts";
@@ -113,6 +114,7 @@ class Session {
   readonly #options: SessionOptions;
   readonly #listener: SessionListener;
   readonly #service: LogicalReplicationService;
+  readonly #decode: Decode;
   readonly #positions = new Positions();
   readonly #broken = Promise.withResolvers<never>();
   #client: pg.Client | null = null;
@@ -134,6 +136,7 @@ class Session {
   constructor(options: SessionOptions, listener: SessionListener) {
     this.#options = options;
     this.#listener = listener;
+    this.#decode = options.decoder.open();
     this.#broken.promise.catch(() => undefined);
     // The library's own timer would confirm what was received last, finished or not: it is switched off, see confirm().
     this.#service = new LogicalReplicationService(options.connection, {
@@ -195,15 +198,31 @@ class Session {
   }
 
   async lookAtPublications(signal: AbortSignal): Promise<void> {
-    const { clock, db, decoder, publicationsEveryMs = 60_000 } = this.#options;
+    const { clock, log, decoder, publicationsEveryMs = 60_000 } = this.#options;
+    const failures = new FailureLog(log, {
+      failed: "the publications could not be looked at; trying again",
+      succeeded: "the publications are looked at again",
+    });
     while (!signal.aborted && decoder.publications.length > 0) {
       await clock.sleep(publicationsEveryMs, signal);
       if (signal.aborted || this.#stage !== "streaming") continue;
-      const found = await db.query({ text: selectPublications(decoder.publications) }).catch(() => null);
-      if (found === null || assertPublished(found.rows) === this.#published) continue;
+      const found = await this.#publications(failures);
+      if (found === null || assertPublished(found) === this.#published) continue;
       throw new PgnetdError("STREAM_LOST", "the publications were changed: rows may have passed unpublished");
     }
     await stopped(signal);
+  }
+
+  async #publications(failures: FailureLog): Promise<unknown> {
+    const { db, decoder } = this.#options;
+    try {
+      const { rows } = await db.query({ text: selectPublications(decoder.publications) });
+      failures.succeeded();
+      return rows;
+    } catch (error) {
+      failures.failed(error);
+      return null;
+    }
   }
 
   async close(): Promise<void> {
@@ -283,7 +302,7 @@ class Session {
     if (this.#stage !== "streaming") return;
     this.#heard();
     try {
-      this.#options.decoder.decode(payload, this.#sink);
+      this.#decode(payload, this.#sink);
     } catch (error) {
       this.#unreadable(error instanceof PgnetdError ? error : unreadable(error));
     }

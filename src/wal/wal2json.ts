@@ -1,7 +1,7 @@
 import pg from "pg";
 import { z } from "zod";
 
-import "../pg/type-parsers.ts";
+import { parserOf } from "../pg/value-parsers.ts";
 import { type Decoder, MESSAGE_PREFIX, type WalSink } from "./events.ts";
 import { parseLsn } from "./lsn.ts";
 import { xid } from "./xid.ts";
@@ -45,7 +45,7 @@ export function wal2jsonDecoder(tables: readonly string[]): Decoder {
       `"add-msg-prefixes" '${MESSAGE_PREFIX}'`,
       `"add-tables" '${tables.join(",")}'`,
     ],
-    decode: decodeMessage,
+    open: () => decodeMessage,
   };
 }
 
@@ -91,11 +91,9 @@ function rowOf(columns: readonly z.infer<typeof column>[]): Record<string, unkno
   return Object.fromEntries(columns.map(({ name, typeoid, value }) => [name, read(typeoid, value)]));
 }
 
-/** As pg's type parsers read the same value from a statement or from pgoutput. */
+/** As pg reads the same value from a statement or from pgoutput. */
 function read(typeoid: number, value: unknown): unknown {
   if (typeof value !== "string") return value;
   if (typeoid === BYTEA) return Buffer.from(value, "hex");
   return parserOf(typeoid)(value);
 }
-
-const parserOf = pg.types.getTypeParser as (typeoid: number) => (text: string) => unknown;

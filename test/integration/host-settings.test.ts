@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 
+import { readHostSettings } from "../../src/outbox/host-settings.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
@@ -172,4 +173,34 @@ test("P7: without a stream a host is paused within the next sweep or two", async
   await enqueue(db, receiver.url("/paused"), 5);
   await eventually(async () => (await db.query(parked)).length >= 6, 5_000);
   expect(receiver.requests).toHaveLength(sent);
+});
+
+test.each(["localhost", "localhost."])(
+  "P7: a row for %s holds for urls with and without the trailing dot",
+  async (host) => {
+    await using db = await testDatabase();
+    await using receiver = await startReceiver();
+    await db.query("insert into net.http_host_settings (host, paused) values ($1, true)", [host]);
+    await using _daemon = await startPipeline(db.url, FAST);
+    for (const name of ["localhost", "localhost."]) {
+      await db.query("select net.http_get($1)", [`http://${name}:${receiver.port}/`]);
+    }
+    await eventually(async () => {
+      const rows = await db.query("select from net.http_request_queue where next_attempt_at is not null");
+      return rows.length === 2;
+    });
+    expect(receiver.requests).toEqual([]);
+  },
+);
+
+test("P7: of two rows for one host that without the trailing dot holds", async () => {
+  await using db = await testDatabase();
+  await db.query(
+    "insert into net.http_host_settings (host, concurrency) values ('a.example', 1), ('a.example.', 2), ('b.example.', 3)",
+  );
+  const settings = await readHostSettings(db.pool);
+  expect([...settings].map(([host, { concurrency }]) => [host, concurrency]).toSorted()).toEqual([
+    ["a.example", 1],
+    ["b.example", 3],
+  ]);
 });

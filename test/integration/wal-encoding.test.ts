@@ -1,34 +1,21 @@
 import type pg from "pg";
 import { expect, test } from "vitest";
-import { migrate } from "../../src/pg/migrate.ts";
-import { dropDatabase } from "../support/drop-database.ts";
+import { type EncodedDatabase, encodedDatabase } from "../support/encoded-database.ts";
 import { eventually } from "../support/eventually.ts";
 import { startPipeline } from "../support/pipeline.ts";
-import { databaseUrl, testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
-import { openTestPool } from "../support/pool.ts";
 
 /** The server converts what pgoutput writes, and not what wal2json writes. */
 const UNREADABLE = SLOT_PLUGIN === "wal2json" ? ["LATIN1"] : [];
 
 /** A migrated database in `encoding`, with a slot of another plugin in the way. */
-async function databaseIn(encoding: string): Promise<AsyncDisposable & { readonly url: string; readonly db: pg.Pool }> {
+async function databaseIn(encoding: string): Promise<EncodedDatabase> {
   await using cleanup = new AsyncDisposableStack();
-  const admin = cleanup.use(await testDatabase({ migrated: false }));
-  const name = `${admin.name}_other`;
-  await admin.query(`create database ${name} template template0 encoding '${encoding}' lc_collate 'C' lc_ctype 'C'`);
-  cleanup.defer(async () => {
-    const client = await admin.pool.connect();
-    await dropDatabase(client, name).finally(() => client.release());
-  });
-  const url = databaseUrl(admin.url, name);
-  await migrate(url);
-  const db = openTestPool({ connectionString: url, max: 1 });
-  cleanup.defer(() => db.end());
-  await db.query(`select pg_create_logical_replication_slot('pgnetd_${name}', 'test_decoding')`);
+  const database = cleanup.use(await encodedDatabase(encoding));
+  await database.db.query(`select pg_create_logical_replication_slot('pgnetd_${database.name}', 'test_decoding')`);
   const all = cleanup.move();
-  return { url, db, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { ...database, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
 const slots = async (db: pg.Pool): Promise<unknown[]> =>

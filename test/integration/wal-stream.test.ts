@@ -2,6 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
+import type { Queryable } from "../../src/pg/pool.ts";
 import { openDecoder } from "../../src/wal/decoder.ts";
 import { parseLsn } from "../../src/wal/lsn.ts";
 import { eventually } from "../support/eventually.ts";
@@ -194,9 +195,12 @@ describe("a session", () => {
     await using stream = await startStream(db.url, {
       decoder: {
         ...decoder,
-        decode: (payload, sink) => {
-          if (broken && payload.includes("unreadable")) throw new TypeError("what is this?");
-          decoder.decode(payload, sink);
+        open: () => {
+          const decode = decoder.open();
+          return (payload, sink) => {
+            if (broken && payload.includes("unreadable")) throw new TypeError("what is this?");
+            decode(payload, sink);
+          };
         },
       },
     });
@@ -228,4 +232,31 @@ describe("a session", () => {
     await stream.waitFor(1);
     expect(came).toEqual(["2036-05-04 08:47:01+05:45", Buffer.from("ff5c0061", "hex")]);
   });
+
+  test.skipIf(SLOT_PLUGIN === "wal2json")(
+    "logs once for each cause that its publications cannot be looked at, and goes on",
+    async () => {
+      await using db = await testDatabase();
+      const codes = ["42501", "42501", "57014"];
+      const failing: Queryable = {
+        query: (statement) => {
+          const code = codes.shift();
+          return code === undefined
+            ? db.pool.query(statement)
+            : Promise.reject(Object.assign(new Error("no"), { code }));
+        },
+      };
+      await using stream = await startStream(db.url, { db: failing, publicationsEveryMs: 10 });
+      const logged = (): unknown[] => stream.lines.filter(({ message }) => String(message).includes("publications"));
+      await eventually(() => logged().length >= 3);
+      expect(logged()).toEqual([
+        { code: "42501", reason: "no", message: "the publications could not be looked at; trying again" },
+        { code: "57014", reason: "no", message: "the publications could not be looked at; trying again" },
+        { message: "the publications are looked at again" },
+      ]);
+      await db.query(ROW);
+      await stream.waitFor(1);
+      expect(stream.losses).toBe(0);
+    },
+  );
 });

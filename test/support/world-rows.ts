@@ -60,7 +60,7 @@ export function streamed(row: Row): Readonly<Record<string, unknown>> {
     created: row.created,
     attempts: 0,
     next_attempt_at: row.nextAttemptAt === null ? null : String(row.nextAttemptAt),
-    options: { max_attempts: 100, retry_first_ms: 100, retry_max_ms: 1_000 },
+    options: '{"max_attempts": 100, "retry_first_ms": 100, "retry_max_ms": 1000}',
   };
 }
 

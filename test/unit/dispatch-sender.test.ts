@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Sender } from "../../src/dispatch/sender.ts";
+import { hostOf, Sender } from "../../src/dispatch/sender.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import type { Ending } from "../../src/results/ending.ts";
@@ -80,4 +80,14 @@ test("P2: a request that could not be sent for want of resources waits in the ou
   expect(endings).toEqual([{ kind: "parked", request, outcome: null, delayMs: 500 }]);
   sender.settled(endings);
   expect([sender.inFlight, sender.inMemory]).toEqual([0, 0]);
+});
+
+test.each([
+  ["http://example.com/", "example.com"],
+  ["https://u:p@EXAMPLE.com.:8443/a?b", "example.com"],
+  ["http://127.0.0.1./", "127.0.0.1"],
+  ["http://[::1]:80/", "[::1]"],
+  ["not a url", ""],
+])("P7: the host of %s is %s, with or without a trailing dot", (url, host) => {
+  expect(hostOf(url)).toBe(host);
 });

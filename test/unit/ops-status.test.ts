@@ -37,6 +37,7 @@ const STATE: DispatcherState = {
   standby: false,
   holder: null,
   stalled: null,
+  unread: null,
   waiting: 3,
   inFlight: 2,
   inMemory: 5,
@@ -91,6 +92,14 @@ test("health says why a leader starts nothing", () => {
     waitingFor: null,
   });
   expect(health).toMatchObject({ ready: true, detail: `leading: ${stalled}` });
+});
+
+test("a leader that cannot read the outbox is not ready; one that stands by is, whatever it could not read before", () => {
+  const unread = "the outbox could not be read 3 times in a row: no (42501)";
+  const health = (part: Partial<DispatcherState>): object =>
+    healthOf({ state: { ...STATE, unread, ...part }, trouble: null, database: null, mode: "send", waitingFor: null });
+  expect(health({})).toMatchObject({ ready: false, detail: `leading, but ${unread}` });
+  expect(health({ phase: "waiting", standby: true })).toMatchObject({ ready: true });
 });
 
 test.each([

@@ -28,13 +28,13 @@ it("takes what a row leaves open from the defaults", () => {
   });
 });
 
-it("sends no header without a value, and what is no string as JSON", () => {
-  const headers = { "X-Text": "a", "X-Number": 7, "X-Flag": true, "X-List": [1], "X-None": null };
+it("sends no header without a value, and what is no string in its own text", () => {
+  const headers = '{"X-Flag": true, "X-List": [1, 2], "X-None": null, "X-Text": "a", "X-Number": 1.10}';
   expect(readRow({ ...ROW, headers }, DEFAULTS).request.headers).toEqual([
-    ["X-Text", "a"],
-    ["X-Number", "7"],
     ["X-Flag", "true"],
-    ["X-List", "[1]"],
+    ["X-List", "[1, 2]"],
+    ["X-Text", "a"],
+    ["X-Number", "1.10"],
   ]);
 });
 
@@ -48,10 +48,21 @@ it.each(["infinity", "-infinity", "2026-01-02 03:04:05.123456+00"])("a time is k
 });
 
 it.each([
-  ["headers", ["a"]],
-  ["headers", "a"],
-  ["options", { max_attempts: 0 }],
-  ["options", { keep: "nothing" }],
+  ["headers", '["a"]'],
+  ["headers", '"a"'],
+  ["options", '{"max_attempts": 0}'],
+  ["options", '{"max_attempts": 1001}'],
+  ["options", '{"max_attempts": 9007199254740993}'],
+  ["options", '{"max_attempts": "3"}'],
+  ["options", '{"retry_first_ms": -1}'],
+  ["options", '{"retry_max_ms": 2147483648}'],
+  ["options", '{"max_redirects": 51}'],
+  ["options", '{"keep": "nothing"}'],
+  ["options", "[]"],
+  ["attempts", -2_147_483_648],
+  ["attempts", -1],
+  ["attempts", 1_001],
+  ["timeout_milliseconds", -1],
   ["next_attempt_at", 7],
 ])("a row whose %s are %j has a defect, and is a request all the same", (column, value) => {
   const { request, defect } = readRow({ ...ROW, [column]: value }, DEFAULTS);
@@ -59,17 +70,43 @@ it.each([
   expect(request).toMatchObject({ id: 9_007_199_254_740_993n, method: "get", url: "http://example.com/" });
 });
 
-it("P2: headers nested deeper than can be written have a defect, and stop nobody", () => {
-  const headers = JSON.parse(`{"X-Deep":${"[".repeat(100_000)}${"]".repeat(100_000)}}`) as unknown;
-  const { request, defect } = readRow({ ...ROW, headers }, DEFAULTS);
-  expect(defect).toBe("its headers are nested too deeply");
-  expect(request.headers).toEqual([]);
+it("a row with several defects tells all of them on one line", () => {
+  expect(readRow({ ...ROW, attempts: -1, timeout_milliseconds: -1 }, DEFAULTS).defect).toMatch(
+    /^timeout_milliseconds: [^\n]+; attempts: [^\n]+$/,
+  );
+});
+
+it.each(["null", "{}"])("headers and options of %s are as good as none", (text) => {
+  const { request, defect } = readRow({ ...ROW, headers: text, options: text }, DEFAULTS);
+  expect([request.headers, request.options.maxAttempts, defect]).toEqual([[], 1, null]);
+});
+
+it("P2: headers and options of any depth are read, whatever numbers are inside", () => {
+  const deep = `${"[".repeat(100_000)}1234567890123456${"]".repeat(100_000)}`;
+  const { request, defect } = readRow({ ...ROW, headers: `{"X-Deep": ${deep}}` }, DEFAULTS);
+  expect([defect, request.headers]).toEqual([null, [["X-Deep", deep]]]);
+  expect(readRow({ ...ROW, options: `{"keep": ${deep}}` }, DEFAULTS).defect).toContain("options.keep");
+  expect(readRow({ ...ROW, options: `{"other": ${deep}}` }, DEFAULTS).defect).toBeNull();
+});
+
+it.each([
+  ["headers", '{"Authorization": "s3cret\\q"}'],
+  ["options", '{"keep": "s3cret"'],
+])("P11: what cannot be parsed in %s is not told", (column, text) => {
+  const { defect } = readRow({ ...ROW, [column]: text }, DEFAULTS);
+  expect(defect).toMatch(/cannot be read|must be/);
+  expect(defect).not.toContain("s3cret");
+});
+
+it("a row that was not read whole says why", () => {
+  const { request, defect } = readRow({ id: "7", created: ROW.created }, DEFAULTS, "it cannot be read: no (22000)");
+  expect([request.id, defect]).toEqual([7n, "it cannot be read: no (22000)"]);
 });
 
 it.each([
   ["body", { body: Buffer.alloc(LARGEST_BYTES) }],
   ["url", { url: `http://example.com/${"a".repeat(LARGEST_BYTES)}` }],
-  ["headers", { headers: { "X-Large": "a".repeat(LARGEST_HEADERS_BYTES) } }],
+  ["headers", { headers: `{"X-Large": "${"a".repeat(LARGEST_HEADERS_BYTES)}"}` }],
 ])("P5: a row whose %s is too large has a defect, and is not held", (part, columns) => {
   const { request, defect } = readRow({ ...ROW, ...columns }, DEFAULTS);
   expect(defect).toMatch(new RegExp(`its .*${part}.* larger than \\d+ bytes`));
@@ -77,6 +114,6 @@ it.each([
   expect(request.url.length).toBeLessThanOrEqual(1_000);
 });
 
-it("tries counted up to the end of PostgreSQL's integer leave room for one more", () => {
-  expect(readRow({ ...ROW, attempts: 2_147_483_647 }, DEFAULTS).request.attempts).toBe(2_147_483_646);
+it("of tries there may have been as many as may be asked for", () => {
+  expect(readRow({ ...ROW, attempts: 1_000 }, DEFAULTS)).toMatchObject({ defect: null, request: { attempts: 1_000 } });
 });

@@ -57,9 +57,9 @@ function recorder(): { readonly events: unknown[][]; readonly sink: WalSink } {
 }
 
 function decoded(plugin: "pgoutput" | "wal2json", payloads: readonly Buffer[]): unknown[][] {
-  const decoder = openDecoder(plugin);
+  const decode = openDecoder(plugin).open();
   const { events, sink } = recorder();
-  for (const payload of payloads) decoder.decode(payload, sink);
+  for (const payload of payloads) decode(payload, sink);
   return events;
 }
 

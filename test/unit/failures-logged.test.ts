@@ -1,0 +1,155 @@
+import { expect, test } from "vitest";
+import { Sender } from "../../src/dispatch/sender.ts";
+import { SlotWatch } from "../../src/ops/slot-watch.ts";
+import { FailureLog } from "../../src/pg/failure-log.ts";
+import type { Queryable } from "../../src/pg/pool.ts";
+import type { Pending } from "../../src/results/backlog.ts";
+import { Unseen } from "../../src/results/unseen.ts";
+import { xid } from "../../src/wal/xid.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { requestOf } from "../support/http-peer.ts";
+import { recordedLog } from "../support/recorded-log.ts";
+import { turn } from "../support/world-referee.ts";
+
+const failure = (code: string): Error => Object.assign(new Error(`message of ${code}`), { code });
+
+/** Fails with each of `codes`, one after the other, and then answers with `rows`. */
+function failing(codes: readonly string[], rows: readonly object[]): Queryable & { readonly left: number } {
+  const left = [...codes];
+  return {
+    get left() {
+      return left.length;
+    },
+    query: (async () => {
+      const code = left.shift();
+      if (code !== undefined) throw failure(code);
+      return { rows: [...rows], rowCount: rows.length };
+    }) as Queryable["query"],
+  };
+}
+
+const CODES = ["42501", "42501", "57014", "42501"];
+
+test("a failure that comes again and again is logged once for each cause, and once when it is over", () => {
+  const { log, lines } = recordedLog();
+  const failures = new FailureLog(log, { failed: "it failed", succeeded: "it succeeded" });
+  failures.succeeded();
+  for (const code of [...CODES, "ECONNREFUSED"]) failures.failed(failure(code));
+  failures.failed("something else");
+  failures.succeeded();
+  failures.succeeded();
+  failures.failed(failure("42501"));
+  const said = (code: string): object => ({ level: "warn", message: "it failed", code });
+  expect(lines).toEqual([
+    ...["42501", "57014", "ECONNREFUSED", "unknown"].map(said),
+    { level: "info", message: "it succeeded", code: undefined },
+    said("42501"),
+  ]);
+});
+
+/** What must have been logged where `CODES` came and then no failure. */
+function expectOncePerCause(lines: readonly object[], failed: RegExp): void {
+  expect(lines).toEqual([
+    { level: "warn", message: expect.stringMatching(failed) as string, code: "42501" },
+    { level: "warn", message: expect.stringMatching(failed) as string, code: "57014" },
+    { level: "info", message: expect.stringContaining("again") as string, code: undefined },
+  ]);
+}
+
+test("that parked requests cannot be called back is logged once for each cause", async () => {
+  const { log, lines } = recordedLog();
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  const permits = { isFree: () => false, tryTake: () => false };
+  const left = [...CODES];
+  let recalls = 0;
+  const sender = new Sender(
+    {
+      http: { send: async () => Promise.reject(new Error("nothing is sent")) },
+      results: { write: () => undefined },
+      outbox: {
+        recall: async () => {
+          recalls += 1;
+          const code = left.shift();
+          if (code !== undefined) throw failure(code);
+        },
+      },
+      rate: permits,
+      rateOf: () => null,
+      clock,
+      log,
+      random: () => 0,
+    },
+    { memory: { requests: 9_000, bytes: 1e9, waiting: 9_000 }, concurrency: { total: 1, perHost: 1 } },
+  );
+  const paused = { ratePerSecond: null, concurrency: null, paused: true };
+  sender.configureHosts(new Map([["a", paused]]));
+  for (let id = 1n; id <= 9_000n; id++) {
+    sender.take({ request: requestOf("http://a/", { id }), defect: null, nextAttemptAt: null }, null);
+  }
+  sender.configureHosts(new Map());
+  const shedding = sender.shed(stop.signal);
+  for (let step = 0; recalls <= CODES.length; step++) {
+    expect(step).toBeLessThan(1_000);
+    await turn();
+    clock.advance(100);
+  }
+  stop.abort();
+  await shedding;
+  expectOncePerCause(lines, /^parked requests could not be called back/);
+});
+
+test("that slot and outbox cannot be looked at for the health is logged once for each cause", async () => {
+  const { log, lines } = recordedLog();
+  const clock = new FakeClock();
+  const db = failing(CODES, [
+    {
+      current: "0/1",
+      found: false,
+      ours: null,
+      wal_status: null,
+      safe: null,
+      confirmed: null,
+      retained: null,
+      leader: null,
+      waiting: 0,
+      parked: 0,
+      dead_letters: 0,
+      oldest_id: null,
+      oldest_age: null,
+    },
+  ]);
+  const watch = new SlotWatch({ db, slotName: "pgnetd_app", clock, log });
+  for (let look = 0; look <= CODES.length; look++) {
+    watch.look();
+    await turn();
+    clock.advance(5_000);
+  }
+  expect(watch.last?.slotName).toBe("pgnetd_app");
+  expectOncePerCause(lines, /could not be looked at/);
+});
+
+test("that a snapshot cannot be had for results that wait for it is logged once for each cause", async () => {
+  const { log, lines } = recordedLog();
+  const clock = new FakeClock();
+  const db = failing(CODES, [{ snapshot: "10:10:" }]);
+  const seen: Pending[] = [];
+  const unseen = new Unseen({
+    db,
+    clock,
+    log,
+    visible: (items) => seen.push(...items),
+    signal: new AbortController().signal,
+  });
+  const request = requestOf("http://a/", { id: 7n });
+  const ending = { kind: "parked", request, outcome: null, delayMs: 1 } as const;
+  const insertedBy = { xid: xid(5), history: new AbortController().signal };
+  unseen.keep({ ending, insertedBy, bytes: 1, refusal: null, tries: 0 });
+  for (let step = 0; seen.length === 0; step++) {
+    expect(step).toBeLessThan(100);
+    clock.advance(1_000);
+    await turn();
+  }
+  expect([db.left, seen[0]?.ending]).toEqual([0, ending]);
+  expectOncePerCause(lines, /could not be looked at/);
+});
