@@ -19,7 +19,7 @@ export const OUTBOX_OID = "pg_catalog.to_regclass('net.http_request_queue')::oid
 /** As JSON, so that a schema of before the newer columns can be read, too. */
 const SELECT_INSTALLATION = {
   text: `select j ->> 'id'::text as id, j ->> 'environment'::text as environment,
-    nullif(j -> 'place'::text, 'null'::jsonb) as recorded,
+    nullif(j -> 'place'::text, 'null'::jsonb)::json as recorded,
     (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())::text as database,
     i.tableoid::text as "table", i.xmin::text as row, ${OUTBOX_OID} as outbox
   from net.pgnetd_installation i, pg_catalog.to_jsonb(i) j`,

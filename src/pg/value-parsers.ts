@@ -1,6 +1,7 @@
 import pg from "pg";
 
 const { BOOL, BYTEA, FLOAT4, FLOAT8, INT2, INT4, JSON: JSON_TEXT, OID } = pg.types.builtins;
+const INT4_ARRAY = 1007;
 const TEXT_ARRAY = 1009;
 
 /**
@@ -8,7 +9,18 @@ const TEXT_ARRAY = 1009;
  * included: a parser that throws would fail the whole statement, or the whole stream, for what one row holds. (`json` is what
  * our own statements build.)
  */
-const READ: ReadonlySet<number> = new Set([BOOL, BYTEA, FLOAT4, FLOAT8, INT2, INT4, JSON_TEXT, OID, TEXT_ARRAY]);
+const READ: ReadonlySet<number> = new Set([
+  BOOL,
+  BYTEA,
+  FLOAT4,
+  FLOAT8,
+  INT2,
+  INT4,
+  JSON_TEXT,
+  OID,
+  INT4_ARRAY,
+  TEXT_ARRAY,
+]);
 
 const parsers = pg.types.getTypeParser as (oid: number, format?: "text" | "binary") => (value: string) => unknown;
 
