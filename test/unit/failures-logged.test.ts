@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Sender } from "../../src/dispatch/sender.ts";
 import { SlotWatch } from "../../src/ops/slot-watch.ts";
+import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import { FailureLog } from "../../src/pg/failure-log.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
 import type { Pending } from "../../src/results/backlog.ts";
@@ -9,6 +10,7 @@ import { xid } from "../../src/wal/xid.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { recordedLog } from "../support/recorded-log.ts";
+import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 import { turn } from "../support/world-referee.ts";
 
 const failure = (code: string): Error => Object.assign(new Error(`message of ${code}`), { code });
@@ -74,6 +76,7 @@ test("that parked requests cannot be called back is logged once for each cause",
           if (code !== undefined) throw failure(code);
         },
       },
+      answers: UNBOUNDED_ANSWERS,
       rate: permits,
       rateOf: () => null,
       clock,
@@ -144,7 +147,7 @@ test("that a snapshot cannot be had for results that wait for it is logged once 
   const request = requestOf("http://a/", { id: 7n });
   const ending = { kind: "parked", request, outcome: null, delayMs: 1 } as const;
   const insertedBy = { xid: xid(5), history: new AbortController().signal };
-  unseen.keep({ ending, insertedBy, bytes: 1, refusal: null, tries: 0 });
+  unseen.keep({ ending, insertedBy, bytes: 1, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 });
   for (let step = 0; seen.length === 0; step++) {
     expect(step).toBeLessThan(100);
     clock.advance(1_000);
