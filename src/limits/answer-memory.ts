@@ -6,10 +6,14 @@ export interface AnswerBounds {
   readonly largest: number;
   /** Requests in flight at most. */
   readonly inFlight: number;
+  /** Requests in memory at most, those that are answered and not stored yet among them. */
+  readonly requests: number;
 }
 
 /** What an answer costs beside its content, in bytes: its request, the outcome, and what goes with them. */
 export const FIXED_BYTES = 4_096;
+/** Of the requests in memory, as many may be answered and not stored: the others leave room for further ones. */
+const MOST_ANSWERED = 3 / 4;
 const LEAST_SMALL = 4_096;
 const MOST_SMALL = 65_536;
 
@@ -19,12 +23,15 @@ export interface AnswerParts {
   readonly small: number;
   /** What all destinations share, beside that, beside one largest answer being received and one being decoded. */
   readonly shared: number;
+  /** What a whole answer counts beside its content: more than it takes, where few requests fit into memory. */
+  readonly fixed: number;
 }
 
 /** P5: divides the bounds, so that all parts together never exceed them. */
-export function answerParts({ bytes, largest, inFlight }: AnswerBounds): AnswerParts {
+export function answerParts({ bytes, largest, inFlight, requests }: AnswerBounds): AnswerParts {
   const small = Math.max(LEAST_SMALL, Math.min(MOST_SMALL, Math.floor(bytes / 16 / inFlight) - FIXED_BYTES));
-  return { small, shared: Math.max(0, bytes - 2 * largest - inFlight * (2 * small + FIXED_BYTES)) };
+  const shared = Math.max(0, bytes - 2 * largest - inFlight * (2 * small + FIXED_BYTES));
+  return { small, shared, fixed: Math.max(FIXED_BYTES, Math.ceil(shared / (requests * MOST_ANSWERED))) };
 }
 
 /** An answer that waits for memory. */

@@ -1,4 +1,4 @@
-import { type AnswerBounds, answerParts, FIXED_BYTES } from "./answer-memory.ts";
+import { type AnswerBounds, answerParts } from "./answer-memory.ts";
 
 /** Of what is free, a destination may hold as much as this: however many do, the next one finds room. */
 const SHARE = 1 / 4;
@@ -43,6 +43,7 @@ export class AnswerShares {
   /** What each request in flight may receive without asking. */
   readonly small: number;
   readonly #shared: number;
+  readonly #fixed: number;
   readonly #keptFree: number;
   /** Charged to all answers but those in the reserves. */
   #used = 0;
@@ -51,8 +52,9 @@ export class AnswerShares {
   #decoding: Holding | null = null;
 
   constructor(bounds: AnswerBounds) {
-    const { small, shared } = answerParts(bounds);
+    const { small, shared, fixed } = answerParts(bounds);
     this.small = small;
+    this.#fixed = fixed;
     this.#shared = shared;
     this.#keptFree = shared * KEPT_FREE;
   }
@@ -122,7 +124,7 @@ export class AnswerShares {
       holding.isWhole = true;
       holding.account.whole += holding.charged;
     }
-    this.#charge(holding, bytes + FIXED_BYTES);
+    this.#charge(holding, bytes + this.#fixed);
   }
 
   /** The whole answer cannot be written for now. */

@@ -110,7 +110,12 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   using limit = openRateLimit({ perSecond: rate.perSecond, onPermit: pump, clock });
   using hostRates = new HostRates(clock, pump);
   const answers = new AnswerBudget({
-    bounds: { bytes: answerMemory({ http, results }), largest: http.maxResponseBytes, inFlight: http.concurrency },
+    bounds: {
+      bytes: answerMemory({ http, results }),
+      largest: http.maxResponseBytes,
+      inFlight: http.concurrency,
+      requests: outbox.memoryRequests,
+    },
     clock,
     onRoom: pump,
   });

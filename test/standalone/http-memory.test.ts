@@ -13,7 +13,7 @@ const MB = 1024 * 1024;
 
 /** A budget in which one destination may receive one answer of 1 MiB at a time. */
 function smallBudget(): AnswerBudget {
-  const bounds = { bytes: 5 * MB, largest: MB, inFlight: 16 };
+  const bounds = { bytes: 5 * MB, largest: MB, inFlight: 16, requests: 1_000 };
   return new AnswerBudget({ bounds, clock: { now: () => performance.now() }, onRoom: () => undefined });
 }
 

@@ -12,7 +12,7 @@ import { turn } from "../support/world-referee.ts";
 
 const KB = 1_024;
 const MB = 1_024 * KB;
-const BOUNDS: AnswerBounds = { bytes: 64 * MB, largest: 10 * MB, inFlight: 256 };
+const BOUNDS: AnswerBounds = { bytes: 64 * MB, largest: 10 * MB, inFlight: 256, requests: 10_000 };
 
 interface Opened {
   readonly budget: AnswerBudget;
@@ -54,10 +54,11 @@ function fill(budget: AnswerBudget, host: string, bytes: number, most = Infinity
 describe("the parts of the memory for answers", () => {
   test.each([
     ["the defaults", BOUNDS],
-    ["as little as the settings allow", { bytes: 5 * MB, largest: MB, inFlight: 64 }],
-    ["many in flight", { bytes: 200 * MB, largest: 10 * MB, inFlight: 10_000 }],
+    ["as little as the settings allow", { bytes: 5 * MB, largest: MB, inFlight: 64, requests: 1_000 }],
+    ["many in flight", { bytes: 200 * MB, largest: 10 * MB, inFlight: 10_000, requests: 10_000 }],
   ])("P5: %s: together they are no more than the whole, and something is left to share", (_what, bounds) => {
-    const { small, shared } = answerParts(bounds);
+    const { small, shared, fixed } = answerParts(bounds);
+    expect(shared / fixed).toBeLessThanOrEqual(bounds.requests * 0.75);
     expect(2 * bounds.largest + bounds.inFlight * (2 * small + FIXED_BYTES) + shared).toBeLessThanOrEqual(bounds.bytes);
     expect(small).toBeGreaterThanOrEqual(4 * KB);
     expect(shared).toBeGreaterThanOrEqual(2 * bounds.largest);
@@ -86,7 +87,7 @@ describe("a destination", () => {
     );
     expect(Math.max(...counts)).toBeGreaterThan(10);
     expect(Math.min(...counts)).toBeGreaterThan(0);
-    expect(fill(budget, "other", 100).length).toBeGreaterThan(10);
+    expect(fill(budget, "other", 100).length).toBeGreaterThan(1);
   });
 
   test("P6: with an answer that cannot be written goes on, with many it waits", () => {

@@ -5,7 +5,7 @@ import { AnswerWorld, type ServerAnswer } from "../support/answer-world.ts";
 import { turn } from "../support/world-referee.ts";
 
 const KB = 1_024;
-const BOUNDS: AnswerBounds = { bytes: 6_000 * KB, largest: 1_000 * KB, inFlight: 16 };
+const BOUNDS: AnswerBounds = { bytes: 6_000 * KB, largest: 1_000 * KB, inFlight: 16, requests: 10_000 };
 const CHUNK = 64 * KB;
 
 const anySize = fc.oneof(fc.integer({ min: 0, max: 20 * KB }), fc.integer({ min: 0, max: BOUNDS.largest }));
