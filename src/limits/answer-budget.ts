@@ -108,7 +108,10 @@ export class AnswerBudget {
     const step = Math.min(Math.max(claim.allowed, LEAST_STEP), MOST_STEP);
     claim.wanted = Math.max(bytes, Math.min(claim.allowed + step, expected ?? Infinity));
     const isNext = account.receiving.length === 0 || account.ahead === claim;
-    if (isNext && this.#grant(claim)) return true;
+    if (isNext && this.#grant(claim)) {
+      if (isWaiting(account)) account.servedAt = this.now;
+      return true;
+    }
     this.#wait(claim, account.receiving);
     return false;
   }

@@ -157,6 +157,17 @@ describe("an answer that is received", () => {
     expect([memory.waitedMs, memory.stuckMs]).toEqual([1_050, 50]);
   });
 
+  test("is not stuck while the one before it is received further, however slowly", () => {
+    const { budget, clock } = open();
+    const [one, two] = [budget.open("host"), budget.open("host")];
+    expect(one.received(8 * MB, null, never)).toBe(true);
+    expect(two.received(8 * MB, null, whenever)).toBe(false);
+    clock.advance(50_000);
+    expect(one.received(9.5 * MB, null, never)).toBe(true);
+    clock.advance(50_000);
+    expect([two.waitedMs, two.stuckMs]).toEqual([100_000, 50_000]);
+  });
+
   test("P6: goes on beyond its destination's share, one at a time", async () => {
     const { budget } = open();
     const one = budget.open("host");
