@@ -55,7 +55,7 @@ export interface AnswerMemory {
   decodeInTurn(waiter: AnswerWaiter): void;
   /** The answer is whole, takes so many bytes, and waits to be written. Called again, with less, where less of it is kept. */
   finish(bytes: number): void;
-  /** It cannot be written for now, for its own row's sake: that is locked by another session, or not visible yet. */
+  /** It cannot be written for now, for its own row's sake: that is locked by another session. */
   block(): void;
   /** It is stored, or nobody wants it any more. */
   release(): void;

@@ -184,12 +184,11 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     for (const item of batch) {
       const id = String(item.ending.request.id);
       const { insertedBy } = item;
-      const isUnseen = missing.has(id) && insertedBy !== null && !isDecided(snapshot, insertedBy);
-      if (locked.has(id) || isUnseen) {
+      if (locked.has(id)) {
         item.memory.block();
-        if (isUnseen && !locked.has(id)) this.#unseen.keep(item);
-        else this.#locked.keep(item);
-      } else {
+        this.#locked.keep(item);
+      } else if (missing.has(id) && insertedBy !== null && !isDecided(snapshot, insertedBy)) this.#unseen.keep(item);
+      else {
         settled.push(item);
         anyGone ||= missing.has(id);
       }

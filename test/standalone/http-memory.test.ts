@@ -39,6 +39,29 @@ describe("an answer without memory", () => {
     expect(first).toMatchObject({ kind: "answered" });
   });
 
+  test.each([
+    ["that ends with its connection", "Connection: close\r\n\r\n"],
+    ["whose server closes its connection", `Content-Length: ${MB - 1}\r\nConnection: close\r\n\r\n`],
+    ["in chunks", `Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n${(MB - 1).toString(16)}\r\n`],
+  ])("%s is received whole after its wait", async (_what, head) => {
+    const content = Buffer.alloc(MB - 1, "content ");
+    await using peer = await httpPeer((socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\n${head}`);
+      socket.end(Buffer.concat([content, Buffer.from(head.includes("chunked") ? "\r\n0\r\n\r\n" : "")]));
+    });
+    await using client = testClient({ maxResponseBytes: MB });
+    const budget = smallBudget();
+    const [one, two] = [budget.open("a"), budget.open("a")];
+    const url = `http://127.0.0.1:${peer.port}/`;
+    await send(client, url, one);
+    one.finish(MB);
+    const second = send(client, url, two);
+    await eventually(() => two.waitedMs > 300);
+    one.release();
+    const outcome = await second;
+    expect(outcome.kind === "answered" && outcome.content.equals(content)).toBe(true);
+  });
+
   test("ends as an error that says so when nothing of its destination gets on for a minute", async () => {
     await using peer = await httpPeer(always(Buffer.alloc(MB - 1, "x")));
     await using client = testClient({ maxResponseBytes: MB });
