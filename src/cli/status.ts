@@ -5,10 +5,11 @@ import type { HttpMode } from "../http/mode.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { environmentProblem } from "../pg/environment.ts";
 import { findInstallation } from "../pg/installation.ts";
+import { endHint, holderText } from "../pg/lock-owner.ts";
 import { openPool } from "../pg/pool.ts";
 import { formatLsn, type Lsn } from "../wal/lsn.ts";
 import { type ForeignPublication, readForeignPublications } from "../wal/foreign-publications.ts";
-import { holderText, isStranger, strangerHint, strangerText } from "../wal/lock-holder.ts";
+import { isStranger, strangerText } from "../wal/lock-holder.ts";
 import type { CommandContext } from "./args.ts";
 
 const STATEMENT_TIMEOUT_MS = 10_000;
@@ -68,7 +69,7 @@ function problemOf({ leader, slot, slotName }: DatabaseStatus): PgnetdError | nu
   }
   if (isStranger(leader)) {
     return new PgnetdError("PG_UNREACHABLE", `${strangerText(leader)}, so that requests wait`, {
-      hint: strangerHint(leader),
+      hint: endHint(leader),
     });
   }
   if (slot === "ok") return null;

@@ -7,7 +7,8 @@ import { readRow, type RowDefaults } from "../outbox/row.ts";
 import type { Ending, ResultListener } from "../results/ending.ts";
 import type { Begin } from "../wal/events.ts";
 import type { ControlCommand } from "./control.ts";
-import { isStranger, type LockHolder, strangerHint } from "../wal/lock-holder.ts";
+import { endHint } from "../pg/lock-owner.ts";
+import { isStranger, type LockHolder } from "../wal/lock-holder.ts";
 import type { Lsn } from "../wal/lsn.ts";
 import type { ServerIdentity, SessionListener } from "../wal/session.ts";
 import { Intake, type IntakeParts } from "./intake.ts";
@@ -126,7 +127,7 @@ export class Dispatcher implements SessionListener, ResultListener {
     if (holder === null || !isStranger(holder)) {
       this.#log.info({ holder }, "another pgnetd leads this database; standing by");
     } else {
-      const hint = strangerHint(holder);
+      const hint = endHint(holder);
       this.#log.warn({ holder, hint }, "a session that is no pgnetd has the leader's lock: no request starts");
     }
   }

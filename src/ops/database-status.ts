@@ -59,7 +59,8 @@ const rowSchema = z.object({
   retained: z.number().nullable(),
   leader: z
     .object({
-      pid: z.int(),
+      pid: z.int().nullable(),
+      gid: z.string().nullable(),
       user: z.string().nullable(),
       application: z.string().nullable(),
       address: z.string().nullable(),

@@ -1,9 +1,10 @@
 import type pg from "pg";
 
 import { PgnetdError } from "../base/errors.ts";
+import { endHint } from "../pg/lock-owner.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
-import { isStranger, type LockHolder, selectHolder, strangerHint, strangerText } from "../wal/lock-holder.ts";
+import { isStranger, type LockHolder, selectHolder, strangerText } from "../wal/lock-holder.ts";
 
 /** Anybody can give a session that name, but not the right to write results. */
 const SELECT_DAEMONS = `
@@ -27,7 +28,7 @@ export async function refuseDaemons(client: Queryable): Promise<void> {
   if (free && pids.length === 0) return;
   const holder = (await client.query<LockHolder & pg.QueryResultRow>({ text: SELECT_HOLDER })).rows[0];
   if (holder !== undefined && isStranger(holder)) {
-    throw new PgnetdError("NOT_DONE", strangerText(holder), { hint: strangerHint(holder) });
+    throw new PgnetdError("NOT_DONE", strangerText(holder), { hint: endHint(holder) });
   }
   const which = pids.length === 0 ? "" : `: ${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")}`;
   throw new PgnetdError("NOT_DONE", `pgnetd is connected to this database${which}`, {

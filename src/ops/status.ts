@@ -2,7 +2,8 @@ import type { PgnetdError } from "../base/errors.ts";
 import type { DispatcherState } from "../dispatch/dispatcher.ts";
 import { mayStart } from "../dispatch/phase.ts";
 import type { HttpMode } from "../http/mode.ts";
-import { isStranger, strangerHint, strangerText } from "../wal/lock-holder.ts";
+import { endHint } from "../pg/lock-owner.ts";
+import { isStranger, strangerText } from "../wal/lock-holder.ts";
 import type { StreamTrouble } from "../wal/trouble.ts";
 import { formatLsn, type Lsn } from "../wal/lsn.ts";
 import type { DatabaseStatus } from "./database-status.ts";
@@ -58,7 +59,7 @@ export function healthOf({ state, trouble, database, mode, waitingFor }: HealthS
 }
 
 function detailOf({ phase, standby, holder, stalled, unread }: DispatcherState, trouble: StreamTrouble | null): string {
-  if (standby && holder !== null && isStranger(holder)) return `${strangerText(holder)}. ${strangerHint(holder)}`;
+  if (standby && holder !== null && isStranger(holder)) return `${strangerText(holder)}. ${endHint(holder)}`;
   if (standby) return "standing by: another pgnetd leads this database";
   if (mayStart(phase) && unread !== null) return `leading, but ${unread}`;
   if (stalled !== null) return `leading: ${stalled}`;

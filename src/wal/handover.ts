@@ -3,8 +3,9 @@ import type pg from "pg";
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { endHint, holderText } from "../pg/lock-owner.ts";
 import { HANDOVER_CLASS_ID, LOCK_CLASS_ID, type LockKey, tryLock, unlock } from "./advisory-lock.ts";
-import { holderOf, holderText, isStranger, type LockHolder, strangerHint, strangerText } from "./lock-holder.ts";
+import { holderOf, isStranger, type LockHolder, strangerText } from "./lock-holder.ts";
 import { ask } from "./wire.ts";
 
 const AGAIN_MS = 10;
@@ -48,7 +49,7 @@ export async function takeOver(client: pg.ClientBase, leader: LockKey, handover:
     const holder = await holderOf(client, leader, answerMs);
     if (holder !== null && isStranger(holder)) {
       log.warn(
-        { holder, hint: strangerHint(holder) },
+        { holder, hint: endHint(holder) },
         "a session that is no pgnetd has taken the leader's lock: this daemon leads on without it, but none after it will",
       );
       return { at, hasLock: false };
@@ -86,7 +87,7 @@ async function refusal(client: pg.ClientBase, leader: LockKey, answerMs: number)
   };
   const stranger = (await strangerIn(LOCK_CLASS_ID)) ?? (await strangerIn(HANDOVER_CLASS_ID));
   if (stranger !== null) {
-    return new PgnetdError("STREAM_UNAVAILABLE", strangerText(stranger), { hint: strangerHint(stranger) });
+    return new PgnetdError("STREAM_UNAVAILABLE", strangerText(stranger), { hint: endHint(stranger) });
   }
   const other = await holderOf(client, { ...leader, classId: HANDOVER_CLASS_ID }, answerMs);
   const who = other === null ? "another session" : holderText(other);

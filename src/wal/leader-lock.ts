@@ -5,7 +5,7 @@ import { PgnetdError } from "../base/errors.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { type LockKey, tryLock, unlock } from "./advisory-lock.ts";
 import { isHandedOver } from "./handover.ts";
-import { holderOf, type LockHolder } from "./lock-holder.ts";
+import { holderOf, isSameHolder, type LockHolder } from "./lock-holder.ts";
 import { ask } from "./wire.ts";
 
 /**
@@ -49,7 +49,7 @@ export async function takeLeaderLock(client: pg.ClientBase, key: LockKey, wait: 
   let told: LockHolder | null | undefined;
   const tell = async (): Promise<void> => {
     const holder = await holderOf(client, { shard: key.shard }, answerMs);
-    if (told === undefined || holder?.pid !== told?.pid) waiting(holder);
+    if (told === undefined || !isSameHolder(holder, told)) waiting(holder);
     told = holder;
   };
   await tell();

@@ -1,6 +1,7 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
+import { refuseDaemons } from "../../src/ops/refuse-daemons.ts";
 import { HANDOVER_CLASS_ID, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { configFile } from "../support/config-file.ts";
 import { startDaemon } from "../support/daemon.ts";
@@ -133,6 +134,50 @@ test("P2, P3: changed settings are taken over while a stranger waits for the loc
   await stranger[Symbol.asyncDispose]();
   await daemon.live();
 }, 60_000);
+
+test.for([
+  ["leader's lock", LOCK_CLASS_ID],
+  ["lock for handing over", HANDOVER_CLASS_ID],
+] as const)("a prepared transaction with the %s is taken for no daemon, and its end is named", async ([, classId]) => {
+  await using db = await testDatabase();
+  const gid = `it's ${db.name}`;
+  const end = `rollback prepared '${gid.replaceAll("'", "''")}'`;
+  await using stranger = await mallory(db);
+  await stranger.query(`begin; select pg_advisory_xact_lock(${classId}, 0)`);
+  await stranger.query(end.replace("rollback prepared", "prepare transaction"));
+  await stranger[Symbol.asyncDispose]();
+  try {
+    const text = `a prepared transaction ('it''s ${db.name}', role ${role}) has the leader's lock and is no pgnetd`;
+    const hint = `End it: ${end};`;
+    expect(await status(db)).toMatchObject({ message: expect.stringContaining(text) as unknown, exitCode: 69, hint });
+    await using daemon = await startDaemon({ databaseUrl: db.url, waitUntilReady: false });
+    const isLeader = classId === LOCK_CLASS_ID;
+    await eventually(async () => {
+      const response = await fetch(`${daemon.address}/readyz`).catch(() => null);
+      const { detail = "" } = ((await response?.json()) ?? {}) as { detail?: string };
+      return isLeader ? response?.status === 503 && detail.startsWith(text) : detail.startsWith("leading");
+    });
+    if (isLeader) {
+      expect(daemon.events()).toContainEqual(expect.objectContaining({ level: "warn", hint }));
+      await expect(db.pool.connect().then(refusedBy)).rejects.toMatchObject({ message: text, hint });
+    }
+    // Until then no replication slot can be made either.
+    await db.query(end);
+    await daemon.live();
+    expect(await status(db)).toBeNull();
+  } finally {
+    await db.query(end).catch(() => undefined);
+  }
+});
+
+async function refusedBy(client: pg.PoolClient): Promise<void> {
+  try {
+    await client.query("begin");
+    await refuseDaemons(client);
+  } finally {
+    client.release(true);
+  }
+}
 
 test("a role that holds the lock for handing over keeps nobody from leading", async () => {
   await using db = await testDatabase();

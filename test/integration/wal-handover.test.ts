@@ -73,7 +73,7 @@ test("who waits for the lock learns who else has got it meanwhile", async () => 
     async () => (await db.query("select from pg_locks where not granted and locktype = 'advisory'")).length > 0,
   );
   await using waiting = await connect();
-  const seen: (number | undefined)[] = [];
+  const seen: (number | null | undefined)[] = [];
   const stop = new AbortController();
   const waited = takeLeaderLock(waiting, LEADER, {
     clock: systemClock,

@@ -51,7 +51,7 @@ const DATABASE: DatabaseStatus = {
   retainedWalBytes: 2_000,
   current: parseLsn("0/200"),
   confirmed: parseLsn("0/190"),
-  leader: { pid: 42, user: "daemon", application: "pgnetd (pg_net) leader", address: null, mayLead: true },
+  leader: { pid: 42, gid: null, user: "daemon", application: "pgnetd (pg_net) leader", address: null, mayLead: true },
   waiting: 7,
   parked: 1,
   oldest: { id: "9", ageSeconds: 1.25 },
@@ -106,7 +106,7 @@ test.each([
   ["whose role may not lead, whatever its name", "pgnetd (pg_net) leader", false],
   ["whose name is another, whatever its role", "psql", true],
 ])("a session %s, that has the leader's lock is no reason to be ready, and is named", (_, application, mayLead) => {
-  const holder = { pid: 4711, user: "app", application, address: null, mayLead };
+  const holder = { pid: 4711, gid: null, user: "app", application, address: null, mayLead };
   const state = { ...STATE, phase: "waiting", standby: true, holder } as const;
   expect(healthOf({ state, trouble: null, database: null, mode: "send", waitingFor: null })).toMatchObject({
     ready: false,
