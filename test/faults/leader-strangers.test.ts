@@ -135,39 +135,45 @@ test("P2, P3: changed settings are taken over while a stranger waits for the loc
   await daemon.live();
 }, 60_000);
 
-test.for([
-  ["leader's lock", LOCK_CLASS_ID],
-  ["lock for handing over", HANDOVER_CLASS_ID],
-] as const)("a prepared transaction with the %s is taken for no daemon, and its end is named", async ([, classId]) => {
-  await using db = await testDatabase();
-  const gid = `it's ${db.name}`;
-  const end = `rollback prepared '${gid.replaceAll("'", "''")}'`;
+/** Prepares a transaction that holds the lock, as a role without any right of its own; closing it rolls it back. */
+async function preparedBy(db: TestDatabase, classId: number): Promise<{ readonly end: string } & AsyncDisposable> {
+  const gid = `'it''s ${db.name}'`;
+  const end = `rollback prepared ${gid}`;
   await using stranger = await mallory(db);
   await stranger.query(`begin; select pg_advisory_xact_lock(${classId}, 0)`);
-  await stranger.query(end.replace("rollback prepared", "prepare transaction"));
-  await stranger[Symbol.asyncDispose]();
-  try {
-    const text = `a prepared transaction ('it''s ${db.name}', role ${role}) has the leader's lock and is no pgnetd`;
-    const hint = `End it: ${end};`;
-    expect(await status(db)).toMatchObject({ message: expect.stringContaining(text) as unknown, exitCode: 69, hint });
-    await using daemon = await startDaemon({ databaseUrl: db.url, waitUntilReady: false });
-    const isLeader = classId === LOCK_CLASS_ID;
-    await eventually(async () => {
-      const response = await fetch(`${daemon.address}/readyz`).catch(() => null);
-      const { detail = "" } = ((await response?.json()) ?? {}) as { detail?: string };
-      return isLeader ? response?.status === 503 && detail.startsWith(text) : detail.startsWith("leading");
-    });
-    if (isLeader) {
-      expect(daemon.events()).toContainEqual(expect.objectContaining({ level: "warn", hint }));
-      await expect(db.pool.connect().then(refusedBy)).rejects.toMatchObject({ message: text, hint });
-    }
-    // Until then no replication slot can be made either.
-    await db.query(end);
-    await daemon.live();
-    expect(await status(db)).toBeNull();
-  } finally {
-    await db.query(end).catch(() => undefined);
-  }
+  await stranger.query(`prepare transaction ${gid}`);
+  return { end, [Symbol.asyncDispose]: async () => void (await db.query(end).catch(() => undefined)) };
+}
+
+test.for([
+  ["leader's lock", LOCK_CLASS_ID, 503, "a prepared transaction ("],
+  ["lock for handing over", HANDOVER_CLASS_ID, 200, "leading"],
+] as const)("a prepared transaction with the %s is taken for no daemon, and its end is named", async (one) => {
+  const [, classId, ready, said] = one;
+  await using db = await testDatabase();
+  await using prepared = await preparedBy(db, classId);
+  const text = `a prepared transaction ('it''s ${db.name}', role ${role}) has the leader's lock and is no pgnetd`;
+  const hint = `End it: ${prepared.end};`;
+  expect(await status(db)).toMatchObject({ message: expect.stringContaining(text) as unknown, exitCode: 69, hint });
+  await using daemon = await startDaemon({ databaseUrl: db.url, waitUntilReady: false });
+  await eventually(async () => {
+    const response = await fetch(`${daemon.address}/readyz`).catch(() => null);
+    const { detail = "" } = ((await response?.json()) ?? {}) as { detail?: string };
+    return response?.status === ready && detail.startsWith(said);
+  });
+  // Until then no replication slot can be made either.
+  await db.query(prepared.end);
+  await daemon.live();
+  expect(await status(db)).toBeNull();
+});
+
+test("commands that no daemon may run beside name a prepared transaction that has the leader's lock", async () => {
+  await using db = await testDatabase();
+  await using prepared = await preparedBy(db, LOCK_CLASS_ID);
+  await expect(db.pool.connect().then(refusedBy)).rejects.toMatchObject({
+    message: expect.stringMatching(/^a prepared transaction \(.*\) has the leader's lock and is no pgnetd$/) as unknown,
+    hint: `End it: ${prepared.end};`,
+  });
 });
 
 async function refusedBy(client: pg.PoolClient): Promise<void> {
