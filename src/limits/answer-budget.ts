@@ -1,7 +1,8 @@
 import type { Clock } from "../base/clock.ts";
 import { Wake } from "../base/wake.ts";
-import type { AnswerBounds, AnswerMemory, AnswerWaiter } from "./answer-memory.ts";
-import { type Account, AnswerShares, type Holding } from "./answer-shares.ts";
+import { Claim, type ClaimOwner, type Destination } from "./answer-claim.ts";
+import type { AnswerBounds, AnswerMemory } from "./answer-memory.ts";
+import { AnswerShares } from "./answer-shares.ts";
 
 /** An answer that is received asks for as much again as it has, within these, in bytes. */
 const LEAST_STEP = 65_536;
@@ -24,20 +25,8 @@ export interface HeldDestination {
   readonly bytes: number;
 }
 
-/** One destination, as long as it has answers in memory. */
-interface Destination extends Account {
-  readonly name: string;
-  answers: number;
-  /** Answers that wait to be received further, and to be decoded, the first first. */
-  readonly receiving: Claim[];
-  readonly decoding: Claim[];
-  /** When one of them last got on. */
-  servedAt: number;
-  heldSince: number | null;
-}
-
 /** The memory for answers, from their first byte until they are stored: whose turn it is to get some. `AnswerShares` says how much. */
-export class AnswerBudget {
+export class AnswerBudget implements ClaimOwner {
   readonly #options: AnswerBudgetOptions;
   readonly #shares: AnswerShares;
   readonly #destinations = new Map<string, Destination>();
@@ -102,7 +91,6 @@ export class AnswerBudget {
 
   // What claims ask.
 
-  /** Lets `claim` be received to `bytes` in all, or has it wait. */
   grow(claim: Claim, bytes: number, expected: number | null): boolean {
     const { account } = claim;
     const step = Math.min(Math.max(claim.allowed, LEAST_STEP), MOST_STEP);
@@ -234,81 +222,4 @@ function nextOf({ ahead, receiving }: Destination): Claim | undefined {
 function remove(queue: Claim[], claim: Claim): void {
   const at = queue.indexOf(claim);
   if (at !== -1) queue.splice(at, 1);
-}
-
-class Claim implements AnswerMemory, Holding {
-  readonly account: Destination;
-  charged = 0;
-  isWhole = false;
-  isBlocked = false;
-  /** Bytes that may be received without asking. */
-  allowed: number;
-  /** What it waits for, in bytes. */
-  wanted = 0;
-  waiter: AnswerWaiter | null = null;
-  readonly #budget: AnswerBudget;
-  #received = 0;
-  #waitedMs = 0;
-  #waitingSince: number | null = null;
-  #isReleased = false;
-
-  constructor(budget: AnswerBudget, account: Destination, allowed: number) {
-    this.#budget = budget;
-    this.account = account;
-    this.allowed = allowed;
-  }
-
-  received(bytes: number, expected: number | null, waiter: AnswerWaiter): boolean {
-    this.#received = bytes;
-    if (bytes <= this.allowed) return true;
-    // A connection that ends hands over what it still has, waiting or not.
-    if (this.#waitingSince !== null) return false;
-    this.waiter = waiter;
-    return this.#budget.grow(this, bytes, expected);
-  }
-
-  restart(): void {
-    this.#budget.restart(this);
-  }
-
-  spare(most: number): number {
-    return this.#budget.spare(this, most);
-  }
-
-  decodeInTurn(waiter: AnswerWaiter): void {
-    this.waiter = waiter;
-    this.#budget.decodeInTurn(this, this.#received);
-  }
-
-  finish(bytes: number): void {
-    if (!this.#isReleased) this.#budget.finish(this, bytes);
-  }
-
-  block(): void {
-    if (!this.#isReleased) this.#budget.block(this);
-  }
-
-  release(): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    this.#budget.release(this);
-  }
-
-  waits(): void {
-    this.#waitingSince = this.#budget.now;
-  }
-
-  waitsNoMore(): void {
-    this.#waitedMs = this.waitedMs;
-    this.#waitingSince = null;
-  }
-
-  get waitedMs(): number {
-    return this.#waitedMs + (this.#waitingSince === null ? 0 : this.#budget.now - this.#waitingSince);
-  }
-
-  get stuckMs(): number {
-    if (this.#waitingSince === null) return 0;
-    return this.#budget.now - Math.max(this.#waitingSince, this.account.servedAt);
-  }
 }
