@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
+import { codeBlocks, readDocument } from "../support/markdown.ts";
 import { startPipeline } from "../support/pipeline.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { wantedMajor } from "../support/postgres-versions.ts";
@@ -69,6 +70,24 @@ test("status tells who leads, the slot's health and the queue; it fails while no
   expect(after.failure).toBeNull();
   expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd \(pg_net\) leader, role \S+\)/);
   expect(after.lines.join("\n")).toMatch(/slot +\S+: ok/);
+});
+
+test.for(["-infinity", "infinity"])("status tells everything beside a request created at %s", async (created) => {
+  await using db = await testDatabase();
+  await db.query(
+    `insert into net.http_request_queue (id, method, url, timeout_milliseconds, created)
+     values (-5, 'GET', 'http://127.0.0.1:9/', 1, $1)`,
+    [created],
+  );
+  const documented = codeBlocks(await readDocument("docs/operations.md"));
+  const oldest = documented.find(({ text }) => text.includes("oldest_due_seconds"))?.text ?? "";
+  expect(await db.query(oldest)).toEqual([{ oldest_due_seconds: "0" }]);
+  await db.query("update net.http_request_queue set next_attempt_at = 'infinity'");
+  await using _daemon = await startPipeline(db.url);
+  const { lines, failure } = await status(db.url);
+  expect(failure).toBeNull();
+  expect(lines.join("\n")).toMatch(/waiting +1 \(1 for a later time\)/);
+  expect(lines.join("\n")).toMatch(/oldest +request -5, 0\.0 s/);
 });
 
 test("status warns of publications of others that have requests, and the statements that it names take them out", async () => {
