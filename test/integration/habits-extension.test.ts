@@ -74,7 +74,10 @@ describe("guards in a migration", () => {
     await pgnetd(db.url, "migrate");
     await db.query(GUARDS);
     expect(await queued(db)).toEqual(["http://h/schema", "http://h/function"]);
-    await expect(db.query("create extension if not exists pg_net")).rejects.toMatchObject({ code: "0A000" });
+    // "could not open extension control file" in PostgreSQL 14, "extension is not available" since 15.
+    await expect(db.query("create extension if not exists pg_net")).rejects.toMatchObject({
+      code: expect.stringMatching(/^(?:58P01|0A000)$/) as unknown,
+    });
   });
 });
 
