@@ -9,7 +9,7 @@ import type { CommandContext } from "./args.ts";
 const ADOPTIONS: readonly Adoption[] = ["discard", "keep", "moved"];
 
 /** `pgnetd adopt`: makes a copy of a database an installation of its own; without a flag it only says what is there. */
-export async function runAdopt({ env, values, switches, print }: CommandContext): Promise<void> {
+export async function runAdopt({ env, values, switches, print, stop }: CommandContext): Promise<void> {
   const { database } = loadConfig({ env, file: values.get("config") });
   const asked = ADOPTIONS.filter((one) => switches.has(one));
   const [adoption] = asked;
@@ -23,7 +23,7 @@ export async function runAdopt({ env, values, switches, print }: CommandContext)
       throw usage(`nothing was changed: adopt needs one of ${flags(ADOPTIONS)}`);
     }
     // Whatever it is recorded for: the schema may be of a version that knows no environments.
-    await migrate(client);
+    await migrate(client, { signal: stop, waiting: ({ message, hint }) => print(`${message}. ${hint}`) });
     const before = await adopt(client, database.environment, adoption);
     for (const line of doneLines(before, database.environment, adoption)) print(line);
   } finally {

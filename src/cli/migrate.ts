@@ -7,7 +7,7 @@ import { move } from "./move.ts";
 
 /** `pgnetd migrate`: installs or upgrades the schema, and says from where to where. */
 export async function runMigrate(context: CommandContext): Promise<void> {
-  const { env, values, switches, print } = context;
+  const { env, values, switches, print, stop } = context;
   const grants = grantsOf(values);
   const moves = switches.has("from-pg-net");
   for (const flag of ["dry-run", "yes", "owner"]) {
@@ -15,7 +15,8 @@ export async function runMigrate(context: CommandContext): Promise<void> {
   }
   const { database } = loadConfig({ env, file: values.get("config") });
   const environment = { name: database.environment, claim: true };
-  const options = { webhooks: switches.has("webhooks"), grants, environment };
+  const waiting = ({ message, hint }: PgnetdError): void => print(`${message}. ${hint}`);
+  const options = { webhooks: switches.has("webhooks"), grants, environment, signal: stop, waiting };
   if (moves) {
     if (await move(database.url, { ...options, owner: values.get("owner") }, context)) return;
     print("the extension pg_net is not in this database: there is nothing to move over");

@@ -11,7 +11,7 @@ export async function move(
 ): Promise<boolean> {
   const client = await connect(url, "migrate");
   try {
-    const plan = await planMove(client);
+    const plan = await planMove(client, options);
     if (plan === null) return false;
     if (switches.has("dry-run") || !switches.has("yes")) for (const line of planLines(plan)) print(line);
     if (switches.has("dry-run")) return true;

@@ -48,6 +48,7 @@ export async function awaitSchema<T extends object>(
       await assertSchema(db);
       return steps.read();
     });
+    if (signal.aborted && result instanceof PgnetdError) return null;
     waitingFor?.(result instanceof PgnetdError ? result : null);
     if (!(result instanceof PgnetdError)) return result;
     if (!result.retry) throw result;

@@ -2,6 +2,7 @@ import type pg from "pg";
 import { PgnetdError } from "../base/errors.ts";
 import { connect } from "./connection.ts";
 import { refuseOthers } from "./installation.ts";
+import type { MigrationWait } from "./migration-lock.ts";
 import { inTransactions, type Step } from "./migration-transaction.ts";
 import { ENVIRONMENT_VERSION, LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
 import { dropEmptyPublications, restorePublications } from "./own-publications.ts";
@@ -12,13 +13,11 @@ import type { Queryable } from "./pool.ts";
 import { showSettings } from "./shown-settings.ts";
 
 /** What `migrate` may be told. */
-export interface MigrateOptions extends Parts {
+export interface MigrateOptions extends Parts, MigrationWait {
   /** The version to stop at; default: the latest. A database beyond it is left as it is. */
   readonly to?: number | undefined;
   /** The environment that the database is to be of. */
   readonly environment?: WantedEnvironment | undefined;
-  /** Whoever has the lock for migrations is waited for so long, in milliseconds; 60,000 unless set. */
-  readonly lockWaitMs?: number | undefined;
 }
 
 /** The environment of a database that is migrated. */
@@ -72,10 +71,10 @@ where environment is null
  * PG_REFUSED where trying again may help; what earlier files did then stays.
  */
 export async function migrate(target: string | pg.ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
-  if (typeof target !== "string") return migrateIn(target, options, inTransactions(target, options.lockWaitMs));
+  if (typeof target !== "string") return migrateIn(target, options, inTransactions(target, options));
   const client = await connect(target, "migrate");
   try {
-    return await migrateIn(client, options, inTransactions(client, options.lockWaitMs));
+    return await migrateIn(client, options, inTransactions(client, options));
   } finally {
     await client.end();
   }

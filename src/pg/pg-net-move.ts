@@ -91,8 +91,8 @@ export interface MoveOptions extends MigrateOptions {
 }
 
 /** What a move would do; null where there is no pg_net that owns schema `net`. Changes nothing. */
-export async function planMove(client: pg.ClientBase): Promise<MovePlan | null> {
-  return inTransactions(client)("pg_net", () => readPlan(client));
+export async function planMove(client: pg.ClientBase, options: MoveOptions): Promise<MovePlan | null> {
+  return inTransactions(client, options)("pg_net", () => readPlan(client));
 }
 
 /**
@@ -100,7 +100,7 @@ export async function planMove(client: pg.ClientBase): Promise<MovePlan | null> 
  * puts everything back; null where there is no pg_net. Throws NOT_DONE where something is in the way.
  */
 export async function moveFromPgNet(client: pg.ClientBase, options: MoveOptions): Promise<Moved | null> {
-  return inTransactions(client)("moving over from pg_net", async () => {
+  return inTransactions(client, options)("moving over from pg_net", async () => {
     if ((await readPlan(client)) === null) return null;
     await lockTables(client);
     const plan = await readPlan(client);

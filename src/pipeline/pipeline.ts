@@ -87,7 +87,14 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   const prepare = async (): Promise<void> => {
     await refuseOthers(pool, environment);
     if (!migration.atStart) return;
-    const { from, to } = await migrate(database.url, { environment: { name: environment, claim: false } });
+    const { from, to } = await migrate(database.url, {
+      environment: { name: environment, claim: false },
+      signal: stop,
+      waiting: (problem) => {
+        log.warn({ code: problem.code, hint: problem.hint }, problem.message);
+        waitingFor = problem;
+      },
+    });
     if (from !== to) log.info({ from, to }, "the schema is migrated");
   };
   const identify = (): Promise<Installation> => readInstallation(pool, environment);
