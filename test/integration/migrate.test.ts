@@ -113,34 +113,37 @@ describe("migrate as an ordinary role", () => {
   test("a role that holds the lock for migrations does not keep one waiting for ever, and is named", async () => {
     await using db = await testDatabase(EMPTY);
     const stranger = await db.pool.connect();
-    await stranger.query("select pg_advisory_lock(1885826669, 0)");
-    await expect(migrate(db.url, { lockWaitMs: 200 })).rejects.toMatchObject({
-      code: "PG_UNREACHABLE",
-      retry: true,
-      message: expect.stringMatching(/^process \d+ \(.*, role \S+\) holds the lock for migrations$/) as unknown,
-      hint: expect.stringMatching(/select pg_terminate_backend\(\d+\);$/) as unknown,
-    });
-    await stranger.query("select pg_advisory_unlock_all()");
-    stranger.release();
+    try {
+      await stranger.query("select pg_advisory_lock(1885826669, 0)");
+      await expect(migrate(db.url, { lockWaitMs: 200 })).rejects.toMatchObject({
+        code: "PG_UNREACHABLE",
+        retry: true,
+        message: expect.stringMatching(/^process \d+ \(.*role \S+\) holds the lock for migrations$/) as unknown,
+        hint: expect.stringMatching(/select pg_terminate_backend\(\d+\);$/) as unknown,
+      });
+    } finally {
+      stranger.release(true);
+    }
     expect(await migrate(db.url)).toMatchObject({ from: 0, to: LATEST_VERSION });
   });
 
   test("a connection that ends in the middle may be tried again, and nothing is left of it", async () => {
     await using db = await testDatabase(EMPTY);
     const lock = await db.pool.connect();
-    await lock.query("begin; select pg_advisory_xact_lock(1885826669, 0)");
-    const migrated = migrate(db.url);
-    migrated.catch(() => undefined);
-    await eventually(async () => {
-      const ended = await db.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity
-        where datname = current_database() and application_name = 'pgnetd (pg_net) migrate' and wait_event_type = 'Lock'`,
-      );
-      return ended.length === 1;
-    });
-    await expect(migrated).rejects.toMatchObject({ code: "PG_UNREACHABLE", retry: true });
-    await lock.query("rollback");
-    lock.release();
+    try {
+      await lock.query("select pg_advisory_lock(1885826669, 0)");
+      const migrated = migrate(db.url).catch((error: unknown) => error);
+      await eventually(async () => {
+        const ended = await db.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and application_name = 'pgnetd (pg_net) migrate' and xact_start is not null`,
+        );
+        return ended.length === 1;
+      });
+      expect(await migrated).toMatchObject({ code: "PG_UNREACHABLE", retry: true });
+    } finally {
+      lock.release(true);
+    }
     expect(await migrate(db.url)).toMatchObject({ from: 0, to: LATEST_VERSION });
   });
 });
