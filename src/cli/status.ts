@@ -10,6 +10,7 @@ import { openPool } from "../pg/pool.ts";
 import { formatLsn, type Lsn } from "../wal/lsn.ts";
 import { type ForeignPublication, readForeignPublications } from "../wal/foreign-publications.ts";
 import { isStranger, strangerText } from "../wal/lock-holder.ts";
+import { blockedSlot } from "../wal/slot-blockers.ts";
 import type { CommandContext } from "./args.ts";
 
 const STATEMENT_TIMEOUT_MS = 10_000;
@@ -61,7 +62,7 @@ function position(lsn: Lsn | null): string {
 }
 
 /** What an operator should act on; null where all is well. */
-function problemOf({ leader, slot, slotName }: DatabaseStatus): PgnetdError | null {
+function problemOf({ leader, slot, slotName, slotBlockers }: DatabaseStatus): PgnetdError | null {
   if (leader === null) {
     return new PgnetdError("PG_UNREACHABLE", "no pgnetd leads this database, so that requests wait", {
       hint: "Start one: pgnetd run.",
@@ -73,6 +74,16 @@ function problemOf({ leader, slot, slotName }: DatabaseStatus): PgnetdError | nu
     });
   }
   if (slot === "ok") return null;
+  if (slot === "creating") {
+    const blocked = blockedSlot(slotName, slotBlockers);
+    return new PgnetdError(
+      "STREAM_UNAVAILABLE",
+      blocked?.reason ?? `the replication slot ${slotName} is being created`,
+      {
+        hint: blocked?.hint ?? "Ask again in a moment; requests are sent meanwhile, by a sweep each second.",
+      },
+    );
+  }
   return new PgnetdError("STREAM_UNAVAILABLE", `the replication slot ${slotName} is ${slot}`, {
     hint: "The daemon's log and /readyz say what to do; requests are sent by sweeping meanwhile.",
   });

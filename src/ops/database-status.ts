@@ -5,12 +5,15 @@ import type { Queryable } from "../pg/pool.ts";
 import { type LockHolder, selectHolder } from "../wal/lock-holder.ts";
 import { type Lsn, parseLsn } from "../wal/lsn.ts";
 import { defaultSlotName } from "../wal/slot.ts";
+import { selectBlockers, type SlotBlocker } from "../wal/slot-blockers.ts";
 import { type SlotHealth, slotHealth } from "../wal/slot-health.ts";
 
 /** What the database knows of pgnetd, whether a daemon runs or not. */
 export interface DatabaseStatus {
   readonly slotName: string;
   readonly slot: SlotHealth;
+  /** Transactions that the creation of the slot waits for. */
+  readonly slotBlockers: readonly SlotBlocker[];
   /** WAL kept for the slot, in bytes; null without one. */
   readonly retainedWalBytes: number | null;
   /** The end of the WAL. */
@@ -39,6 +42,7 @@ const SELECT = `
 select pg_catalog.pg_current_wal_insert_lsn()::text as current,
   s.slot_name is not null as found, s.database = pg_catalog.current_database() as ours, s.wal_status, s.safe_wal_size::float8 as safe,
   s.confirmed_flush_lsn::text as confirmed,
+  case when s.confirmed_flush_lsn is null and s.active_pid is not null then (${selectBlockers("s.active_pid")}) end as blockers,
   pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), s.restart_lsn)::float8 as retained,
   (select pg_catalog.row_to_json(h) from (${selectHolder("l.objid = '0'::oid")}) h) as leader,
   (select pg_catalog.count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as waiting,
@@ -56,6 +60,16 @@ const rowSchema = z.object({
   wal_status: z.string().nullable(),
   safe: z.number().nullable(),
   confirmed: z.string().nullable(),
+  blockers: z
+    .array(
+      z.object({
+        pid: z.int(),
+        user: z.string().nullable(),
+        application: z.string().nullable(),
+        since: z.string().nullable(),
+      }),
+    )
+    .nullable(),
   retained: z.number().nullable(),
   leader: z
     .object({
@@ -90,6 +104,7 @@ export async function readDatabaseStatus(db: Queryable, slotName: string | null)
   return {
     slotName: name,
     slot: slotHealth(row.found ? slot : null),
+    slotBlockers: row.blockers ?? [],
     retainedWalBytes: row.retained,
     current: parseLsn(row.current),
     confirmed,

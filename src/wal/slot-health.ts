@@ -2,9 +2,10 @@ import type { Lsn } from "./lsn.ts";
 
 /**
  * `ok`: it holds what it must. `at_risk`: it is about to be invalidated. `lost`: it was; it is made anew by itself.
- * `missing`: there is none, or it is still being made, by itself. `unknown`: the slot of that name is not ours, or nobody could look.
+ * `missing`: there is none. `creating`: it waits until transactions have ended that ran before it. `unknown`: the slot of that name
+ * is not ours, or nobody could look.
  */
-export type SlotHealth = "ok" | "at_risk" | "lost" | "missing" | "unknown";
+export type SlotHealth = "ok" | "at_risk" | "lost" | "missing" | "creating" | "unknown";
 
 /** What decides on the health of a slot. */
 export interface SlotState {
@@ -16,6 +17,7 @@ export interface SlotState {
   readonly retainedWalBytes: number;
   /** What may be written before it is invalidated, in bytes; null without `max_slot_wal_keep_size`. */
   readonly safeWalBytes: number | null;
+  /** Null until it is created: the server removes a slot whose creation fails. */
   readonly confirmed: Lsn | null;
 }
 
@@ -27,7 +29,7 @@ export function slotHealth(slot: SlotState | null): SlotHealth {
   if (slot === null) return "missing";
   if (!slot.isOurs) return "unknown";
   if (slot.walStatus === "lost") return "lost";
-  if (slot.confirmed === null) return "missing";
+  if (slot.confirmed === null) return "creating";
   if (slot.walStatus === "unreserved") return "at_risk";
   const { safeWalBytes, retainedWalBytes } = slot;
   if (safeWalBytes === null) return "ok";

@@ -6,6 +6,7 @@ import type { Log } from "../base/log.ts";
 import { runLoops, stopped } from "../base/loops.ts";
 import type { LockKey } from "./advisory-lock.ts";
 import { createSlot, type SlotOptions } from "./slot.ts";
+import { blockedSlot, selectBlockers, type SlotBlocker } from "./slot-blockers.ts";
 import type { StreamTrouble } from "./trouble.ts";
 import { hangUp } from "./wire.ts";
 
@@ -60,17 +61,10 @@ export async function makeSlot(
   ]);
 }
 
-interface Blocker {
-  readonly pid: number;
-  readonly user: string | null;
-  readonly application: string | null;
-  readonly since: string | null;
-}
-
 interface Look {
   readonly lives: boolean;
   readonly leads: boolean;
-  readonly blockers: readonly Blocker[];
+  readonly blockers: readonly SlotBlocker[];
 }
 
 const NOTHING_SEEN: Look = { lives: false, leads: false, blockers: [] };
@@ -83,9 +77,7 @@ select
     where l.pid = $1 and l.granted and l.locktype = 'advisory' and l.classid = $2::int8::oid and l.objid = $3::int8::oid
   ) as leads,
   (
-    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
-      'pid', b.pid, 'user', a.usename, 'application', a.application_name, 'since', a.xact_start) order by b.pid), '[]')
-    from pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) as b (pid) left join pg_catalog.pg_stat_activity a using (pid)
+    ${selectBlockers("$1")}
   ) as blockers`;
 
 async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, signal: AbortSignal): Promise<void> {
@@ -106,7 +98,7 @@ async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, sig
         throw new PgnetdError("STREAM_LOST", "the session that made the slot is gone");
       }
       heard?.(askedAt);
-      const waiting = waitingFor(slot.name, blockers);
+      const waiting = blockedSlot(slot.name, blockers);
       if (waiting !== null && waiting.reason !== told) {
         told = waiting.reason;
         log.warn({ ...waiting, blockers }, "the replication slot is not made yet");
@@ -117,18 +109,4 @@ async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, sig
   } finally {
     await hangUp(observer, () => observer.end(), clock);
   }
-}
-
-function waitingFor(slot: string, blockers: readonly Blocker[]): StreamTrouble | null {
-  if (blockers.length === 0) return null;
-  const names = blockers.map(({ pid, user, application, since }) =>
-    pid === 0
-      ? "a prepared transaction (see pg_prepared_xacts)"
-      : `process ${pid} (user ${user ?? "?"}, application ${JSON.stringify(application ?? "")}, in a transaction since ${since ?? "?"})`,
-  );
-  return {
-    reason: `replication slot "${slot}" can be made when these have ended: ${names.join(", ")}`,
-    sqlstate: null,
-    hint: "Commit or end these transactions (pg_terminate_backend); requests are sent meanwhile, by a sweep each second.",
-  };
 }

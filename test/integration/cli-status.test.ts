@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { codeBlocks, readDocument } from "../support/markdown.ts";
+import { eventually } from "../support/eventually.ts";
 import { startPipeline } from "../support/pipeline.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { wantedMajor } from "../support/postgres-versions.ts";
@@ -70,6 +71,33 @@ test("status tells who leads, the slot's health and the queue; it fails while no
   expect(after.failure).toBeNull();
   expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd \(pg_net\) leader, role \S+\)/);
   expect(after.lines.join("\n")).toMatch(/slot +\S+: ok/);
+});
+
+test("status names the session that the creation of the slot waits for", async () => {
+  await using db = await testDatabase();
+  const client = await db.pool.connect();
+  try {
+    await client.query("begin; select pg_current_xact_id()");
+    await using daemon = await startPipeline(db.url, {}, "polling");
+    const { lines, failure } = await eventually(async () => {
+      const now = await status(db.url);
+      return String(now.failure).includes("ended: process") && now;
+    });
+    expect(lines.join("\n")).toMatch(/slot +pgnetd_\S+: creating/);
+    expect(failure).toMatchObject({
+      code: "STREAM_UNAVAILABLE",
+      message: expect.stringMatching(/^replication slot "\S+" can be made when these have ended: process/) as unknown,
+      hint: expect.stringContaining("requests are sent meanwhile") as unknown,
+    });
+    await client.query("commit");
+    await eventually(async () => {
+      const health = (await (await fetch(`${daemon.address}/readyz`)).json()) as { readonly state: string };
+      return health.state === "live";
+    }, 20_000);
+    expect((await status(db.url)).failure).toBeNull();
+  } finally {
+    client.release(true);
+  }
 });
 
 test.for(["-infinity", "infinity"])("status tells everything beside a request created at %s", async (created) => {

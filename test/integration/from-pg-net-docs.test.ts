@@ -58,6 +58,7 @@ test("the steps of docs/from-pg_net.md lead from pg_net to pgnetd and back", asy
       if (text.includes("pgnetd status")) {
         await db.query("create extension if not exists pg_net");
         daemon = await startDaemon({ databaseUrl: db.url });
+        await daemon.live();
       }
       if (text.includes("pgnetd drain")) {
         await emptied(db);

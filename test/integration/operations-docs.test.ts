@@ -46,6 +46,7 @@ describe("docs/operations.md", () => {
     let daemon: Daemon | null = await startDaemon({ databaseUrl: db.url });
     const printed: string[] = [];
     try {
+      await daemon.live();
       await db.query("select net.http_get($1)", [receiver.url("/answered")]);
       await db.query(
         `insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts)
@@ -105,6 +106,8 @@ describe("docs/operations.md", () => {
     await using db = await testDatabase();
     await db.query("select net.http_request('GET', 'https://example.com', delay := '1 hour')");
     await using daemon = await startDaemon({ databaseUrl: db.url });
+    // Until then its slot may wait for transactions of other tests.
+    await daemon.live();
     const status = await shell(only("sh"), db.url);
     const names = (text: string): readonly string[] => text.split("\n").map((line) => line.slice(0, 14).trim());
     expect(names(status)).toEqual(names(only("text")));

@@ -113,6 +113,7 @@ test("that slot and outbox cannot be looked at for the health is logged once for
       wal_status: null,
       safe: null,
       confirmed: null,
+      blockers: null,
       retained: null,
       leader: null,
       waiting: 0,

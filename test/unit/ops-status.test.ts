@@ -18,7 +18,7 @@ const SLOT: SlotState = {
 
 const healths: readonly (readonly [SlotHealth, SlotState | null])[] = [
   ["missing", null],
-  ["missing", { ...SLOT, confirmed: null }],
+  ["creating", { ...SLOT, confirmed: null }],
   ["unknown", { ...SLOT, isOurs: false }],
   ["ok", SLOT],
   ["ok", { ...SLOT, retainedWalBytes: 100 * GIB }],
@@ -48,6 +48,7 @@ const STATE: DispatcherState = {
 const DATABASE: DatabaseStatus = {
   slotName: "pgnetd_app",
   slot: "ok",
+  slotBlockers: [],
   retainedWalBytes: 2_000,
   current: parseLsn("0/200"),
   confirmed: parseLsn("0/190"),
