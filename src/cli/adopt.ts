@@ -23,7 +23,8 @@ export async function runAdopt({ env, values, switches, print, stop }: CommandCo
       throw usage(`nothing was changed: adopt needs one of ${flags(ADOPTIONS)}`);
     }
     // Whatever it is recorded for: the schema may be of a version that knows no environments.
-    await migrate(client, { signal: stop, waiting: ({ message, hint }) => print(`${message}. ${hint}`) });
+    const waiting = ({ message, hint }: PgnetdError): void => print(`${message}. ${hint}`);
+    await migrate(client, { url: database.url, signal: stop, waiting });
     const before = await adopt(client, database.environment, adoption);
     for (const line of doneLines(before, database.environment, adoption)) print(line);
   } finally {

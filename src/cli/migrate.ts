@@ -16,13 +16,14 @@ export async function runMigrate(context: CommandContext): Promise<void> {
   const { database } = loadConfig({ env, file: values.get("config") });
   const environment = { name: database.environment, claim: true };
   const waiting = ({ message, hint }: PgnetdError): void => print(`${message}. ${hint}`);
-  const options = { webhooks: switches.has("webhooks"), grants, environment, signal: stop, waiting };
+  const { url } = database;
+  const options = { url, webhooks: switches.has("webhooks"), grants, environment, signal: stop, waiting };
   if (moves) {
-    if (await move(database.url, { ...options, owner: values.get("owner") }, context)) return;
+    if (await move(url, { ...options, owner: values.get("owner") }, context)) return;
     print("the extension pg_net is not in this database: there is nothing to move over");
     if (switches.has("dry-run")) return;
   }
-  const { from, to, notes } = await migrate(database.url, options);
+  const { from, to, notes } = await migrate(url, options);
   if (from === to) print(`the schema is at version ${to} already; nothing to do`);
   else if (from === 0) print(`schema installed: version ${to}`);
   else print(`schema upgraded: version ${from} to ${to}`);

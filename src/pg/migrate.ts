@@ -74,7 +74,7 @@ export async function migrate(target: string | pg.ClientBase, options: MigrateOp
   if (typeof target !== "string") return migrateIn(target, options, inTransactions(target, options));
   const client = await connect(target, "migrate");
   try {
-    return await migrateIn(client, options, inTransactions(client, options));
+    return await migrateIn(client, options, inTransactions(client, { url: target, ...options }));
   } finally {
     await client.end();
   }

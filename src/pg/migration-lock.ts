@@ -9,8 +9,8 @@ const LOCK_CLASS_ID = 0x70676e6d;
 
 const AGAIN_MS = 50;
 
-/** Another migration takes less. */
-const REPORT_AFTER_MS = 3_000;
+/** A wait that is longer is reported, in milliseconds; another migration takes less. */
+export const REPORT_AFTER_MS = 3_000;
 
 const LOCK_WAIT_MS = 60_000;
 
@@ -20,7 +20,9 @@ export interface MigrationWait {
   readonly lockWaitMs?: number | undefined;
   /** Ends the waiting. */
   readonly signal?: AbortSignal | undefined;
-  /** Called once where it takes seconds, with who has the lock and what to do. */
+  /** For a second session, which sees who holds a lock on a table; without it nobody is named. */
+  readonly url?: string | undefined;
+  /** Called where it takes seconds, once for the lock for migrations and once for locks on tables: who holds it, and what to do. */
   readonly waiting?: ((problem: PgnetdError) => void) | undefined;
 }
 

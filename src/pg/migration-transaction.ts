@@ -2,6 +2,7 @@ import pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
 import { migrationLock, type MigrationWait } from "./migration-lock.ts";
+import { isLockTimeout, LOCK_TIMEOUT_MS, retryOnLockTimeout } from "./migration-retry.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** Read committed: after the wait for the lock, the next statement must see what the one before did. */
@@ -9,27 +10,29 @@ const BEGIN = `begin isolation level read committed;
 set local search_path = pg_catalog, pg_temp;
 set local client_min_messages = warning;
 set local statement_timeout = 0;
-set local lock_timeout = 0;
+set local lock_timeout = ${LOCK_TIMEOUT_MS};
 set local idle_in_transaction_session_timeout = 0`;
 
 /** Runs one step of a migration; `what` names it where it fails. */
 export type Step = <T>(what: string, act: () => Promise<T>) => Promise<T>;
 
-/** Each step in a transaction of its own. */
+/** Each step in a transaction of its own, which begins anew as long as others hold a lock that it needs. */
 export function inTransactions(client: pg.ClientBase, wait: MigrationWait = {}): Step {
   const takeLock = migrationLock(client, wait);
-  return async (what, act) => {
-    try {
-      await client.query(BEGIN);
-      await takeLock();
-      const result = await act();
-      await client.query("commit");
-      return result;
-    } catch (error) {
-      await client.query("rollback").catch(() => undefined);
-      throw failure(what, error);
-    }
-  };
+  const retry = retryOnLockTimeout(client, wait);
+  return (what, act) =>
+    retry(async () => {
+      try {
+        await client.query(BEGIN);
+        await takeLock();
+        const result = await act();
+        await client.query("commit");
+        return result;
+      } catch (error) {
+        await client.query("rollback").catch(() => undefined);
+        throw failure(what, error);
+      }
+    });
 }
 
 /** Each step in the transaction that is open already. */
@@ -44,8 +47,9 @@ export const inOpenTransaction: Step = async (what, act) => {
 /** Classes of SQLSTATE that pass: a server that ends, is full, or is not the primary yet. A lost connection has none. */
 const PASSING: ReadonlySet<string> = new Set(["08", "25", "40", "53", "57"]);
 
-function failure(what: string, error: unknown): PgnetdError {
-  if (error instanceof PgnetdError) return error;
+/** What is thrown for `error`: a lock timeout stays as it is, since the transaction begins anew. */
+function failure(what: string, error: unknown): unknown {
+  if (error instanceof PgnetdError || isLockTimeout(error)) return error;
   const sqlstate = sqlstateOf(error);
   const depends = sqlstate === SQLSTATE.dependentObjectsStillExist && error instanceof pg.DatabaseError;
   const message = `${what}: ${toError(error).message}${depends ? `: ${error.detail ?? ""}` : ""}`;

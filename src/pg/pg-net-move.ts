@@ -2,6 +2,7 @@ import pg from "pg";
 
 import { PgnetdError } from "../base/errors.ts";
 import { migrateIn, type Migrated, type MigrateOptions } from "./migrate.ts";
+import { LOCK_TIMEOUT_MS } from "./migration-retry.ts";
 import { inOpenTransaction, inTransactions } from "./migration-transaction.ts";
 import { readSql } from "./migrations.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
@@ -49,7 +50,7 @@ select (select count(*) from net.http_request_queue)::int as requests, (select c
 const LOCK = `
 set local lock_timeout = '30s';
 lock table net.http_request_queue, net._http_response in access exclusive mode;
-set local lock_timeout = 0`;
+set local lock_timeout = ${LOCK_TIMEOUT_MS}`;
 
 const REQUEST = "id, method, url, headers, body, timeout_milliseconds";
 const ANSWER = "id, status_code, content_type, headers, content, timed_out, error_msg, created";
