@@ -27,6 +27,8 @@ export type Behaviour =
       /** Default `ok`. */
       readonly body?: string | Buffer;
       readonly delayMs?: number;
+      /** Answers when this has resolved. */
+      readonly after?: Promise<unknown>;
     }
   /** Keeps the connection open and says nothing. */
   | { readonly kind: "hang" }
@@ -160,6 +162,7 @@ async function perform(behaviour: Behaviour, incoming: IncomingMessage, response
   const socket = incoming.socket;
   switch (behaviour.kind) {
     case "answer":
+      await behaviour.after;
       response.writeHead(behaviour.status ?? 200, {
         "Content-Type": "text/plain; charset=utf-8",
         ...behaviour.headers,
