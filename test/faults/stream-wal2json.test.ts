@@ -4,6 +4,7 @@ import { type OutboxRow, readRow } from "../../src/outbox/row.ts";
 import { sweep } from "../../src/outbox/sweep.ts";
 import { openPool } from "../../src/pg/pool.ts";
 import { openDecoder } from "../../src/wal/decoder.ts";
+import { commitsWaiting, requireAbsentStandby, requireNoStandby } from "../support/absent-standby.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
@@ -34,14 +35,8 @@ insert into net.http_request_queue (id, method, url, headers, body, timeout_mill
 
 /** Commits wait for a standby that is not there, where a session asks for it, until this is closed. */
 async function withoutStandby(db: FaultServer): Promise<AsyncDisposable> {
-  await db.query("alter system set synchronous_standby_names = 'nobody'");
-  await db.query("select pg_reload_conf()");
-  return {
-    async [Symbol.asyncDispose]() {
-      await db.query("alter system reset synchronous_standby_names");
-      await db.query("select pg_reload_conf()");
-    },
-  };
+  await requireAbsentStandby(db);
+  return { [Symbol.asyncDispose]: () => requireNoStandby(db) };
 }
 
 describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
@@ -140,6 +135,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     await using standby = await withoutStandby(db);
     await client.query("set synchronous_commit = on");
     const committed = enqueue(client, receiver.url("/unseen"), 40);
+    await eventually(async () => (await commitsWaiting(db)) === 1);
     await receiver.waitFor(40);
     await enqueue(db, receiver.url("/other"), 40);
     await receiver.waitFor(80);

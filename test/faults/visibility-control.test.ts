@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { commitsWaiting, requireAbsentStandby, requireNoStandby } from "../support/absent-standby.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { type FaultServer, startFaultServer } from "../support/fault-server.ts";
@@ -11,20 +12,17 @@ const UNSEEN_MS = 2_500;
 
 /** Runs `statements` as one transaction whose commit is in the log, and so decoded, for a while before it is visible. */
 async function commitUnseen(db: FaultServer, statements: readonly string[]): Promise<void> {
-  await db.query("alter system set synchronous_standby_names = 'nobody'");
-  await db.query("select pg_reload_conf()");
+  await requireAbsentStandby(db);
   await using client = await connectClient(db.url);
   await client.query("set synchronous_commit = on");
   await client.query("begin");
   for (const statement of statements) await client.query(statement);
   const ended = client.query("commit");
-  const unseen = "select from pg_stat_activity where wait_event = 'SyncRep'";
-  await eventually(async () => (await db.query(unseen)).length === 1);
+  await eventually(async () => (await commitsWaiting(db)) === 1);
   const began = performance.now();
   await eventually(() => performance.now() - began > UNSEEN_MS);
-  expect(await db.query(unseen)).toHaveLength(1);
-  await db.query("alter system reset synchronous_standby_names");
-  await db.query("select pg_reload_conf()");
+  expect(await commitsWaiting(db)).toBe(1);
+  await requireNoStandby(db);
   await ended;
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { commitsWaiting, requireAbsentStandby, requireNoStandby } from "../support/absent-standby.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
@@ -19,17 +20,8 @@ const ENV = {
 /** A server whose commits wait for a standby that is not there, where a session asks for it. */
 async function startLonelyServer(): Promise<FaultServer> {
   const db = await startFaultServer({ synchronous_commit: "local" });
-  await removeStandby(db);
+  await requireAbsentStandby(db);
   return db;
-}
-
-async function removeStandby(db: FaultServer): Promise<void> {
-  await db.query("alter system set synchronous_standby_names = 'nobody'");
-  await db.query("select pg_reload_conf()");
-  await eventually(async () => {
-    const [row] = await db.query("show synchronous_standby_names");
-    return row?.["synchronous_standby_names"] === "nobody";
-  });
 }
 
 /** A commit that is in the log, and so decoded, but not visible to anybody. */
@@ -44,14 +36,11 @@ async function commitUnseen(db: FaultServer, receiver: Receiver, count: number):
   await client.query("set synchronous_commit = on");
   const committed = enqueue(client, receiver.url("/unseen"), count);
   committed.catch(() => undefined);
-  await eventually(
-    async () => (await db.query("select from pg_stat_activity where wait_event = 'SyncRep'")).length === 1,
-  );
+  await eventually(async () => (await commitsWaiting(db)) === 1);
   expect(await db.query("select from net.http_request_queue where url like '%/unseen%'")).toEqual([]);
   return {
     async release() {
-      await db.query("alter system reset synchronous_standby_names");
-      await db.query("select pg_reload_conf()");
+      await requireNoStandby(db);
       await committed;
     },
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
@@ -197,7 +186,7 @@ test("P2 P3: every commit waits, those of the results, too: nothing lost, left b
   await using db = await startFaultServer();
   await using receiver = await startReceiver();
   await using daemon = await startPipeline(db.url, { ...ENV, PGNETD_STATEMENT_TIMEOUT_MS: "1000" });
-  await removeStandby(db);
+  await requireAbsentStandby(db);
   await using client = await connectClient(db.url);
   const committed = enqueue(client, receiver.url("/unseen"), ROWS);
   await eventually(() => unseenArrivals(receiver) === ROWS);
@@ -205,8 +194,7 @@ test("P2 P3: every commit waits, those of the results, too: nothing lost, left b
   await local.query("set synchronous_commit = local");
   await enqueue(local, receiver.url("/seen"), ROWS);
   await eventually(() => daemon.lines.some(({ message }) => String(message).startsWith("results cannot be written")));
-  await db.query("alter system reset synchronous_standby_names");
-  await db.query("select pg_reload_conf()");
+  await requireNoStandby(db);
   await committed;
   await emptied(db);
   const counts = await countFault(db, receiver, 2 * ROWS);

@@ -71,7 +71,8 @@ describe("a daemon whose schema is dropped", () => {
     await db.query(DROP);
     // What an idle daemon looks at next: settings, answers, or the publications, within a minute.
     await db.query(
-      "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'pgnetd%leader'",
+      `select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and application_name like 'pgnetd%leader'`,
     );
     await eventually(async () => (await detail(daemon)).includes(`there is no schema net in database ${db.name}`));
     await migrate(db.url);
