@@ -73,7 +73,7 @@ export async function fuzz<T>(kind: FuzzKind<T>): Promise<FuzzResult> {
   const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
   say(
     `fuzz ${kind.name}: ${cases} cases in ${seconds} s; a healthy host answered within ${most((one) => one.healthyMs)} ms, ` +
-      `memory at most ${most((one) => one.rssMb)} MB; ${sumOf(reports)}`,
+      `memory at most ${most((one) => one.peakMb)} MB; ${sumOf(reports)}`,
   );
   return { cases, planned: ONLY_BATCH === null ? kind.batches * size : size };
 }
