@@ -64,6 +64,14 @@ const odd = mostly<string>(
   [1, fc.integer({ min: 2, max: 1_000 }).map((exponent) => `1e${exponent}`)],
 );
 
+/** A few bytes for PostgreSQL, and up to 131 kB of text each. */
+const enormous = fc
+  .record({
+    count: mostly([20, fc.constant(1)], [1, fc.integer({ min: 2, max: 2_000 })]),
+    exponent: fc.integer({ min: 1_000, max: 131_000 }),
+  })
+  .map(({ count, exponent }) => `{${Array.from({ length: count }, (_, at) => `"n${at}":1e${exponent}`).join(",")}}`);
+
 /** JSON nested `depth` deep around a number. */
 function nested(depth: number, number: string, objects: boolean): string {
   return objects
@@ -86,10 +94,11 @@ const object = fc
 
 /** Any JSON that the column can hold, as text. */
 const anyJson = mostly<string>(
-  [3, object],
+  [6, object],
   [2, fc.tuple(name, odd).map(([key, number]) => storable(`{${JSON.stringify(key)}:${number}}`))],
   [2, deep.map((inner) => `{"a":${inner}}`)],
   [1, deep],
+  [0.05, enormous],
   [1, fc.json().map(storable)],
   [1, fc.constantFrom("null", "true", "[]", "{}", '""', "0", '"text"', "[[]]", '{"a":null}')],
 );
@@ -97,7 +106,7 @@ const anyJson = mostly<string>(
 /** Values of the column `headers`: none, plain ones, and whatever JSON may be there. */
 export const headersJson: fc.Arbitrary<string | null> = mostly<string | null>(
   [3, fc.constant(null)],
-  [3, fc.constant(`{"Authorization":"Bearer ${SECRET}","X-Own":"${SECRET}"}`)],
+  [5, fc.constant(`{"Authorization":"Bearer ${SECRET}","X-Own":"${SECRET}"}`)],
   [4, anyJson],
   // Rare, since each is large.
   [0.05, fc.integer({ min: 1, max: 8 }).map((factor) => JSON.stringify({ a: SECRET.repeat(factor * 5_000) }))],
@@ -112,21 +121,18 @@ export const headersJson: fc.Arbitrary<string | null> = mostly<string | null>(
 /** Flat objects: those whose names and values are well formed reach the wire. */
 export const hostileHeaders: fc.Arbitrary<string> = object;
 
-const INTEGERS = [0, 1, 2, 3, -1, 50, 51, 1_001, 2 ** 31, -(2 ** 31), 2 ** 53, 1.5, 1e300];
-/** Waits between the few tries are a moment or an hour: a batch is over when the moments are. */
+const NO_NUMBERS = [-1, 1_001, 2 ** 31, -(2 ** 31), 2 ** 53, 1.5, 1e300, "2", null, [], {}];
+/** Tries are few, and waits between them a moment or an hour: a batch is over when the moments are. */
 const MOMENTS = [0, 1, 5, 3_600_000, 2_147_483_647];
 
 const option = {
-  max_attempts: mostly<unknown>(
-    [8, fc.constantFrom(1, 2, 3)],
-    [1, fc.constantFrom<unknown>(...INTEGERS, "2", null, [], {})],
-  ),
+  max_attempts: mostly<unknown>([8, fc.constantFrom(1, 2, 3)], [1, fc.constantFrom<unknown>(0, ...NO_NUMBERS)]),
   retry_first_ms: mostly<unknown>(
     [8, fc.constantFrom(...MOMENTS)],
     [1, fc.constantFrom<unknown>(-1, 1.5, "1", null, 1e300)],
   ),
   retry_max_ms: fc.constant<unknown>(5),
-  max_redirects: fc.constantFrom<unknown>(...INTEGERS, "0", null),
+  max_redirects: fc.constantFrom<unknown>(0, 1, 50, 51, ...NO_NUMBERS),
   keep: fc.constantFrom<unknown>("all", "headers", "status", "ALL", "", null, 1, ["all"]),
 };
 
