@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { openLab } from "../support/fuzz-lab.ts";
-import { type Reply, anyReply, perform } from "../support/fuzz-reply.ts";
+import { type Lab, openLab } from "../support/fuzz-lab.ts";
+import { perform } from "../support/fuzz-perform.ts";
+import { type Reply, anyReply } from "../support/fuzz-reply.ts";
 import { PLAIN_ROW, SECRET, insertRows, mostly } from "../support/fuzz-row.ts";
 import { fuzz } from "../support/fuzz-run.ts";
 import { forbiddenUrl } from "../support/fuzz-url.ts";
-import type { Lab } from "../support/fuzz-lab.ts";
 
 interface Case {
   readonly reply: Reply;
@@ -26,7 +26,7 @@ const anyCase = (lab: Lab): fc.Arbitrary<Case> =>
     ),
   });
 
-test("P5 P6 P12: whatever a server answers, its requests end once each and disturb nobody", async () => {
+test("P5 P6 P12: whatever a server answers, its requests end once each, with their own answers, and disturb nobody", async () => {
   const replies = new Map<string, Reply>();
   const { cases, planned } = await fuzz<Case>({
     name: "replies",
@@ -38,9 +38,10 @@ test("P5 P6 P12: whatever a server answers, its requests end once each and distu
         // Some of them hang until their time is up.
         env: { PGNETD_CONCURRENCY: "512", PGNETD_HOST_CONCURRENCY: "256" },
         answer: (socket, { head }) => {
-          const reply = replies.get(/ \/case\/(\d+)/.exec(head)?.[1] ?? "");
+          const number = / \/case\/(\d+)[? ]/.exec(head)?.[1] ?? "";
+          const reply = replies.get(number);
           if (reply === undefined) socket.end();
-          else void perform(socket, reply);
+          else void perform(socket, reply, number);
         },
       }),
     cases: anyCase,
@@ -58,6 +59,13 @@ test("P5 P6 P12: whatever a server answers, its requests end once each and distu
       for (let at = 0; at < rows.length; at += 200)
         await insertRows(db, rows.slice(at, at + 200), ids.slice(at, at + 200));
       return ids;
+    },
+    async verify({ lab, ids }) {
+      const answers = await lab.db.query<{ id: string; number: string }>(
+        "select id::text, headers ->> 'X-Case' as number from net._http_response where headers ? 'X-Case'",
+      );
+      const others = answers.filter(({ id, number }) => /^\d{6}$/.test(number) && ids[Number(number)] !== id);
+      return others.length === 0 ? null : `answers to others: ${JSON.stringify(others.slice(0, 5))}`;
     },
   });
   expect(cases).toBe(planned);
