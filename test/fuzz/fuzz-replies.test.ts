@@ -31,7 +31,7 @@ test("P5 P6 P12: whatever a server answers, its requests end once each, with the
   const { cases, planned } = await fuzz<Case>({
     name: "replies",
     file: "fuzz-replies.test.ts",
-    batches: 6,
+    batches: 4,
     size: 2_000,
     open: () =>
       openLab({
