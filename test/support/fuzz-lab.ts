@@ -5,6 +5,7 @@ import { type Daemon, startDaemon } from "./daemon.ts";
 import { type FuzzRow, SECRET } from "./fuzz-row.ts";
 import { type HttpPeer, type Received, always, httpPeer } from "./http-peer.ts";
 import { type TestDatabase, testDatabase } from "./postgres.ts";
+import { judge, probe } from "./fuzz-probe.ts";
 import { peakMb } from "./resident.ts";
 
 /** What one batch came to. */
@@ -13,7 +14,7 @@ export interface BatchReport {
   readonly wrong: string | null;
   /** Ids of rows that are named in it. */
   readonly suspects: readonly string[];
-  /** The request to a healthy host after the batch, in milliseconds: the first of its tries. */
+  /** The request to a healthy host after the batch, in milliseconds: the first of its probes. */
   readonly healthyMs: number;
   /** The most memory the daemon ever had resident; 0 where the system does not say. */
   readonly peakMb: number;
@@ -45,12 +46,6 @@ export interface LabOptions {
  */
 export const MEMORY_BOUND_MB = 512;
 
-/** A request to a host that nothing is wrong with is answered within this time after each batch, in milliseconds. */
-const HEALTHY_WITHIN_MS = 250;
-
-/** A machine that others load may stand still for a moment, three times in a row it does not. */
-const HEALTHY_TRIES = 3;
-
 /** Opens the lab: memory small enough that batches overflow it, and the canary as proxy of the environment. */
 export async function openLab({ answer, env = {} }: LabOptions): Promise<Lab> {
   const parts = new AsyncDisposableStack();
@@ -60,6 +55,8 @@ export async function openLab({ answer, env = {} }: LabOptions): Promise<Lab> {
     const target = parts.use(await httpPeer(answer));
     const healthy = parts.use(await httpPeer(always("ok")));
     const proxy = `http://127.0.0.1:${canary.port}`;
+    const idle = parts.use(await testDatabase());
+    parts.use(await startDaemon({ databaseUrl: idle.url }));
     const daemon = parts.use(
       await startDaemon({
         databaseUrl: db.url,
@@ -79,7 +76,7 @@ export async function openLab({ answer, env = {} }: LabOptions): Promise<Lab> {
     );
     await daemon.live();
     const owned = parts.move();
-    return new RunningLab({ db, canary, target, healthy, daemon }, owned);
+    return new RunningLab({ db, idle, canary, target, healthy, daemon }, owned);
   } catch (error) {
     await parts.disposeAsync();
     throw error;
@@ -88,6 +85,7 @@ export async function openLab({ answer, env = {} }: LabOptions): Promise<Lab> {
 
 interface Parts {
   readonly db: TestDatabase;
+  readonly idle: TestDatabase;
   readonly canary: Canary;
   readonly target: HttpPeer;
   readonly healthy: HttpPeer;
@@ -99,15 +97,17 @@ class RunningLab implements Lab {
   readonly daemon: Daemon;
   readonly canary: Canary;
   readonly target: HttpPeer;
+  readonly #idle: TestDatabase;
   readonly #healthy: HttpPeer;
   readonly #owned: AsyncDisposableStack;
   #logRead = 0;
   #ended: string | null = null;
 
-  constructor({ db, canary, target, healthy, daemon }: Parts, owned: AsyncDisposableStack) {
+  constructor({ db, idle, canary, target, healthy, daemon }: Parts, owned: AsyncDisposableStack) {
     this.db = db;
     this.canary = canary;
     this.target = target;
+    this.#idle = idle;
     this.#healthy = healthy;
     this.daemon = daemon;
     this.#owned = owned;
@@ -122,9 +122,9 @@ class RunningLab implements Lab {
       ...misplaced.flatMap(([what, list]) => describe(what, list)),
     ];
     if (verify !== undefined) wrong.push(await verify());
-    const tries = unended.length === 0 && this.#ended === null ? await this.#healthyTries() : [Infinity];
-    const [healthyMs = Infinity] = tries;
-    if (Math.min(...tries) > HEALTHY_WITHIN_MS) wrong.push(`a healthy host was answered after ${tries.join(", ")} ms`);
+    const canAnswer = unended.length === 0 && this.#ended === null;
+    const probes = canAnswer ? await probe(this.db, this.#idle, this.#healthy.port) : [];
+    wrong.push(judge(probes));
     const peak = await peakMb(this.daemon.pid).catch(() => 0);
     if (peak > MEMORY_BOUND_MB) wrong.push(`${Math.round(peak)} MB of memory`);
     wrong.push(...this.#logged(), this.#ended);
@@ -133,6 +133,7 @@ class RunningLab implements Lab {
     if (this.#ended === null) await this.#clear();
     const all = wrong.filter((one) => one !== null);
     const suspects = [...unended, ...misplaced.flatMap(([, list]) => list)];
+    const healthyMs = probes[0]?.ms ?? Infinity;
     return { wrong: all.length === 0 ? null : all.join("\n"), suspects, healthyMs, peakMb: peak, ends };
   }
 
@@ -175,31 +176,6 @@ class RunningLab implements Lab {
       ) as one group by how order by count desc`,
     );
     return Object.fromEntries(rows.map(({ how, count }) => [how, count]));
-  }
-
-  async #healthyTries(): Promise<readonly number[]> {
-    const tries: number[] = [];
-    for (let at = 0; at < HEALTHY_TRIES; at += 1) {
-      tries.push(Math.round(await this.#healthyMs()));
-      if ((tries.at(-1) ?? Infinity) <= HEALTHY_WITHIN_MS) break;
-    }
-    return tries;
-  }
-
-  /** From the call, by a name that no case uses, to the answer as seen in SQL. */
-  async #healthyMs(): Promise<number> {
-    const startedAt = performance.now();
-    const [made] = await this.db.query<{ id: string }>("select net.http_get($1)::text as id", [
-      `http://localhost:${this.#healthy.port}/?${SECRET}`,
-    ]);
-    while (performance.now() - startedAt < 10_000 && this.#ended === null) {
-      const rows = await this.db.query("select from net._http_response where id = $1 and status_code = 200", [
-        made?.id,
-      ]);
-      if (rows.length > 0) return performance.now() - startedAt;
-      await delay(3);
-    }
-    return Infinity;
   }
 
   /** P11, and nothing that an operator would have to look at. */

@@ -1,4 +1,5 @@
 import type fc from "fast-check";
+import { toError } from "../../src/base/errors.ts";
 import { type BatchReport, type Lab, idsOf } from "./fuzz-lab.ts";
 import type { FuzzRow } from "./fuzz-row.ts";
 import type { Received } from "./http-peer.ts";
@@ -61,21 +62,35 @@ export async function fuzz<T>(kind: FuzzKind<T>): Promise<FuzzResult> {
     for (let batch = 0; batch < kind.batches && failed === null; batch += 1) {
       if (ONLY_BATCH !== null && batch !== ONLY_BATCH) continue;
       const all = casesOf(kind.cases(lab), batch, size);
-      const report = await tryBatch(kind, lab, all, batch, ENDS_WITHIN_MS);
+      const batchStartedAt = performance.now();
+      const report = await tryBatch(kind, lab, all, batch, ENDS_WITHIN_MS).catch((error: unknown) => {
+        throw new Error(failureOf(kind, batch, toError(error).message), { cause: error });
+      });
       reports.push(report);
+      say(`fuzz ${kind.name}, batch ${batch}: ${secondsSince(batchStartedAt)} s; ${costOf([report])}`);
       cases += all.length;
       if (report.wrong !== null) failed = { batch, cases: all };
     }
   }
   const last = reports.at(-1);
   if (failed !== null && last !== undefined) await explain(kind, failed.cases, failed.batch, last);
-  const most = (of: (report: BatchReport) => number): number => Math.round(Math.max(...reports.map(of)));
-  const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
-  say(
-    `fuzz ${kind.name}: ${cases} cases in ${seconds} s; a healthy host answered within ${most((one) => one.healthyMs)} ms, ` +
-      `memory at most ${most((one) => one.peakMb)} MB; ${sumOf(reports)}`,
-  );
+  say(`fuzz ${kind.name}: ${cases} cases in ${secondsSince(startedAt)} s; ${costOf(reports)}; ${sumOf(reports)}`);
   return { cases, planned: ONLY_BATCH === null ? kind.batches * size : size };
+}
+
+function secondsSince(startedAt: number): string {
+  return ((performance.now() - startedAt) / 1_000).toFixed(1);
+}
+
+function costOf(reports: readonly BatchReport[]): string {
+  const most = (of: (report: BatchReport) => number): number => Math.round(Math.max(...reports.map(of)));
+  const [healthyMs, peakMb] = [most((one) => one.healthyMs), most((one) => one.peakMb)];
+  return `a healthy host answered within ${healthyMs} ms, memory at most ${peakMb} MB`;
+}
+
+/** What is wrong, with the seed, the batch and the command that repeats it. */
+function failureOf({ name, file }: Pick<FuzzKind<never>, "name" | "file">, batch: number, wrong: string): string {
+  return `${name}, batch ${batch} of seed ${SEED}: ${wrong}\nrepeat it with: ${repeatCommand(file, batch)}`;
 }
 
 function sumOf(reports: readonly BatchReport[]): string {
@@ -118,21 +133,23 @@ async function explain<T>(kind: FuzzKind<T>, cases: readonly T[], batch: number,
     isSmaller = false;
     for (const part of partsOf(smallest, tried.named)) {
       if (performance.now() > deadline) break;
-      await using lab = await kind.open();
-      // Drawn again, so that what a lab counts with its cases stands as in the run.
-      kind.cases(lab);
-      const again = await tryBatch(kind, lab, part, batch, ENDS_AGAIN_WITHIN_MS);
-      if (again.wrong === null) continue;
+      // The failure to be explained counts, whatever prevents another try.
+      const again = await tryAgain(kind, part, batch).catch(() => null);
+      if (again === null || again.wrong === null) continue;
       [smallest, tried, isSmaller] = [part, again, true];
       break;
     }
   }
   const shown = smallest.slice(0, 5).map((one) => `  ${show(one)}`);
-  throw new Error(
-    `${kind.name}, batch ${batch} of seed ${SEED}: ${first.wrong}\n` +
-      `of ${cases.length} cases, ${smallest.length} are enough: ${tried.wrong}\n${shown.join("\n")}\n` +
-      `repeat it with: ${repeatCommand(kind.file, batch)}`,
-  );
+  const enough = `of ${cases.length} cases, ${smallest.length} are enough: ${tried.wrong}\n${shown.join("\n")}`;
+  throw new Error(failureOf(kind, batch, `${first.wrong}\n${enough}`));
+}
+
+async function tryAgain<T>(kind: FuzzKind<T>, cases: readonly T[], batch: number): Promise<Tried> {
+  await using lab = await kind.open();
+  // Drawn again, so that what a lab counts with its cases stands as in the run.
+  kind.cases(lab);
+  return await tryBatch(kind, lab, cases, batch, ENDS_AGAIN_WITHIN_MS);
 }
 
 /** Smaller parts, the likeliest first. */
