@@ -46,6 +46,9 @@ export interface LabOptions {
  */
 export const MEMORY_BOUND_MB = 512;
 
+/** How long a machine that others load may take to start the daemons. */
+const LIVE_WITHIN_MS = 60_000;
+
 /** Opens the lab: memory small enough that batches overflow it, and the canary as proxy of the environment. */
 export async function openLab({ answer, env = {} }: LabOptions): Promise<Lab> {
   const parts = new AsyncDisposableStack();
@@ -56,10 +59,11 @@ export async function openLab({ answer, env = {} }: LabOptions): Promise<Lab> {
     const healthy = parts.use(await httpPeer(always("ok")));
     const proxy = `http://127.0.0.1:${canary.port}`;
     const idle = parts.use(await testDatabase());
-    parts.use(await startDaemon({ databaseUrl: idle.url }));
+    const idleDaemon = parts.use(await startDaemon({ databaseUrl: idle.url, waitUntilReady: false }));
     const daemon = parts.use(
       await startDaemon({
         databaseUrl: db.url,
+        waitUntilReady: false,
         env: {
           PGNETD_RATE_PER_SECOND: "unlimited",
           PGNETD_ALLOW_NETWORKS: "127.0.0.1/32",
@@ -74,7 +78,7 @@ export async function openLab({ answer, env = {} }: LabOptions): Promise<Lab> {
         },
       }),
     );
-    await daemon.live();
+    await Promise.all([idleDaemon.live(LIVE_WITHIN_MS), daemon.live(LIVE_WITHIN_MS)]);
     const owned = parts.move();
     return new RunningLab({ db, idle, canary, target, healthy, daemon }, owned);
   } catch (error) {
