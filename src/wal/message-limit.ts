@@ -1,3 +1,5 @@
+import { MESSAGE_PREFIX } from "./events.ts";
+
 /** Type and length, the length counting itself: https://www.postgresql.org/docs/current/protocol-message-formats.html */
 const HEADER_BYTES = 5;
 
@@ -7,36 +9,76 @@ const HEADER_BYTES = 5;
  */
 export const LARGEST_MESSAGE_BYTES = 136 * 1024 * 1024;
 
-/** Watches the bytes of a connection for a message that is larger than it should be, before it is gathered in memory. */
+/** Logical messages of others that are larger, in bytes, are left out; `pg` reads smaller ones with what is beside them. */
+const SMALL_BYTES = 64 * 1024;
+
+/** CopyData with XLogData: https://www.postgresql.org/docs/current/protocol-replication.html */
+const COPY_DATA = "d".charCodeAt(0);
+const XLOG_DATA = "w".charCodeAt(0);
+const XLOG_HEADER_BYTES = 25;
+
+/** A logical message of pgoutput: https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html */
+const LOGICAL_MESSAGE = "M".charCodeAt(0);
+const XLOG_AT = HEADER_BYTES;
+const MESSAGE_AT = XLOG_AT + XLOG_HEADER_BYTES;
+/** After its type, one byte of flags, and its position. */
+const PREFIX_AT = MESSAGE_AT + 1 + 1 + 8;
+const OWN_PREFIX = Buffer.from(`${MESSAGE_PREFIX}\0`);
+const BEGINNING_BYTES = PREFIX_AT + OWN_PREFIX.length;
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * P5: watches the bytes of a connection for messages that are not to be gathered in memory: large ones of `pg_logical_emit_message`
+ * with a prefix of others, which any role may write, are left out, and of others than those a larger one than `mostBytes` is an end.
+ */
 export class MessageLimit {
   readonly #mostBytes: number;
-  readonly #header = Buffer.alloc(HEADER_BYTES);
-  #headerBytes = 0;
-  /** What is still to come of the message whose header was seen last. */
+  /** Of a message that begins: not enough yet to tell what it is. */
+  #held: Buffer = NOTHING;
+  /** What is still to come of the message that began last. */
   #leftBytes = 0;
+  #isLeftOut = false;
 
   constructor(mostBytes: number) {
     this.#mostBytes = mostBytes;
   }
 
-  /** The size in bytes of the first message that begins in `chunk` and is too large; null without one. */
-  exceededBy(chunk: Buffer): number | null {
+  /** Calls `read` with what is to be read of `chunk`. Returns the size in bytes of the first message that is too large; null without one. */
+  read(chunk: Buffer, read: (bytes: Buffer) => void): number | null {
+    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#held = NOTHING;
+    /** From here to `at` are bytes to be read. */
+    let from = 0;
     let at = 0;
-    while (at < chunk.length) {
+    while (at < bytes.length) {
       if (this.#leftBytes > 0) {
-        const skipped = Math.min(this.#leftBytes, chunk.length - at);
-        this.#leftBytes -= skipped;
-        at += skipped;
+        const passed = Math.min(this.#leftBytes, bytes.length - at);
+        this.#leftBytes -= passed;
+        at += passed;
+        if (this.#isLeftOut) from = at;
         continue;
       }
-      const copied = chunk.copy(this.#header, this.#headerBytes, at, at + HEADER_BYTES - this.#headerBytes);
-      this.#headerBytes += copied;
-      at += copied;
-      if (this.#headerBytes < HEADER_BYTES) break;
-      this.#headerBytes = 0;
-      this.#leftBytes = this.#header.readUInt32BE(1) - 4;
-      if (this.#leftBytes > this.#mostBytes) return this.#leftBytes;
+      if (bytes.length - at < HEADER_BYTES) break;
+      const size = bytes.readUInt32BE(at + 1) - 4;
+      if (size > SMALL_BYTES && bytes.length - at < BEGINNING_BYTES) break;
+      this.#isLeftOut = size > SMALL_BYTES && isOfOthers(bytes, at);
+      if (size > this.#mostBytes && !this.#isLeftOut) return size;
+      if (this.#isLeftOut && from < at) read(bytes.subarray(from, at));
+      this.#leftBytes = HEADER_BYTES + size;
     }
+    if (from < at) read(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
+    if (at < bytes.length) this.#held = Buffer.from(bytes.subarray(at));
     return null;
   }
+}
+
+/** True for a logical message with a prefix that is not ours, of which at least the beginning is at `at`. */
+function isOfOthers(bytes: Buffer, at: number): boolean {
+  return (
+    bytes[at] === COPY_DATA &&
+    bytes[at + XLOG_AT] === XLOG_DATA &&
+    bytes[at + MESSAGE_AT] === LOGICAL_MESSAGE &&
+    bytes.compare(OWN_PREFIX, 0, OWN_PREFIX.length, at + PREFIX_AT, at + BEGINNING_BYTES) !== 0
+  );
 }

@@ -6,7 +6,7 @@ import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { runLoops, stopped } from "../base/loops.ts";
 import { FailureLog } from "../pg/failure-log.ts";
-import type { Queryable } from "../pg/pool.ts";
+import { type Queryable, socketOf } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { LockKey } from "./advisory-lock.ts";
 import type { Decode, Decoder, WalSink } from "./events.ts";
@@ -189,7 +189,7 @@ class Session {
     }
   }
 
-  /** A large message is heard when it is complete; on a slow network its bytes arrive for longer than any timeout. */
+  /** For the patience bytes count from when they came: after a stall of this process nothing is asked for, see `confirm`. */
   #lookForBytes(): void {
     const bytes = this.#client === null ? 0 : bytesReceived(this.#client);
     if (bytes === this.#bytes) return;
@@ -234,6 +234,8 @@ class Session {
     const { largestMessageBytes = LARGEST_MESSAGE_BYTES } = this.#options;
     this.#client = client;
     limitMessages(client, largestMessageBytes, (bytes) => this.#unreadable(tooLarge(bytes)));
+    // A large message takes longer to come than the fence allows for silence.
+    socketOf(client).prependListener("data", () => this.#bytesCame());
     await endWithPeer(client, senderTimeoutMs);
     // From PostgreSQL 16 on the timeline is an int8, which comes as text.
     const [identity] = await ask<{ systemid: string; timeline: number | string; xlogpos: string; dbname: string }>(
@@ -290,6 +292,10 @@ class Session {
     this.#listener.heard(at);
   }
 
+  #bytesCame(): void {
+    if (this.#stage === "streaming") this.#heard();
+  }
+
   /** The server has taken START_REPLICATION. */
   #begun(): void {
     this.#stage = "streaming";
@@ -300,7 +306,6 @@ class Session {
 
   #data(payload: Buffer): void {
     if (this.#stage !== "streaming") return;
-    this.#heard();
     try {
       this.#decode(payload, this.#sink);
     } catch (error) {
@@ -340,7 +345,6 @@ class Session {
 
   #keepalive(walEnd: string, shouldRespond: boolean): void {
     if (this.#stage !== "streaming") return;
-    this.#heard();
     const before = this.#positions.received;
     this.#positions.keepalive(parseLsn(walEnd));
     if (!shouldRespond) return;

@@ -12,17 +12,21 @@ export function bytesReceived(client: pg.ClientBase): number {
 
 /**
  * P5: drops the connection of a client that is idle now as soon as a message larger than `mostBytes` begins to come, and
- * calls `exceeded` with its size: `pg` would gather the whole of it.
+ * calls `exceeded` with its size: `pg` would gather the whole of it. It is not given what it need not gather, see `MessageLimit`.
  */
 export function limitMessages(client: pg.ClientBase, mostBytes: number, exceeded: (bytes: number) => void): void {
   const stream = socketOf(client);
+  // The parser of `pg`, which listens from the start.
+  const [parse] = stream.listeners("data") as ((bytes: Buffer) => void)[];
+  if (parse === undefined) throw new Error("nobody reads the connection");
   const limit = new MessageLimit(mostBytes);
-  stream.prependListener("data", (chunk: Buffer) => {
-    const bytes = limit.exceededBy(chunk);
+  stream.on("data", (chunk: Buffer) => {
+    const bytes = limit.read(chunk, parse);
     if (bytes === null) return;
     exceeded(bytes);
     stream.destroy();
   });
+  stream.off("data", parse);
 }
 
 /** How long a goodbye may take before the socket is dropped. */

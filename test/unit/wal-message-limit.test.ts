@@ -20,25 +20,60 @@ function chunks(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   return places.slice(1).map((to, index) => bytes.subarray(places[index], to));
 }
 
-test("P5: finds a message that is too large as soon as its header is here, however the bytes are cut", () => {
+/** A logical message as pgoutput streams it: type, flags and position, prefix, size and content. */
+function logicalMessage(prefix: string, size: number): Buffer {
+  const content = Buffer.concat([Buffer.from(`M${"\0".repeat(9)}${prefix}\0size`), Buffer.alloc(size, "x")]);
+  const xLogData = Buffer.concat([Buffer.from("w"), Buffer.alloc(24), content]);
+  const frame = message(xLogData.length);
+  xLogData.copy(frame, 5);
+  return frame;
+}
+
+test("P5: finds a message that is too large as soon as it begins, however the bytes are cut", () => {
   const sizes = fc.array(fc.integer({ min: 0, max: 300 }), { minLength: 1, maxLength: 20 });
   const cuts = fc.array(fc.nat(), { maxLength: 20 });
   fc.assert(
     fc.property(sizes, cuts, (all, places) => {
       const limit = new MessageLimit(200);
       const bytes = Buffer.concat(all.map((size) => message(size)));
+      const read: Buffer[] = [];
       let found: number | null = null;
-      for (const chunk of chunks(bytes, places)) found ??= limit.exceededBy(chunk);
+      for (const chunk of chunks(bytes, places)) found ??= limit.read(chunk, (part) => read.push(part));
       expect(found).toBe(all.find((size) => size > 200) ?? null);
+      expect(found === null ? Buffer.concat(read) : bytes).toEqual(bytes);
     }),
   );
 });
 
 test("does not wait for the message itself", () => {
-  const header = message(1_000_000).subarray(0, 5);
+  const header = message(1_000_000).subarray(0, 50);
   const limit = new MessageLimit(200);
-  expect(limit.exceededBy(header.subarray(0, 3))).toBeNull();
-  expect(limit.exceededBy(header.subarray(3))).toBe(1_000_000);
+  expect(limit.read(header.subarray(0, 3), () => undefined)).toBeNull();
+  expect(limit.read(header.subarray(3), () => undefined)).toBe(1_000_000);
+});
+
+test("P5: leaves out large logical messages of others and nothing else, however the bytes are cut", () => {
+  const one = fc.oneof(
+    fc.record({ prefix: fc.constantFrom("pgnetd", "pgnet", "pgnetd2", "", "other"), size: fc.constantFrom(1, 70_000) }),
+    fc.record({ prefix: fc.constant(null), size: fc.constantFrom(0, 30, 70_000) }),
+  );
+  const cuts = fc.array(fc.oneof(fc.nat(), fc.nat(100)), { maxLength: 40 });
+  fc.assert(
+    fc.property(fc.array(one, { maxLength: 8 }), cuts, (all, places) => {
+      const frames = all.map(({ prefix, size }) => ({
+        bytes: prefix === null ? message(size) : logicalMessage(prefix, prefix === "pgnetd" ? size : 2 * size),
+        isLeftOut: prefix !== null && prefix !== "pgnetd" && size > 65_536,
+      }));
+      // Large messages of others are none that is too large.
+      const limit = new MessageLimit(71_000);
+      const read: Buffer[] = [];
+      for (const chunk of chunks(Buffer.concat(frames.map(({ bytes }) => bytes)), places)) {
+        expect(limit.read(chunk, (part) => read.push(part))).toBeNull();
+      }
+      const kept = frames.filter(({ isLeftOut }) => !isLeftOut).map(({ bytes }) => bytes);
+      expect(Buffer.concat(read).equals(Buffer.concat(kept))).toBe(true);
+    }),
+  );
 });
 
 test("the largest request fits", () => {
