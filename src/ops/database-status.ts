@@ -26,6 +26,7 @@ export interface DatabaseStatus {
   readonly waiting: number;
   /** Of those, the ones that wait for a later time. */
   readonly parked: number;
+  /** Of the requests with the lowest ids. */
   readonly oldest: { readonly id: string; readonly ageSeconds: number } | null;
   readonly deadLetters: number;
 }
@@ -37,6 +38,19 @@ export const COUNT_MOST = 100_000;
 export function counted(count: number): string {
   return count >= COUNT_MOST ? `${COUNT_MOST} or more` : String(count);
 }
+
+/** Ids from the sequence begin at 1; a direct insert may have any, and a row with a low id need not be old. */
+const OLDEST_OF = 100;
+
+/** Two ranges of an index, however long the queue is: the oldest of the lowest ids, and of those a direct insert has made up. */
+const SELECT_OLDEST = `
+select id, created from (
+  (select id, created from net.http_request_queue where id >= 1 order by id limit ${OLDEST_OF})
+  union all
+  (select id, created from net.http_request_queue where id < 1 order by id limit ${OLDEST_OF})
+) lowest
+order by not pg_catalog.isfinite(created), created, id
+limit 1`;
 
 const SELECT = `
 select pg_catalog.pg_current_wal_insert_lsn()::text as current,
@@ -51,7 +65,7 @@ select pg_catalog.pg_current_wal_insert_lsn()::text as current,
   o.id::text as oldest_id, case when pg_catalog.isfinite(o.created) then extract(epoch from pg_catalog.now() - o.created)::float8 end as oldest_age
 from (select) one
 left join pg_catalog.pg_replication_slots s on s.slot_name = $1
-left join lateral (select id, created from net.http_request_queue order by id limit 1) o on true`;
+left join lateral (${SELECT_OLDEST}) o on true`;
 
 const rowSchema = z.object({
   current: z.string(),

@@ -118,6 +118,17 @@ test.for(["-infinity", "infinity"])("status tells everything beside a request cr
   expect(lines.join("\n")).toMatch(/oldest +request -5, 0\.0 s/);
 });
 
+test("requests that a direct insert gave low ids do not hide the oldest one from status", async () => {
+  await using db = await testDatabase();
+  await db.query(`
+    insert into net.http_request_queue (id, method, url, timeout_milliseconds, created, next_attempt_at)
+    select id, 'GET', 'http://127.0.0.1:9/', 1, created, 'infinity'
+    from (values (-7, now()), (-6, '-infinity'), (1, 'infinity'), (2, now()), (3, now() - interval '1 hour'), (4, now())) r (id, created)`);
+  expect((await status(db.url)).lines.join("\n")).toMatch(/oldest +request 3, 36\d\d\.\d s/);
+  await db.query("update net.http_request_queue set created = now() - interval '2 hours' where id = -7");
+  expect((await status(db.url)).lines.join("\n")).toMatch(/oldest +request -7, 7[23]\d\d\.\d s/);
+});
+
 test("status warns of publications of others that have requests, and the statements that it names take them out", async () => {
   await using db = await testDatabase();
   await db.query(`
