@@ -63,6 +63,7 @@ column net.http_request_queue.next_attempt_at | 8 timestamp with time zone | Nul
 column net.http_request_queue.attempts | 9 integer not null default 0 | Tries that ended without a final answer. | -
 column net.http_request_queue.deduplication_key | 10 text | No two requests with the same key wait at the same time; null for no such rule. | -
 column net.http_request_queue.options | 11 jsonb | Null for the defaults, or an object with max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep. | -
+column net.http_request_queue.lane | 12 text | A name that groups requests to one destination: those of other names have their turns beside them. Null for none. | -
 column net.http_response_detail.id | 1 bigint not null | The request id. | -
 column net.http_response_detail.method | 2 text not null | The method of the request. | -
 column net.http_response_detail.url | 3 text not null | The url of the request without user, password and fragment, and with ?*** in place of its query. | -
@@ -98,7 +99,8 @@ index CREATE INDEX http_dead_letter_died ON net.http_dead_letter USING btree (di
 index CREATE INDEX http_dead_letter_id ON net.http_dead_letter USING btree (id) | Finds a dead letter by its request id.
 index CREATE UNIQUE INDEX http_host_settings_pkey ON net.http_host_settings USING btree (host) | 
 index CREATE UNIQUE INDEX http_request_queue_deduplication ON net.http_request_queue USING btree (deduplication_key) WHERE (deduplication_key IS NOT NULL) | One waiting request per deduplication key.
-index CREATE INDEX http_request_queue_fresh ON net.http_request_queue USING btree (id) WHERE (next_attempt_at IS NULL) | What may be sent now, lowest id first.
+index CREATE INDEX http_request_queue_lane ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(url, '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || lane), ''::text)), 255), id) WHERE (next_attempt_at IS NULL) | What may be sent now, by lane, lowest id first.
+index CREATE INDEX http_request_queue_lane_deferred ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(url, '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || lane), ''::text)), 255), next_attempt_at) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, by lane, earliest first.
 index CREATE INDEX http_request_queue_parked ON net.http_request_queue USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, earliest first.
 index CREATE UNIQUE INDEX http_request_queue_pkey ON net.http_request_queue USING btree (id) | 
 index CREATE INDEX http_response_detail_created ON net.http_response_detail USING btree (created) | Finds what has expired.
@@ -265,7 +267,7 @@ end
 $function$
 | The url with key=value pairs, encoded already, added to whatever query it has; raises where the url is not one. | -
 
-CREATE OR REPLACE FUNCTION net._enqueue(method text, url text, params jsonb, headers jsonb, body bytea, timeout_milliseconds integer, next_attempt_at timestamp with time zone, deduplication_key text, options jsonb)
+CREATE OR REPLACE FUNCTION net._enqueue(method text, url text, params jsonb, headers jsonb, body bytea, timeout_milliseconds integer, next_attempt_at timestamp with time zone, deduplication_key text, options jsonb, lane text DEFAULT NULL::text)
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -289,17 +291,17 @@ begin
     url := net._url(url, params);
   end if;
   if deduplication_key is null then
-    insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds, next_attempt_at, options)
-    values (method, url, headers, body, timeout_milliseconds, next_attempt_at, options)
+    insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds, next_attempt_at, options, lane)
+    values (method, url, headers, body, timeout_milliseconds, next_attempt_at, options, lane)
     returning id into request_id;
     return request_id;
   end if;
   -- The request that has the key may end between the two statements: then the key is free again.
   loop
     insert into net.http_request_queue as queue
-      (method, url, headers, body, timeout_milliseconds, next_attempt_at, deduplication_key, options)
+      (method, url, headers, body, timeout_milliseconds, next_attempt_at, deduplication_key, options, lane)
     values
-      (method, url, headers, body, timeout_milliseconds, next_attempt_at, deduplication_key, options)
+      (method, url, headers, body, timeout_milliseconds, next_attempt_at, deduplication_key, options, lane)
     on conflict do nothing
     returning queue.id into request_id;
     exit when request_id is not null;
@@ -789,7 +791,7 @@ end
 $function$
 | Moves a dead letter back into the outbox, with its id and a full number of tries; sent after commit. | -
 
-CREATE OR REPLACE FUNCTION net.http_request(method text, url text, body bytea, content_type text DEFAULT NULL::text, params jsonb DEFAULT NULL::jsonb, headers jsonb DEFAULT NULL::jsonb, timeout_milliseconds integer DEFAULT 5000, delay interval DEFAULT NULL::interval, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, deduplication_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, retry_first_ms integer DEFAULT NULL::integer, retry_max_ms integer DEFAULT NULL::integer, max_redirects integer DEFAULT NULL::integer, keep text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION net.http_request(method text, url text, body bytea, content_type text DEFAULT NULL::text, params jsonb DEFAULT NULL::jsonb, headers jsonb DEFAULT NULL::jsonb, timeout_milliseconds integer DEFAULT 5000, delay interval DEFAULT NULL::interval, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, deduplication_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, retry_first_ms integer DEFAULT NULL::integer, retry_max_ms integer DEFAULT NULL::integer, max_redirects integer DEFAULT NULL::integer, keep text DEFAULT NULL::text, lane text DEFAULT NULL::text)
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -801,12 +803,13 @@ begin
     body, timeout_milliseconds,
     case when delay is not null or send_at is not null then net._due(delay, send_at) end, deduplication_key,
     case when num_nonnulls(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) > 0
-      then net._request_options(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) end);
+      then net._request_options(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) end,
+    lane);
 end
 $function$
-| Queues a request with any method, a body of bytes, a delay, a deduplication key, retries; returns its id. | -
+| Queues a request with any method, a body of bytes, a delay, a deduplication key, retries, a lane; returns its id. | -
 
-CREATE OR REPLACE FUNCTION net.http_request(method text, url text, body jsonb, content_type text DEFAULT NULL::text, params jsonb DEFAULT NULL::jsonb, headers jsonb DEFAULT NULL::jsonb, timeout_milliseconds integer DEFAULT 5000, delay interval DEFAULT NULL::interval, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, deduplication_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, retry_first_ms integer DEFAULT NULL::integer, retry_max_ms integer DEFAULT NULL::integer, max_redirects integer DEFAULT NULL::integer, keep text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION net.http_request(method text, url text, body jsonb, content_type text DEFAULT NULL::text, params jsonb DEFAULT NULL::jsonb, headers jsonb DEFAULT NULL::jsonb, timeout_milliseconds integer DEFAULT 5000, delay interval DEFAULT NULL::interval, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, deduplication_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, retry_first_ms integer DEFAULT NULL::integer, retry_max_ms integer DEFAULT NULL::integer, max_redirects integer DEFAULT NULL::integer, keep text DEFAULT NULL::text, lane text DEFAULT NULL::text)
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -815,15 +818,16 @@ begin
   return net._enqueue(
     method, url, params,
     net._content_type_headers(headers, content_type, case when body is not null then 'application/json' end),
-    convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds,
+    convert_to(body::text, 'UTF8'), timeout_milliseconds,
     case when delay is not null or send_at is not null then net._due(delay, send_at) end, deduplication_key,
     case when num_nonnulls(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) > 0
-      then net._request_options(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) end);
+      then net._request_options(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) end,
+    lane);
 end
 $function$
-| Queues a request with any method, a JSON body, a delay, a deduplication key, retries; returns its id. | -
+| Queues a request with any method, a JSON body, a delay, a deduplication key, retries, a lane; returns its id. | -
 
-CREATE OR REPLACE FUNCTION net.http_request(method text, url text, body text DEFAULT NULL::text, content_type text DEFAULT NULL::text, params jsonb DEFAULT NULL::jsonb, headers jsonb DEFAULT NULL::jsonb, timeout_milliseconds integer DEFAULT 5000, delay interval DEFAULT NULL::interval, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, deduplication_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, retry_first_ms integer DEFAULT NULL::integer, retry_max_ms integer DEFAULT NULL::integer, max_redirects integer DEFAULT NULL::integer, keep text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION net.http_request(method text, url text, body text DEFAULT NULL::text, content_type text DEFAULT NULL::text, params jsonb DEFAULT NULL::jsonb, headers jsonb DEFAULT NULL::jsonb, timeout_milliseconds integer DEFAULT 5000, delay interval DEFAULT NULL::interval, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, deduplication_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, retry_first_ms integer DEFAULT NULL::integer, retry_max_ms integer DEFAULT NULL::integer, max_redirects integer DEFAULT NULL::integer, keep text DEFAULT NULL::text, lane text DEFAULT NULL::text)
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -835,10 +839,11 @@ begin
     convert_to(body, 'UTF8'), timeout_milliseconds,
     case when delay is not null or send_at is not null then net._due(delay, send_at) end, deduplication_key,
     case when num_nonnulls(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) > 0
-      then net._request_options(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) end);
+      then net._request_options(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) end,
+    lane);
 end
 $function$
-| Queues a request with any method, a text body, a delay, a deduplication key, retries; returns its id. | -
+| Queues a request with any method, a text body, a delay, a deduplication key, retries, a lane; returns its id. | -
 
 CREATE OR REPLACE FUNCTION net.wait_until_running()
  RETURNS void

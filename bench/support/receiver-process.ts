@@ -40,4 +40,4 @@ process.on("message", () => {
 });
 process.on("disconnect", () => process.exit(0));
 
-server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));
+server.listen(0, "0.0.0.0", () => process.send?.((server.address() as AddressInfo).port));

@@ -163,6 +163,13 @@ export const SETTINGS = {
       fallback: "10MiB",
       about: "Largest body of an answer; a larger one ends the request with an error.",
     }),
+    maxTimeoutMs: setting({
+      env: "PGNETD_MAX_TIMEOUT_MS",
+      kind: integer(100, 86_400_000),
+      fallback: 600_000,
+      about:
+        "Longest time for one request in milliseconds, also where it asks for more or for no limit (a timeout of 0): hosts that never answer have places in flight no longer.",
+    }),
     maxRedirects: setting({
       env: "PGNETD_MAX_REDIRECTS",
       kind: integer(0, 20),

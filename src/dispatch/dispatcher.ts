@@ -1,23 +1,25 @@
 import type { Clock } from "../base/clock.ts";
 import { Coalesced } from "../base/coalesced.ts";
 import type { Log } from "../base/log.ts";
-import { type Loop, runLoops } from "../base/loops.ts";
+import type { Loop } from "../base/loops.ts";
+import { Intake, type IntakeParts } from "../intake/intake.ts";
+import type { Reading } from "../intake/schedule.ts";
 import type { HostSettings } from "../outbox/host-settings.ts";
-import { readRow, type RowDefaults } from "../outbox/row.ts";
+import type { Lane } from "../outbox/lane.ts";
+import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
 import type { Ending, ResultListener } from "../results/ending.ts";
+import { Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
 import type { Begin } from "../wal/events.ts";
 import type { ControlCommand } from "./control.ts";
 import { endHint } from "../pg/lock-owner.ts";
 import { isStranger, type LockHolder } from "../wal/lock-holder.ts";
 import type { Lsn } from "../wal/lsn.ts";
 import type { ServerIdentity, SessionListener } from "../wal/session.ts";
-import { Intake, type IntakeParts } from "./intake.ts";
 import { mayStart, nextPhase, type Phase, type PhaseEvent } from "./phase.ts";
-import { Sender, type SenderParts, type SenderSettings } from "./sender.ts";
 
 /** What the dispatcher asks of its neighbours. */
-export interface DispatcherParts extends SenderParts {
-  readonly outbox: IntakeParts["outbox"] & SenderParts["outbox"];
+export interface DispatcherParts extends Omit<SenderParts, "events"> {
+  readonly outbox: IntakeParts["outbox"];
   /** Ends the connections to the server of before a failover: what it answers is of a history that is over. */
   readonly reconnect: () => void;
   /** A table other than the outbox changed, or a control message came: `schema.name`, or the message. */
@@ -58,9 +60,20 @@ export interface DispatcherState {
   readonly inFlight: number;
   readonly inMemory: number;
   readonly memoryBytes: number;
+  /** Lanes of which the outbox may have requests that are not in memory. */
+  readonly lanesBehind: number | "every";
   /** How far the stream was received; null before the first. */
   readonly received: Lsn | null;
 }
+
+/** How the outbox is read in each phase. */
+const READING: Record<Phase, Reading> = {
+  waiting: "none",
+  polling: "polling",
+  "catch-up": "streaming",
+  live: "streaming",
+  stopping: "none",
+};
 
 /** Leads or stands by: joins what the session and the results tell with the intake of rows and their sending. */
 export class Dispatcher implements SessionListener, ResultListener {
@@ -92,18 +105,24 @@ export class Dispatcher implements SessionListener, ResultListener {
     this.#control = control;
     this.#reconnect = reconnect;
     this.#settings = settings;
-    this.#sender = new Sender(parts, settings);
-    this.#sender.ended = () => this.pump();
-    this.#sender.recalled = () => this.#intake.dueIn(0);
+    const senderEvents = {
+      ended: () => this.pump(),
+      low: (lane: Lane) => this.#intake.low(lane),
+      givenUp: (lane: Lane) => this.#intake.givenUp(lane),
+      seenAgain: () => this.#intake.dueIn(0),
+    };
+    this.#sender = new Sender({ ...parts, events: senderEvents }, settings);
     this.#intake = new Intake({
       outbox,
       sender: this.#sender,
       clock,
       log,
-      phase: () => this.#phase,
-      moved: (event) => this.#move(event),
-      taken: () => this.pump(),
-      visible: () => this.#visible(),
+      reading: () => READING[this.#phase],
+      events: {
+        swept: (isEveryBehind) => this.#move(isEveryBehind ? "overflowed" : "swept"),
+        accepted: () => this.pump(),
+        visible: () => this.#visible(),
+      },
     });
     const act = (): void => this.#intake.ask();
     this.#woken = new Coalesced({ act, everyMs: WOKEN_EVERY_MS, clock, signal: this.#ended.signal });
@@ -112,12 +131,12 @@ export class Dispatcher implements SessionListener, ResultListener {
   get state(): DispatcherState {
     const { waiting, inFlight, inMemory, memoryBytes } = this.#sender;
     const session = { phase: this.#phase, standby: this.#standby, holder: this.#holder, received: this.#received };
-    const { unread } = this.#intake;
-    return { ...session, stalled: this.#stalled, unread, waiting, inFlight, inMemory, memoryBytes };
+    const { unread, lanesBehind } = this.#intake;
+    return { ...session, stalled: this.#stalled, unread, lanesBehind, waiting, inFlight, inMemory, memoryBytes };
   }
 
-  /** Reads the outbox and parks what slow hosts would not take, until `signal` fires. */
-  readonly run: Loop = (signal) => runLoops(signal, [(all) => this.#intake.read(all), this.#sender.shed]);
+  /** Reads the outbox until `signal` fires. */
+  readonly run: Loop = (signal) => this.#intake.read(signal);
 
   // What the session tells.
 
@@ -174,8 +193,9 @@ export class Dispatcher implements SessionListener, ResultListener {
   }
 
   insert(table: string, row: Readonly<Record<string, unknown>>): void {
-    if (table === this.#settings.outboxTable) this.#intake.row(() => readRow(row, this.#settings.rowDefaults));
-    else this.change(table);
+    if (table !== this.#settings.outboxTable) return this.change(table);
+    const lane = laneOfRow(row);
+    this.#intake.row(lane, () => readRow(row, this.#settings.rowDefaults, { lane }));
   }
 
   /** What changed is read at once, and again when it is visible for certain. */
@@ -250,6 +270,18 @@ export class Dispatcher implements SessionListener, ResultListener {
       return "no request starts until the results of those before are written; the log says what keeps them";
     if (!this.#knowsHosts) return "no request starts until the settings of hosts are read";
     return this.#isFenced ? "no request starts until the database is heard again" : null;
+  }
+
+  /** A permit of this host's own rate is free. */
+  release(host: string): void {
+    this.#sender.release(host);
+    this.pump();
+  }
+
+  /** There may be memory for answers of hosts that were refused a start for want of it. */
+  answersHaveRoom(): void {
+    this.#sender.answersHaveRoom();
+    this.pump();
   }
 
   /** Starts what may start now. Called whenever a row, a permit or a place becomes free. */

@@ -19,6 +19,8 @@ export interface HttpClientOptions {
   readonly connectionsPerOrigin: number;
   /** Largest content of a response in bytes, as received and as decoded. */
   readonly maxResponseBytes: number;
+  /** Longest time for one request in milliseconds, whatever its own timeout; one without a timeout has this. Default: 600,000. */
+  readonly maxTimeoutMs?: number | undefined;
   /** Networks (CIDR) and single addresses allowed beyond the public internet. */
   readonly allowNetworks: readonly string[];
   /** How long an idle connection is kept where the server says nothing, in milliseconds. Default: 4,000. */
@@ -46,6 +48,8 @@ export interface HttpClient extends AsyncDisposable {
 /** Largest size of all response headers together, in bytes. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
+const MAX_TIMEOUT_MS = 600_000;
+
 /** Opens the one client of the process that sends. Disposing ends what is in flight as `aborted` and closes all connections. */
 export function openHttpClient(options: HttpClientOptions): HttpClient {
   const names = new Names();
@@ -60,6 +64,7 @@ export function openHttpClient(options: HttpClientOptions): HttpClient {
     agent: createAgent(options, connecting, 1),
     freshAgent: createAgent(options, connecting, 0),
     maxResponseBytes: options.maxResponseBytes,
+    maxTimeoutMs: options.maxTimeoutMs ?? MAX_TIMEOUT_MS,
     connecting,
   };
   return new UndiciClient(context, names, options.userAgent);

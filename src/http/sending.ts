@@ -16,11 +16,9 @@ export interface SendingContext {
   /** Opens a connection for each request. */
   readonly freshAgent: Dispatcher;
   readonly maxResponseBytes: number;
+  readonly maxTimeoutMs: number;
   readonly connecting: { readonly openSockets: number };
 }
-
-/** pg_net's timeout of 0 is none; so that nothing is held for ever, it is an hour here. */
-const LONGEST_MS = 3_600_000;
 
 /** An answer waits for memory as long as answers of its destination get on at least so often. */
 const MOST_STUCK_MS = 60_000;
@@ -109,7 +107,7 @@ export class Sending {
     this.#end({
       kind: "failed",
       code: "timeout",
-      message: timeoutMessage(this.#request.timeoutMs, timings) + this.#waited,
+      message: timeoutMessage(this.#timeoutMs, timings) + this.#waited,
       detail: null,
       maybeReceived: this.#maybeReceived,
       timings,
@@ -155,8 +153,9 @@ export class Sending {
     this.#timer = setTimeout(checkDeadline, Math.ceil(Math.max(0, this.#leftMs)), this);
   }
 
+  /** P6: pg_net's timeout of 0 is none, and others may be of weeks; a place in flight is not held for so long here. */
   get #timeoutMs(): number {
-    return this.#request.timeoutMs === 0 ? LONGEST_MS : this.#request.timeoutMs;
+    return Math.min(this.#request.timeoutMs === 0 ? Infinity : this.#request.timeoutMs, this.#context.maxTimeoutMs);
   }
 
   /** Until the deadline, or until a wait for memory is given up. */

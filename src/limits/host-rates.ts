@@ -4,10 +4,11 @@ import { openRateLimit, type RateLimit } from "./rate.ts";
 /** P7: the rates of single hosts; a host without one is not limited by itself. */
 export class HostRates implements Disposable {
   readonly #clock: Clock;
-  readonly #onPermit: () => void;
+  readonly #onPermit: (host: string) => void;
   readonly #rates = new Map<string, RateLimit>();
 
-  constructor(clock: Clock, onPermit: () => void) {
+  /** `onPermit` is called when a refused request to the host may try again. */
+  constructor(clock: Clock, onPermit: (host: string) => void) {
     this.#clock = clock;
     this.#onPermit = onPermit;
   }
@@ -26,7 +27,11 @@ export class HostRates implements Disposable {
     for (const [host, rate] of perSecond) {
       const known = this.#rates.get(host);
       if (known !== undefined) known.setRate(rate);
-      else this.#rates.set(host, openRateLimit({ perSecond: rate, onPermit: this.#onPermit, clock: this.#clock }));
+      else
+        this.#rates.set(
+          host,
+          openRateLimit({ perSecond: rate, onPermit: () => this.#onPermit(host), clock: this.#clock }),
+        );
     }
   }
 

@@ -26,6 +26,8 @@ export interface Health {
   readonly oldest: { readonly id: string; readonly ageSeconds: number } | null;
   /** Requests in the outbox, in this daemon's memory waiting for their turn, and in flight. */
   readonly requests: { readonly outbox: number | null; readonly waiting: number; readonly inFlight: number };
+  /** Lanes of which the outbox may have requests that are not in memory; `every` at a start, until the outbox was read once. */
+  readonly lanesBehind: number | "every";
 }
 
 /** Where to listen, and whom to ask. */

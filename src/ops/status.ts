@@ -42,6 +42,7 @@ export function healthOf({ state, trouble, database, mode, waitingFor }: HealthS
     },
     oldest: database?.oldest ?? null,
     requests: { outbox: database?.waiting ?? null, waiting: state?.waiting ?? 0, inFlight: state?.inFlight ?? 0 },
+    lanesBehind: state?.lanesBehind ?? ("every" as const),
   };
   if (state === null) {
     const why = waitingFor === null ? "" : `: ${waitingFor.message}. ${waitingFor.hint}`;

@@ -2,6 +2,8 @@ import { z } from "zod";
 
 import { toError } from "../base/errors.ts";
 import { jsonbPairs } from "../pg/jsonb.ts";
+import { limitedHost } from "./host-settings.ts";
+import { type Lane, laneOf } from "./lane.ts";
 import type { Request, RequestOptions } from "./request.ts";
 
 /** What the objects around one request cost in memory, roughly, in bytes. */
@@ -59,19 +61,35 @@ export interface OutboxRow {
   readonly defect: string | null;
   /** Earliest time to send it, by the database's clock and in its words; null is at once. */
   readonly nextAttemptAt: string | null;
+  readonly lane: Lane;
+  /** The destination as limits know it: the name or address in the url; empty where it cannot be read, which fails when sent. */
+  readonly host: string;
 }
 
 /**
  * Reads a row of `net.http_request_queue`, from the stream or from a sweep: both give the same JavaScript types. Never
- * throws for what a direct INSERT can write: such a row has a `defect`, and ends as an error response. So does one with
- * `unread`: why the database did not give it whole.
+ * throws for what a direct INSERT can write: such a row has a `defect`, and ends as an error response.
  */
-export function readRow(row: unknown, defaults: RowDefaults, unread: string | null = null): OutboxRow {
-  const read = unread ?? readSafely(row, defaults);
-  return typeof read === "string" ? defective(row, read, defaults) : read;
+export function readRow(
+  row: Readonly<Record<string, unknown>>,
+  defaults: RowDefaults,
+  known: KnownOfRow = {},
+): OutboxRow {
+  const lane = known.lane ?? laneOfRow(row);
+  const read = known.unread ?? readSafely(row, defaults);
+  return typeof read === "string" ? { ...defective(row, read, defaults), lane } : { ...read, lane };
 }
 
-function readSafely(row: unknown, defaults: RowDefaults): OutboxRow | string {
+/** What is known of a row before it is read. */
+export interface KnownOfRow {
+  readonly lane?: Lane;
+  /** Why the database did not give it whole; null where it did. */
+  readonly unread?: string | null;
+}
+
+type Laneless = Omit<OutboxRow, "lane">;
+
+function readSafely(row: unknown, defaults: RowDefaults): Laneless | string {
   try {
     return readWhole(row, defaults);
   } catch (error) {
@@ -81,7 +99,7 @@ function readSafely(row: unknown, defaults: RowDefaults): OutboxRow | string {
 }
 
 /** What is wrong with the row, where something is. */
-function readWhole(row: unknown, defaults: RowDefaults): OutboxRow | string {
+function readWhole(row: unknown, defaults: RowDefaults): Laneless | string {
   const parsed = rowSchema.safeParse(row);
   if (!parsed.success) return problemsOf(parsed.error, "");
   const { id, method, url, headers, body, timeout_milliseconds, created, attempts, next_attempt_at } = parsed.data;
@@ -107,12 +125,17 @@ function readWhole(row: unknown, defaults: RowDefaults): OutboxRow | string {
     },
     defect: null,
     nextAttemptAt: next_attempt_at,
+    host: hostOf(url),
   };
 }
 
 /** P11: names of columns and rules, never a value. */
 function problemsOf({ issues }: z.ZodError, within: string): string {
   return issues.map(({ path, message }) => `${[within, ...path].filter(Boolean).join(".")}: ${message}`).join("; ");
+}
+/** The lane of a streamed row, without reading the rest of it; any where it cannot be told. */
+export function laneOfRow({ url, lane }: Readonly<Record<string, unknown>>): Lane {
+  return typeof url === "string" ? laneOf(url, typeof lane === "string" ? lane : null) : "";
 }
 
 function readOptions(text: string | null, defaults: RowDefaults): RequestOptions | string {
@@ -163,7 +186,7 @@ const idOnly = z.object({
   url: z.string().catch(""),
 });
 
-function defective(row: unknown, defect: string, defaults: RowDefaults): OutboxRow {
+function defective(row: unknown, defect: string, defaults: RowDefaults): Laneless {
   const { id, created, method, url } = idOnly.parse(row);
   return {
     request: {
@@ -180,5 +203,11 @@ function defective(row: unknown, defect: string, defaults: RowDefaults): OutboxR
     },
     defect,
     nextAttemptAt: null,
+    host: hostOf(url),
   };
+}
+
+/** The destination as limits know it. */
+export function hostOf(url: string): string {
+  return limitedHost(URL.parse(url)?.hostname ?? "");
 }

@@ -1,40 +1,26 @@
 import { OUTBOX_OID } from "../pg/installation.ts";
+import { laneSql } from "./lane.ts";
 import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, OVERSIZE } from "./row.ts";
+import { CHOSEN, COLUMNS, LEFT_LANES, NEXT_LANE } from "./sweep-lanes.ts";
 
-/** The lowest id that a row can have. */
-export const LOWEST_ID = -(2n ** 63n);
-
-/** By name, since somebody's own columns may have any. */
-const COLUMNS = "id, method, url, headers, body, timeout_milliseconds, created, next_attempt_at, attempts, options";
-
-/**
- * `due` are parked rows whose time has come, at most half of the room; `fresh` the rows never parked, lowest ids first. $1 is
- * the lowest id, $2 the ids to leave out, $3 the number of rows at most.
- */
-const CHOSEN = `due as materialized (
-  select ${COLUMNS} from net.http_request_queue
-  where next_attempt_at <= statement_timestamp() and id <> all ($2::bigint[])
-  order by next_attempt_at
-  limit ($3::int + 1) / 2
-), fresh as materialized (
-  select ${COLUMNS} from net.http_request_queue
-  where next_attempt_at is null and id >= $1::bigint and id <> all ($2::bigint[])
-  order by id
-  limit $3::int - (select count(*) from due)
-), chosen as (
-  select * from due union all select * from fresh
-)`;
-
-/** What a sweep tells beside its rows. */
-const HEAD = `pg_catalog.pg_current_snapshot()::text as snapshot,
+/** What a sweep tells beside its rows; `left` in its first row alone, since it may be long. `shown` is what is told of a lane. */
+function head(shown: (lane: string) => string): string {
+  return `pg_catalog.pg_current_snapshot()::text as snapshot,
   pg_catalog.pg_current_wal_insert_lsn()::text as insert_lsn,
-  case when $1::bigint = ${LOWEST_ID} then pg_catalog.pg_current_xact_id()::text end as next_xid,
+  pg_catalog.pg_current_xact_id()::text as next_xid,
   ${OUTBOX_OID} as outbox,
-  (select count(*) from due)::int as due_count,
-  (select count(*) from fresh)::int as fresh_count,
+  case when pg_catalog.row_number() over (order by r.place, r.id::bigint) = 1
+    then array(select ${shown("l.lane")} from ${LEFT_LANES} as l)::text[] end as "left",
+  ${NEXT_LANE} as next_lane,
   (select extract(epoch from min(q.next_attempt_at) - clock_timestamp())::float8 * 1000::float8
     from net.http_request_queue q
     where q.next_attempt_at > statement_timestamp() and q.next_attempt_at < 'infinity') as next_due_ms`;
+}
+
+/** P2: a lane may have what no client can read; then it is told as the empty one, where rows wait whose lane cannot be told. */
+function readable(lane: string): string {
+  return `case when ${lane} ~ '^[ -~]*$' then ${lane} else '' end`;
+}
 
 const CONTENT_BYTES = "coalesce(octet_length(c.body), 0)::bigint + coalesce(octet_length(c.url), 0)::bigint";
 const SENT_BYTES = `case when ${CONTENT_BYTES} > ${LARGEST_BYTES} then 0 else ${CONTENT_BYTES} end`;
@@ -101,7 +87,7 @@ function readFrom(from: string): string {
     end as unread
   from ${from} j
 ), read as (
-  select j.id::text, j.method::text, j.timeout_milliseconds::int, j.created::timestamptz, j.attempts::int, j.next_attempt_at::timestamptz,
+  select j.place::bigint, j.of_lane::text, j.id::text, j.method::text, j.timeout_milliseconds::int, j.created::timestamptz, j.attempts::int, j.next_attempt_at::timestamptz,
     case when j.unread is null then j.url::text else '' end as url,
     case when j.unread is null then j.headers::jsonb end as headers,
     case when j.unread is null then j.body::bytea end as body,
@@ -111,30 +97,31 @@ function readFrom(from: string): string {
 )`;
 }
 
-/** `to` are the rows of `from` whose running sum of bytes fits into $4, half of it for each kind: neither keeps the other out. */
+/** `to` are the rows of `from` of which none has more bytes than $9, and whose running sum of bytes fits into $3; the first in any case. */
 function fitting(from: string, to: string): string {
   return `${from}_sums as (
-  select m.*, sum(m.bytes) over kind as running, row_number() over kind as among_kind
+  select m.*, sum(m.bytes) over by_place as running, pg_catalog.row_number() over by_place as position
   from ${from} m
-  window kind as (partition by m.next_attempt_at is null order by m.next_attempt_at, m.id rows unbounded preceding)
-), ${to} as (
-  select * from ${from}_sums s where s.running::bigint <= $4::bigint / 2::bigint or s.among_kind = 1
+  where m.bytes <= $9::bigint
+  window by_place as (order by m.place, m.id rows unbounded preceding)
+), ${to} as materialized (
+  select * from ${from}_sums s where s.position <= $2::int and (s.running::bigint <= $3::bigint or s.position = 1)
 )`;
 }
 
-const ESTIMATED = `select c.id, c.method, c.url, c.headers, c.body, c.timeout_milliseconds, c.created, c.next_attempt_at, c.attempts, c.options,
+const ESTIMATED = `select c.place, c.of_lane, c.id, c.method, c.url, c.headers, c.body, c.timeout_milliseconds, c.created, c.next_attempt_at, c.attempts, c.options,
     ${CONTENT_BYTES} as content_bytes, ${mostTextBytes("c.headers")} as most_headers, ${mostTextBytes("c.options")} as most_options`;
 
-const ORDER = "order by r.next_attempt_at nulls last, r.id::bigint";
+const ORDER = "order by r.place, r.id::bigint";
 
 /**
- * One statement, so one snapshot. $4 is the number of bytes at most; one row of each kind is read whatever its size. What is
- * compressed is unpacked only where it fits by what is stored of it, and then must fit as what is read of it.
+ * One statement, so one snapshot. $3 is the number of bytes at most. What is compressed is unpacked only where it fits by
+ * what is stored of it, and then must fit as what is read of it.
  */
 export const SWEEP = {
   name: "pgnetd_sweep",
   text: `
-with ${CHOSEN}, stored as (
+with recursive ${CHOSEN}, stored as (
   select c.*, ${SENT_BYTES} + ${unpackedBytes("c.headers")} + ${unpackedBytes("c.options")} as bytes from chosen c
 ), ${fitting("stored", "unpacked")}, estimated as (
   ${ESTIMATED} from unpacked c
@@ -143,7 +130,7 @@ with ${CHOSEN}, stored as (
     + ${textBytes("headers")} + ${textBytes("options")} as bytes
   from estimated e
 ), ${fitting("weighed", "fitting")}, ${readFrom("fitting")}
-select ${HEAD}, r.*
+select ${head((lane) => lane)}, r.*
 from (select) as one left join read r on true
 ${ORDER}`,
 };
@@ -152,14 +139,15 @@ ${ORDER}`,
 export const SWEEP_IDS = {
   name: "pgnetd_sweep_ids",
   text: `
-with ${CHOSEN}, stored as (
-  select c.id, c.created, c.next_attempt_at,
+with recursive ${CHOSEN}, stored as (
+  select c.place, c.of_lane, c.id, c.created, c.next_attempt_at,
     ${SENT_BYTES} + ${unpackedBytes("c.headers")} + ${unpackedBytes("c.options")} as bytes
   from chosen c
 ), ${fitting("stored", "fitting")}, read as (
-  select f.id::text, f.created::timestamptz, f.next_attempt_at::timestamptz, f.bytes::float8 from fitting f
+  select f.place::bigint, ${readable("f.of_lane")}::text as of_lane, f.id::text, f.created::timestamptz, f.next_attempt_at::timestamptz, f.bytes::float8
+  from fitting f
 )
-select ${HEAD}, r.*
+select ${head(readable)}, r.*
 from (select) as one left join read r on true
 ${ORDER}`,
 };
@@ -169,7 +157,7 @@ export const READ_IDS = {
   name: "pgnetd_read_ids",
   text: `
 with chosen as (
-  select ${COLUMNS} from net.http_request_queue where id = any ($1::bigint[])
+  select 0 as place, ${laneSql("q")} as of_lane, ${COLUMNS} from net.http_request_queue q where id = any ($1::bigint[])
 ), estimated as (
   ${ESTIMATED} from chosen c
 ), ${readFrom("estimated")}

@@ -2,19 +2,33 @@ import { z } from "zod";
 
 import type { Queryable } from "../pg/pool.ts";
 import { type Lsn, parseLsn } from "../wal/lsn.ts";
+import type { Lane } from "./lane.ts";
 import { isOfSomeRow, readByHalves, type Row } from "./narrow.ts";
 import { type OutboxRow, readRow, type RowDefaults } from "./row.ts";
 import { parseSnapshot, type Snapshot } from "./snapshot.ts";
-import { LOWEST_ID, SWEEP, SWEEP_IDS } from "./sweep-sql.ts";
+import { SWEEP, SWEEP_IDS } from "./sweep-sql.ts";
+
+/** A lane in the encoding of the database. */
+export type LaneCursor = Buffer;
+
+/** What further rows may take in memory. */
+export interface SweepRoom {
+  /** Rows at most, of all lanes. */
+  readonly rows: number;
+  /** Bytes of bodies, urls and headers at most; one row is read whatever its size. */
+  readonly bytes: number;
+  /** Bytes of one row at most: larger ones are left. */
+  readonly largest: number;
+  /** Rows of one lane at most, where `shares` does not say otherwise. */
+  readonly perLane: number;
+  /** What is in memory of lanes, and what of them still fits. */
+  readonly shares: readonly { readonly lane: Lane; readonly waiting: number; readonly room: number }[];
+}
 
 /** What one sweep may read. */
-export interface SweepPlan {
-  /** Rows never parked are read from the next higher id on. */
-  readonly above: bigint;
-  /** Rows at most. */
-  readonly rows: number;
-  /** Bytes of bodies, urls and headers at most; one row of each kind is read whatever its size. */
-  readonly bytes: number;
+export interface SweepPlan extends SweepRoom {
+  /** Where to begin; null is at the first lane. */
+  readonly from: LaneCursor | null;
   /** Ids in memory: they are left out (rule leaveOutKnown). */
   readonly known: readonly bigint[];
 }
@@ -24,25 +38,25 @@ export interface SweepResult {
   readonly rows: readonly OutboxRow[];
   readonly snapshot: Snapshot;
   readonly insertLsn: Lsn;
-  /** Null for a sweep that cannot be the last, since it did not start at the lowest id. */
-  readonly nextXid: bigint | null;
-  /** Highest id read of the rows that were never parked; null without any. */
-  readonly highestId: bigint | null;
-  /** Nothing was left behind for want of room. */
-  readonly all: boolean;
-  /** Milliseconds until the earliest parked row is due, by the database's clock; null without any. */
+  /** A transaction id taken by the sweep. */
+  readonly nextXid: bigint;
+  /** Lanes of which rows were left behind for want of room. */
+  readonly left: readonly Lane[];
+  /** False where there are lanes that the sweep did not look at. */
+  readonly isWhole: boolean;
+  /** Where the next sweep begins; null is at the first lane. */
+  readonly next: LaneCursor | null;
+  /** Milliseconds until the earliest deferred row is due, by the database's clock; null without any. */
   readonly nextDueMs: number | null;
 }
-
-const HIGHEST_ID = 2n ** 63n - 1n;
 
 const headSchema = z.object({
   snapshot: z.string(),
   insert_lsn: z.string(),
-  next_xid: z.string().nullable(),
+  next_xid: z.string(),
   outbox: z.coerce.number<string>(),
-  due_count: z.int(),
-  fresh_count: z.int(),
+  left: z.array(z.string()),
+  next_lane: z.instanceof(Buffer).nullable(),
   next_due_ms: z.number().nullable(),
 });
 
@@ -52,8 +66,10 @@ export interface SweepOptions extends RowDefaults {
   readonly assertSame: (outbox: number) => void;
 }
 
-/** Why a row was not given whole; absent or null where it was. */
-const unreadSchema = z.string().nullish().default(null);
+/** What a sweep tells of a row. */
+const knownSchema = z
+  .object({ of_lane: z.string(), unread: z.string().nullish().default(null) })
+  .transform(({ of_lane, unread }) => ({ lane: of_lane, unread }));
 
 /**
  * Reads waiting rows from the outbox. Where a row makes the statement fail, it is looked for, and read as one with a defect.
@@ -74,8 +90,19 @@ export async function sweep(db: Queryable, plan: SweepPlan, options: SweepOption
 /** So few rows are read where one of them makes the statement fail: the others do not wait for long. */
 const NARROWED_ROWS = 100;
 
-async function query(db: Queryable, statement: typeof SWEEP, { above, rows, bytes, known }: SweepPlan): Promise<Row[]> {
-  const values = [fromId(above).toString(), known.map(String), rows, bytes];
+async function query(db: Queryable, statement: typeof SWEEP, plan: SweepPlan): Promise<Row[]> {
+  const { from, rows, bytes, largest, perLane, shares, known } = plan;
+  const values = [
+    from ?? Buffer.alloc(0),
+    rows,
+    bytes,
+    perLane,
+    known.map(String),
+    shares.map(({ lane }) => lane),
+    shares.map(({ waiting }) => waiting),
+    shares.map(({ room }) => room),
+    largest,
+  ];
   return (await db.query<Record<string, unknown>>({ ...statement, values })).rows;
 }
 
@@ -85,37 +112,23 @@ function rowsOf(rows: readonly Row[]): readonly Row[] {
 }
 
 function resultOf(
-  { rows: limit }: SweepPlan,
+  { from }: SweepPlan,
   found: readonly Row[],
   read: readonly Row[],
   options: SweepOptions,
 ): SweepResult {
   const head = headSchema.parse(found[0]);
   options.assertSame(head.outbox);
-  const dueLimit = Math.floor((limit + 1) / 2);
-  const fresh = rowsOf(found).filter((row) => row["next_attempt_at"] === null);
   return {
-    rows: read.map((row) => readRow(row, options, unreadSchema.parse(row["unread"]))),
+    rows: read.map((row) => readRow(row, options, knownSchema.parse(row))),
     snapshot: parseSnapshot(head.snapshot),
     insertLsn: parseLsn(head.insert_lsn),
-    nextXid: head.next_xid === null ? null : BigInt(head.next_xid),
-    highestId: fresh.reduce<bigint | null>((highest, { id }) => higher(highest, BigInt(String(id))), null),
-    all:
-      head.due_count < dueLimit &&
-      head.fresh_count < limit - head.due_count &&
-      read.length === head.due_count + head.fresh_count,
+    nextXid: BigInt(head.next_xid),
+    left: head.left,
+    isWhole: from === null && head.next_lane === null,
+    next: head.next_lane,
     nextDueMs: head.next_due_ms,
   };
-}
-
-function higher(highest: bigint | null, id: bigint): bigint {
-  return highest === null || id > highest ? id : highest;
-}
-
-/** The lowest id to read: for 0, where every sweep starts, the lowest there can be. */
-function fromId(above: bigint): bigint {
-  if (above === 0n) return LOWEST_ID;
-  return above === HIGHEST_ID ? above : above + 1n;
 }
 
 const SNAPSHOT = { name: "pgnetd_snapshot", text: "select pg_catalog.pg_current_snapshot()::text as snapshot" };

@@ -3,7 +3,7 @@ import { PgnetdError } from "../base/errors.ts";
 import { connect } from "./connection.ts";
 import { refuseOthers } from "./installation.ts";
 import type { MigrationWait } from "./migration-lock.ts";
-import { inTransactions, type Step } from "./migration-transaction.ts";
+import { inTransactions, type Steps } from "./migration-transaction.ts";
 import { ENVIRONMENT_VERSION, LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
 import { dropEmptyPublications, restorePublications } from "./own-publications.ts";
 import { assertOwn } from "./ownership.ts";
@@ -87,10 +87,10 @@ export async function schemaVersion(db: Queryable): Promise<number> {
   return (await db.query<{ version: number }>({ text: SELECT_VERSION })).rows[0]?.version ?? 0;
 }
 
-/** As `migrate`, with each step in what `step` puts around it. */
-export async function migrateIn(client: pg.ClientBase, options: MigrateOptions, step: Step): Promise<Migrated> {
+/** As `migrate`, with each step as `steps` runs it. */
+export async function migrateIn(client: pg.ClientBase, options: MigrateOptions, steps: Steps): Promise<Migrated> {
   const to = options.to ?? LATEST_VERSION;
-  const from = await prepare(client, step);
+  const from = await prepare(client, steps);
   if (from > LATEST_VERSION) {
     throw new PgnetdError("SCHEMA_NEWER", `the schema is at version ${from}, this pgnetd knows ${LATEST_VERSION}`);
   }
@@ -103,22 +103,24 @@ export async function migrateIn(client: pg.ClientBase, options: MigrateOptions, 
     if (rowCount === 1) notes.push(`this database is recorded for the environment ${environment}`);
   };
   for (const [index, name] of MIGRATIONS.slice(0, to).entries()) {
-    if (index + 1 > from) await step(name, () => apply(client, index + 1, name, record));
+    if (index + 1 <= from) continue;
+    await steps.prepare(name, await readSql(name));
+    await steps.run(name, () => apply(client, index + 1, name, record));
   }
-  if (from >= ENVIRONMENT_VERSION) await step("the environment", record);
-  if (to >= 1) await step("the publications", () => restorePublications(client));
+  if (from >= ENVIRONMENT_VERSION) await steps.run("the environment", record);
+  if (to >= 1) await steps.run("the publications", () => restorePublications(client));
   if (options.webhooks === true || options.grants !== undefined) {
-    notes.push(...(await step("optional parts", () => applyParts(client, options))));
+    notes.push(...(await steps.run("optional parts", () => applyParts(client, options))));
   }
   if (to === LATEST_VERSION) {
-    notes.push(...(await step("the settings of pg_net", () => showSettings(client))));
+    notes.push(...(await steps.run("the settings of pg_net", () => showSettings(client))));
   }
   return { from, to: Math.max(from, to), notes };
 }
 
 /** Makes the table of versions where it is missing, and tells the version. */
-async function prepare(client: pg.ClientBase, step: Step): Promise<number> {
-  return step("the table of versions", async () => {
+async function prepare(client: pg.ClientBase, steps: Steps): Promise<number> {
+  return steps.run("the table of versions", async () => {
     const owner = (await client.query<{ extension: string | null }>(SELECT_EXTENSION)).rows[0]?.extension ?? null;
     if (owner !== null) throw ownedByExtension(owner);
     await assertOwn(client, "net", "MIGRATION_FAILED");

@@ -26,7 +26,18 @@ export interface MigrationWait {
   readonly waiting?: ((problem: PgnetdError) => void) | undefined;
 }
 
-const TRY = `select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as held`;
+/** How long the lock is held: to the end of the transaction, or until `unlockMigration`. */
+type Holding = "transaction" | "session";
+
+const TRY: Record<Holding, string> = {
+  transaction: `select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as held`,
+  session: `select pg_catalog.pg_try_advisory_lock(${LOCK_CLASS_ID}, 0) as held`,
+};
+
+/** Gives up a lock that is held by the session. */
+export async function unlockMigration(client: pg.ClientBase): Promise<void> {
+  await client.query(`select pg_catalog.pg_advisory_unlock(${LOCK_CLASS_ID}, 0)`);
+}
 
 const SELECT_OWNER = `
 select l.pid, p.gid, coalesce(a.usename, p.owner)::text as user, a.application_name as application,
@@ -47,15 +58,15 @@ interface Owner extends LockOwner {
 }
 
 /**
- * Returns a function that takes the lock in `client`'s transaction. Any role can take it, so the waiting ends. The function throws
+ * Returns a function that takes the lock for `client`. Any role can take it, so the waiting ends. The function throws
  * NOT_DONE where the signal fired, and PG_UNREACHABLE where the time is over.
  */
-export function migrationLock(client: pg.ClientBase, wait: MigrationWait): () => Promise<void> {
+export function migrationLock(client: pg.ClientBase, wait: MigrationWait, holding: Holding): () => Promise<void> {
   const { lockWaitMs = LOCK_WAIT_MS, signal = new AbortController().signal, waiting } = wait;
   let isReported = waiting === undefined;
   return async () => {
     const begunAt = systemClock.now();
-    while ((await client.query<{ held: boolean }>(TRY)).rows[0]?.held !== true) {
+    while ((await client.query<{ held: boolean }>(TRY[holding])).rows[0]?.held !== true) {
       if (signal.aborted) {
         throw new PgnetdError("NOT_DONE", "stopped while another session held the lock for migrations", {
           hint: "Run the command again.",

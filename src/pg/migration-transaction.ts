@@ -3,6 +3,7 @@ import pg from "pg";
 import { PgnetdError, toError } from "../base/errors.ts";
 import { migrationLock, type MigrationWait } from "./migration-lock.ts";
 import { isLockTimeout, LOCK_TIMEOUT_MS, retryOnLockTimeout } from "./migration-retry.ts";
+import { createIndexesOnline } from "./online-indexes.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** Read committed: after the wait for the lock, the next statement must see what the one before did. */
@@ -13,35 +14,51 @@ set local statement_timeout = 0;
 set local lock_timeout = ${LOCK_TIMEOUT_MS};
 set local idle_in_transaction_session_timeout = 0`;
 
-/** Runs one step of a migration; `what` names it where it fails. */
-export type Step = <T>(what: string, act: () => Promise<T>) => Promise<T>;
+/** How the steps of a migration run; `what` names one where it fails. */
+export interface Steps {
+  run<T>(what: string, act: () => Promise<T>): Promise<T>;
+  /** Makes what a migration with this text need not make in its transaction. */
+  prepare(what: string, text: string): Promise<void>;
+}
 
 /** Each step in a transaction of its own, which begins anew as long as others hold a lock that it needs. */
-export function inTransactions(client: pg.ClientBase, wait: MigrationWait = {}): Step {
-  const takeLock = migrationLock(client, wait);
+export function inTransactions(client: pg.ClientBase, wait: MigrationWait = {}): Steps {
+  const takeLock = migrationLock(client, wait, "transaction");
   const retry = retryOnLockTimeout(client, wait);
-  return (what, act) =>
-    retry(async () => {
+  return {
+    run: (what, act) =>
+      retry(async () => {
+        try {
+          await client.query(BEGIN);
+          await takeLock();
+          const result = await act();
+          await client.query("commit");
+          return result;
+        } catch (error) {
+          await client.query("rollback").catch(() => undefined);
+          throw failure(what, error);
+        }
+      }),
+    prepare: async (what, text) => {
       try {
-        await client.query(BEGIN);
-        await takeLock();
-        const result = await act();
-        await client.query("commit");
-        return result;
+        await createIndexesOnline(client, text, wait);
       } catch (error) {
-        await client.query("rollback").catch(() => undefined);
         throw failure(what, error);
       }
-    });
+    },
+  };
 }
 
 /** Each step in the transaction that is open already. */
-export const inOpenTransaction: Step = async (what, act) => {
-  try {
-    return await act();
-  } catch (error) {
-    throw failure(what, error);
-  }
+export const inOpenTransaction: Steps = {
+  run: async (what, act) => {
+    try {
+      return await act();
+    } catch (error) {
+      throw failure(what, error);
+    }
+  },
+  prepare: async () => undefined,
 };
 
 /** Classes of SQLSTATE that pass: a server that ends, is full, or is not the primary yet. A lost connection has none. */

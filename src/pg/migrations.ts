@@ -11,6 +11,8 @@ export const MIGRATIONS = [
   "0007_moving_in.sql",
   "0008_environment.sql",
   "0009_hardening.sql",
+  "0010_lanes.sql",
+  "0011_lane_indexes.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */

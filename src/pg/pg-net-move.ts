@@ -93,7 +93,7 @@ export interface MoveOptions extends MigrateOptions {
 
 /** What a move would do; null where there is no pg_net that owns schema `net`. Changes nothing. */
 export async function planMove(client: pg.ClientBase, options: MoveOptions): Promise<MovePlan | null> {
-  return inTransactions(client, options)("pg_net", () => readPlan(client));
+  return inTransactions(client, options).run("pg_net", () => readPlan(client));
 }
 
 /**
@@ -101,7 +101,7 @@ export async function planMove(client: pg.ClientBase, options: MoveOptions): Pro
  * puts everything back; null where there is no pg_net. Throws NOT_DONE where something is in the way.
  */
 export async function moveFromPgNet(client: pg.ClientBase, options: MoveOptions): Promise<Moved | null> {
-  return inTransactions(client, options)("moving over from pg_net", async () => {
+  return inTransactions(client, options).run("moving over from pg_net", async () => {
     if ((await readPlan(client)) === null) return null;
     await lockTables(client);
     const plan = await readPlan(client);
@@ -115,7 +115,7 @@ export async function moveFromPgNet(client: pg.ClientBase, options: MoveOptions)
     await client.query("set local role none");
     await client.query(RESTORE_ROWS);
     for (const { kind, object, create } of plan.objects) {
-      if (create !== null) await inOpenTransaction(`${kind} ${object}`, () => client.query(create));
+      if (create !== null) await inOpenTransaction.run(`${kind} ${object}`, () => client.query(create));
     }
     const triggers = await client.query<{ name: string }>(SELECT_TRIGGERS);
     return { ...plan, migrated, triggers: triggers.rows.map(({ name }) => name) };

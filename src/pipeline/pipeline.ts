@@ -9,7 +9,6 @@ import type { LoadedConfig } from "../config/load.ts";
 import { withPgNetSettings } from "../config/pg-net.ts";
 import { Control } from "../dispatch/control.ts";
 import { Dispatcher, type DispatcherParts } from "../dispatch/dispatcher.ts";
-import { waitingBound } from "../dispatch/memory.ts";
 import { idempotencyKey } from "../http/idempotency.ts";
 import { openClient } from "../http/mode.ts";
 import { AnswerBudget } from "../limits/answer-budget.ts";
@@ -21,7 +20,6 @@ import { SlotWatch } from "../ops/slot-watch.ts";
 import { healthOf } from "../ops/status.ts";
 import { readHostSettings, ratesOf } from "../outbox/host-settings.ts";
 import { SchemaWatch } from "../outbox/schema-watch.ts";
-import { recall } from "../outbox/recall.ts";
 import { currentSnapshot, sweep } from "../outbox/sweep.ts";
 import { awaitSchema } from "../pg/await-schema.ts";
 import { type Installation, readInstallation, recordPlace, refuseOthers } from "../pg/installation.ts";
@@ -31,6 +29,7 @@ import { PG_NET_VERSION } from "../pg/placeholder.ts";
 import { connectionConfig, openPool } from "../pg/pool.ts";
 import { expireResults, retentionOf } from "../results/retention.ts";
 import { openResultWriter } from "../results/writer.ts";
+import { perLaneBound } from "../sending/memory.ts";
 import { openDecoder } from "../wal/decoder.ts";
 import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
 import { LEADER_APPLICATION } from "../wal/lock-holder.ts";
@@ -115,7 +114,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
 
   const pump = (): void => current?.pump();
   using limit = openRateLimit({ perSecond: rate.perSecond, onPermit: pump, clock });
-  using hostRates = new HostRates(clock, pump);
+  using hostRates = new HostRates(clock, (host) => current?.release(host));
   const answers = new AnswerBudget({
     bounds: {
       bytes: answerMemory({ http, results }),
@@ -124,7 +123,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       requests: outbox.memoryRequests,
     },
     clock,
-    onRoom: pump,
+    onRoom: () => current?.answersHaveRoom(),
   });
   await using client = openClient(http.mode, {
     ...http,
@@ -175,7 +174,6 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     outbox: {
       sweep: (plan) => sweep(db, plan, { ...rowDefaults, assertSame: (outbox) => db.assertSame(outbox) }),
       snapshot: () => currentSnapshot(db),
-      recall: (parked) => recall(db, parked),
     },
     reconnect: () => pool.reconnect(),
     http: {
@@ -194,9 +192,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     memory: {
       requests: outbox.memoryRequests,
       bytes: outbox.memoryBytes,
-      waiting: waitingBound(rate.perSecond, outbox.memoryRequests),
+      perLane: perLaneBound(rate.perSecond, outbox.memoryRequests),
     },
     concurrency: { total: http.concurrency, perHost: http.hostConcurrency },
+    perSecond: rate.perSecond,
     rowDefaults,
     fenceMs: slot.fenceMs,
     outboxTable: OUTBOX_TABLE,

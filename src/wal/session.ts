@@ -22,7 +22,16 @@ import { defaultSlotName, type SlotOptions, startReplication } from "./slot.ts";
 import { dropSlot, prepareSlot } from "./slot-preparation.ts";
 import { tooLarge, unreadable } from "./stream-failure.ts";
 import type { StreamTrouble } from "./trouble.ts";
-import { ask, bytesReceived, askEveryMs, endWithPeer, hangUp, limitMessages, type Silence } from "./wire.ts";
+import {
+  ask,
+  bytesReceived,
+  askEveryMs,
+  endWithPeer,
+  hangUp,
+  limitMessages,
+  readInTurns,
+  type Silence,
+} from "./wire.ts";
 
 /** Which history of which cluster the positions belong to: after a failover or a restore they are others. */
 export interface ServerIdentity {
@@ -233,6 +242,7 @@ class Session {
     const { senderTimeoutMs, lock, handover, clock, log, decoder } = this.#options;
     const { largestMessageBytes = LARGEST_MESSAGE_BYTES } = this.#options;
     this.#client = client;
+    readInTurns(client);
     limitMessages(client, largestMessageBytes, (bytes) => this.#unreadable(tooLarge(bytes)));
     // A large message takes longer to come than the fence allows for silence.
     socketOf(client).prependListener("data", () => this.#bytesCame());

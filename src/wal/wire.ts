@@ -29,6 +29,22 @@ export function limitMessages(client: pg.ClientBase, mostBytes: number, exceeded
   stream.off("data", parse);
 }
 
+/** What Node reads at once. */
+const FULL_READ_BYTES = 65_536;
+
+/**
+ * P6: lets other connections have their turn after each full read. A large transaction is read for megabytes at a time else, while
+ * nothing is sent and nothing answered.
+ */
+export function readInTurns(client: pg.ClientBase): void {
+  const stream = socketOf(client);
+  stream.on("data", (chunk: Buffer) => {
+    if (chunk.length < FULL_READ_BYTES) return;
+    stream.pause();
+    setImmediate(() => stream.resume());
+  });
+}
+
 /** How long a goodbye may take before the socket is dropped. */
 const GOODBYE_MS = 500;
 

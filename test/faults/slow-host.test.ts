@@ -69,58 +69,64 @@ test.each([
   },
 );
 
-test("P6: what was parked is sent, each once, when the host recovers", { timeout: 60_000 }, async () => {
-  await using stack = new AsyncDisposableStack();
-  const db = stack.use(await testDatabase());
-  const good = stack.use(await startReceiver());
-  const [hung] = await hanging(1, stack);
-  if (hung === undefined) throw new Error("no receiver");
-  stack.use(await startDaemon({ databaseUrl: db.url, env: { PGNETD_RATE_PER_SECOND: "unlimited" } }));
-  await fill(db, [hung], 3_000);
-  await drive({ db, perSecond: PER_SECOND, ms: 3_000, to: mixed("meanwhile", good, [hung], 2) });
-  const [parked] = await db.query<{ count: number }>(
-    "select count(*)::int as count from net.http_request_queue where next_attempt_at is not null",
-  );
-  expect(parked?.count).toBeGreaterThan(2_000);
+test(
+  "P6: requests that wait for a host that hangs are not touched, and sent, each once, when it recovers",
+  { timeout: 60_000 },
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const db = stack.use(await testDatabase());
+    const good = stack.use(await startReceiver());
+    const [hung] = await hanging(1, stack);
+    if (hung === undefined) throw new Error("no receiver");
+    stack.use(await startDaemon({ databaseUrl: db.url, env: { PGNETD_RATE_PER_SECOND: "unlimited" } }));
+    await fill(db, [hung], 3_000);
+    await drive({ db, perSecond: PER_SECOND, ms: 3_000, to: mixed("meanwhile", good, [hung], 2) });
+    const [waiting] = await db.query<{ untouched: number; updated: number }>(
+      `select count(*) filter (where next_attempt_at is null)::int as untouched,
+      (select n_tup_upd from pg_stat_user_tables where relname = 'http_request_queue')::int as updated
+    from net.http_request_queue`,
+    );
+    expect(waiting?.untouched).toBeGreaterThan(2_000);
+    expect(waiting?.updated).toBe(0);
 
-  hung.behave({ kind: "answer" });
-  await emptied(db, 30_000);
-  const [ends] = await db.query<{ answered: number; failed: number }>(
-    `select count(*) filter (where status_code = 200)::int as answered, count(*) filter (where timed_out)::int as failed
+    hung.behave({ kind: "answer" });
+    await emptied(db, 30_000);
+    const [ends] = await db.query<{ answered: number; failed: number }>(
+      `select count(*) filter (where status_code = 200)::int as answered, count(*) filter (where timed_out)::int as failed
     from net._http_response`,
-  );
-  expect(ends?.failed).toBeLessThanOrEqual(64 + 1);
-  expect((ends?.answered ?? 0) + (ends?.failed ?? 0)).toBe(3_000 + 300);
-  expect([hung.requests.length, hung.countByPath().size]).toEqual([3_150, 3_150]);
-});
+    );
+    expect(ends?.failed).toBeLessThanOrEqual(64 + 1);
+    expect((ends?.answered ?? 0) + (ends?.failed ?? 0)).toBe(3_000 + 300);
+    expect([hung.requests.length, hung.countByPath().size]).toEqual([3_150, 3_150]);
+  },
+);
 
-test("what somebody put off while it was parked is not called back", { timeout: 60_000 }, async () => {
-  await using stack = new AsyncDisposableStack();
-  const db = stack.use(await testDatabase());
-  const [hung] = await hanging(1, stack);
-  if (hung === undefined) throw new Error("no receiver");
-  const daemon = stack.use(await startDaemon({ databaseUrl: db.url, env: { PGNETD_RATE_PER_SECOND: "200" } }));
-  await daemon.live();
-  await db.query("insert into net.http_host_settings (host, concurrency) values ('127.0.0.2', 4)");
-  await fill(db, [hung], 1_000);
-  const waiting = async (where: string): Promise<number> =>
-    (await db.query(`select from net.http_request_queue where ${where}`)).length;
-  await eventually(async () => (await waiting("next_attempt_at is null")) < 10);
-  const put = await db.query(
-    "update net.http_request_queue set next_attempt_at = 'infinity' where next_attempt_at > now() + interval '0.5 s' returning id",
-  );
-  expect(put.length).toBeGreaterThan(100);
-  hung.behave({ kind: "answer" });
-  await eventually(
-    async () => (await waiting("next_attempt_at < 'infinity' or next_attempt_at is null")) === 0,
-    30_000,
-  );
-  expect(await waiting("true")).toBe(put.length);
-  await db.query("update net.http_request_queue set next_attempt_at = null");
-  await db.query("select net.wake()");
-  await emptied(db, 30_000);
-  expect(hung.countByPath().size).toBe(1_000);
-});
+test(
+  "what somebody puts off while it waits in the outbox is not sent before its time",
+  { timeout: 60_000 },
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const db = stack.use(await testDatabase());
+    const [hung] = await hanging(1, stack);
+    if (hung === undefined) throw new Error("no receiver");
+    const daemon = stack.use(await startDaemon({ databaseUrl: db.url, env: { PGNETD_RATE_PER_SECOND: "200" } }));
+    await daemon.live();
+    await db.query("insert into net.http_host_settings (host, concurrency) values ('127.0.0.2', 4)");
+    await fill(db, [hung], 1_000);
+    await hung.waitFor(4);
+    const put = await db.query(
+      "update net.http_request_queue set next_attempt_at = 'infinity' where id > 500 returning id",
+    );
+    expect(put).toHaveLength(500);
+    hung.behave({ kind: "answer" });
+    const waiting = async (): Promise<number> => (await db.query("select from net.http_request_queue")).length;
+    await eventually(async () => (await waiting()) === put.length, 30_000);
+    await db.query("update net.http_request_queue set next_attempt_at = null");
+    await db.query("select net.wake()");
+    await emptied(db, 30_000);
+    expect(hung.countByPath().size).toBe(1_000);
+  },
+);
 
 test("P5 P6: memory stays bounded while large requests wait for hosts that hang", { timeout: 60_000 }, async () => {
   await using stack = new AsyncDisposableStack();
@@ -137,12 +143,70 @@ test("P5 P6: memory stays bounded while large requests wait for hosts that hang"
   await db.query(`select count(net.http_post(($1::text[])[1 + g % 3] || g, ${body})) from generate_series(1, 1000) g`, [
     hung.map((one) => one.url("/large-")),
   ]);
-  await eventually(
-    async () => (await db.query("select from net.http_request_queue where next_attempt_at is null")).length < 100,
-    30_000,
-  );
+  // The stream brings nobody else's rows while it is at these.
+  const received = "select from pg_replication_slots where active and confirmed_flush_lsn >= $1::pg_lsn";
+  const [written] = await db.query<{ at: string }>("select pg_current_wal_lsn()::text as at");
+  await eventually(async () => (await db.query(received, [written?.at])).length > 0, 30_000);
   const told = await drive({ db, perSecond: PER_SECOND, ms: 3_000, to: (index) => good.url(`/${index}`) });
   expect(quantile(await latencies(told, good), 0.99)).toBeLessThan(1_000);
   // Two hundred megabytes wait; Node itself takes some hundred.
   expect(await residentMb()).toBeLessThan(400);
 });
+
+const NEVER = 2 ** 31 - 1;
+const MIB = 1024 ** 2;
+
+test(
+  "P5 P6: large bodies in flight to hosts that never answer leave others their memory",
+  { timeout: 60_000 },
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const db = stack.use(await testDatabase());
+    const good = stack.use(await startReceiver());
+    const hung = await hanging(8, stack);
+    const env = { PGNETD_RATE_PER_SECOND: "unlimited", PGNETD_GRACE_MS: "0", PGNETD_MEMORY_BYTES: "4MiB" };
+    stack.use(await startDaemon({ databaseUrl: db.url, env }));
+    for (const [to, bytes] of [
+      [0, 5 * MIB],
+      [1, 2 * MIB],
+      [2, 2 * MIB],
+      ...[3, 4, 5, 6, 7].map((host) => [host, MIB - 2_000]),
+    ]) {
+      await db.query(
+        "select net.http_post($1, jsonb_build_object('x', repeat('x', $2::int)), timeout_milliseconds := $3)",
+        [hung[to ?? 0]?.url("/"), bytes, NEVER],
+      );
+    }
+    await hung[0]?.waitFor(1, 20_000);
+    await eventually(() => hung.slice(3).some(({ connections }) => connections > 0));
+    const took = await latencies(await drive({ db, perSecond: 20, ms: 2_000, to: () => good.url("/") }), good);
+    expect(took.at(-1)).toBeLessThan(1_000);
+  },
+);
+
+test(
+  "P6: hosts that never answer have their places for no longer than the longest time for a request",
+  { timeout: 60_000 },
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const db = stack.use(await testDatabase());
+    const good = stack.use(await startReceiver());
+    const hung = await hanging(40, stack);
+    const env = {
+      PGNETD_RATE_PER_SECOND: "unlimited",
+      PGNETD_GRACE_MS: "0",
+      PGNETD_CONCURRENCY: "16",
+      PGNETD_MAX_TIMEOUT_MS: "1000",
+    };
+    stack.use(await startDaemon({ databaseUrl: db.url, env }));
+    for (const one of hung)
+      await db.query("select net.http_get($1, timeout_milliseconds := $2)", [one.url("/"), NEVER]);
+    await db.query("select net.http_get($1)", [good.url("/")]);
+    await good.waitFor(1, 20_000);
+    await emptied(db);
+    const [ended] = await db.query(
+      "select count(*)::int as count from net._http_response where error_msg like 'Timeout of 1000 ms reached%'",
+    );
+    expect(ended).toEqual({ count: 40 });
+  },
+);

@@ -7,7 +7,7 @@ import { connectClient } from "../support/fault-clients.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { type FaultServer, startFaultServer } from "../support/fault-server.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { lanesBehind, startPipeline } from "../support/pipeline.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
 const ENV = {
@@ -123,7 +123,7 @@ test("P2 P3: such a commit when memory overflows: nothing lost, left behind or r
   await using daemon = await startPipeline(db.url, { ...ENV, PGNETD_MEMORY_REQUESTS: "15" });
   const stop = goOn(db, receiver);
   await using waiting = await commitUnseen(db, receiver, ROWS);
-  await eventually(() => daemon.lines.some(({ from, to }) => from === "live" && to === "catch-up"));
+  await eventually(async () => (await lanesBehind(daemon)) === 1);
   await delay(700);
   expect(unseenArrivals(receiver)).toBeLessThan(ROWS);
   await waiting.release();

@@ -46,12 +46,14 @@ test.for([
       const problems: PgnetdError[] = [];
       const step = inTransactions(client, { url: db.url, waiting: (one) => void problems.push(one) });
       let isDone = false;
-      const done = step("a new column", async () => {
-        await client.query("create table net.probe ()");
-        await client.query("alter table net.http_request_queue add column probe int");
-      }).finally(() => {
-        isDone = true;
-      });
+      const done = step
+        .run("a new column", async () => {
+          await client.query("create table net.probe ()");
+          await client.query("alter table net.http_request_queue add column probe int");
+        })
+        .finally(() => {
+          isDone = true;
+        });
       done.catch(() => undefined);
       const delays: number[] = [];
       try {

@@ -276,3 +276,13 @@ test("closing the client ends what is in flight, closes every connection, and la
   await expect.poll(() => peer.open).toBe(0);
   expect(await client.send(requestOf(`${url}/ok`), { idempotencyKey: null })).toMatchObject({ code: "aborted" });
 });
+
+test.each([0, 2 ** 31 - 1])("P6: a request with a timeout of %s takes no longer than any may", async (timeoutMs) => {
+  await using peer = await httpPeer(() => undefined);
+  await using client = testClient({ maxTimeoutMs: 200 });
+  const failure = await failed(client, `http://127.0.0.1:${peer.port}/`, { timeoutMs });
+  expect(failure).toMatchObject({
+    code: "timeout",
+    message: expect.stringMatching(/^Timeout of 200 ms reached/) as string,
+  });
+});

@@ -66,3 +66,8 @@ async function until(state: string, address: string): Promise<void> {
     return health.state === state;
   }, 20_000);
 }
+
+/** Lanes that are behind, as `/readyz` tells it. */
+export async function lanesBehind({ address }: RunningPipeline): Promise<unknown> {
+  return ((await (await fetch(`${address}/readyz`)).json()) as { lanesBehind: unknown }).lanesBehind;
+}

@@ -21,6 +21,7 @@ export interface Row {
   readonly id: bigint;
   /** No two rows have the same, though a lost row's id may be given again. */
   readonly created: string;
+  readonly lane: string;
   /** Tries that fail before one is answered well. */
   failures: number;
   /** World time at which it may be sent first; null is at once. */
@@ -37,7 +38,7 @@ export function requestOf(row: Row): Request {
   return {
     id: row.id,
     method: "POST",
-    url: "http://example.com/",
+    url: `http://${row.lane}/`,
     headers: [],
     body: null,
     timeoutMs: 5_000,
@@ -53,7 +54,7 @@ export function streamed(row: Row): Readonly<Record<string, unknown>> {
   return {
     id: String(row.id),
     method: "POST",
-    url: "http://example.com/",
+    url: `http://${row.lane}/`,
     headers: null,
     body: null,
     timeout_milliseconds: 5_000,
@@ -77,24 +78,27 @@ export function snapshotOf(transactions: readonly Transaction[]): Snapshot {
 /** What a sweep reads of the waiting rows that are visible to it. */
 export function readRows(
   waiting: readonly Row[],
-  { above, rows: limit, known }: SweepPlan,
+  { rows: limit, perLane, shares, known }: SweepPlan,
   now: number,
-): Pick<SweepResult, "highestId" | "all" | "nextDueMs"> & {
-  readonly due: readonly Row[];
-  readonly fresh: readonly Row[];
-} {
-  const unknown = waiting.filter(({ id }) => !known.includes(id)).toSorted((one, other) => Number(one.id - other.id));
+): Pick<SweepResult, "left" | "isWhole" | "next" | "nextDueMs"> & { readonly rows: readonly Row[] } {
   const inMs = (row: Row): number => (row.nextAttemptAt ?? 0) - now;
-  const dueLimit = Math.floor((limit + 1) / 2);
-  const due = unknown.filter((row) => row.nextAttemptAt !== null && inMs(row) <= 0).slice(0, dueLimit);
-  const freshLimit = limit - due.length;
-  const fresh = unknown.filter((row) => row.nextAttemptAt === null && row.id > above).slice(0, freshLimit);
+  const ready = waiting.filter((row) => inMs(row) <= 0 || row.nextAttemptAt === null);
+  const lanes = [...new Set(ready.map(({ lane }) => lane))].map((lane) => {
+    const share = shares.find((one) => one.lane === lane) ?? { waiting: 0, room: perLane };
+    const unknown = ready.filter((row) => row.lane === lane && !known.includes(row.id));
+    const byId = unknown.toSorted((one, other) => Number(one.id - other.id));
+    const fits = byId.slice(0, share.room).map((row, index) => ({ row, place: share.waiting + index }));
+    return { lane, fits, unread: share.room === 0 ? Infinity : unknown.length };
+  });
+  const inTurn = lanes.flatMap(({ fits }) => fits).toSorted((one, other) => one.place - other.place);
+  const rows = inTurn.slice(0, limit).map(({ row }) => row);
+  const left = lanes.filter(({ lane, unread }) => unread > rows.filter((row) => row.lane === lane).length);
   const later = waiting.filter((row) => row.nextAttemptAt !== null && inMs(row) > 0);
   return {
-    due,
-    fresh,
-    highestId: fresh.at(-1)?.id ?? null,
-    all: due.length < dueLimit && fresh.length < freshLimit,
+    rows,
+    left: left.map(({ lane }) => lane),
+    isWhole: true,
+    next: null,
     nextDueMs: later.length === 0 ? null : Math.min(...later.map(inMs)),
   };
 }

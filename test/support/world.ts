@@ -1,5 +1,5 @@
 import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
-import type { MemoryBounds } from "../../src/dispatch/memory.ts";
+import type { MemoryBounds } from "../../src/sending/memory.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { type Inserter, isDecided } from "../../src/outbox/snapshot.ts";
@@ -8,16 +8,8 @@ import type { Ending } from "../../src/results/ending.ts";
 import { lsn } from "../../src/wal/lsn.ts";
 import { lowXid } from "../../src/wal/xid.ts";
 import { FakeClock } from "./fake-clock.ts";
-import {
-  NOW_ACTIVE,
-  readRows,
-  receivedOf,
-  requestOf,
-  type Row,
-  snapshotOf,
-  streamed,
-  type Transaction,
-} from "./world-rows.ts";
+import type { Row, Transaction } from "./world-rows.ts";
+import { NOW_ACTIVE, readRows, receivedOf, requestOf, snapshotOf, streamed } from "./world-rows.ts";
 import { UNBOUNDED_ANSWERS } from "./unbounded-answers.ts";
 
 const TABLE = "net.http_request_queue";
@@ -89,7 +81,6 @@ export class World {
         outbox: {
           sweep: (plan) => this.#asked(plan),
           snapshot: async () => snapshotOf(this.transactions),
-          recall: async () => undefined,
         },
         reconnect: () => this.returnSweep(true),
         http: { send: (request) => this.#send(request) },
@@ -110,6 +101,7 @@ export class World {
       {
         memory: this.#options.memory,
         concurrency: { total, perHost: total },
+        perSecond: "unlimited",
         rowDefaults: { maxRedirects: 5 },
         fenceMs: Number.MAX_SAFE_INTEGER,
         outboxTable: TABLE,
@@ -122,12 +114,15 @@ export class World {
 
   // The server.
 
-  insert(rows: readonly { readonly failures?: number; readonly delayMs?: number }[]): Transaction {
+  insert(
+    rows: readonly { readonly failures?: number; readonly delayMs?: number; readonly lane?: string }[],
+  ): Transaction {
     const transaction: Transaction = {
       xid: this.#nextXid++,
-      rows: rows.map(({ failures = 0, delayMs }) => ({
+      rows: rows.map(({ failures = 0, delayMs, lane = "a" }) => ({
         id: this.#nextId++,
         created: String(++this.#made),
+        lane,
         failures,
         nextAttemptAt: delayMs === undefined ? null : this.clock.now() + delayMs,
         attempts: 0,
@@ -294,18 +289,21 @@ export class World {
   executeSweep(): void {
     const sweep = this.#sweep;
     if (sweep === null || sweep.result !== null) return;
-    const { above } = sweep.plan;
-    const now = this.clock.now();
-    const { due, fresh, ...found } = readRows(this.left(), sweep.plan, now);
+    const { rows, ...found } = readRows(this.left(), sweep.plan, this.clock.now());
     sweep.result = {
       ...found,
-      rows: [...due, ...fresh].map((row) => ({ request: requestOf(row), defect: null, nextAttemptAt: null })),
+      rows: rows.map((row) => ({
+        request: requestOf(row),
+        defect: null,
+        nextAttemptAt: null,
+        lane: row.lane,
+        host: row.lane,
+      })),
       snapshot: snapshotOf(this.transactions),
       insertLsn: lsn(this.#lsn),
-      nextXid: above === 0n ? this.#nextXid++ : null,
+      nextXid: this.#nextXid,
     };
-    const own = { xid: this.#nextXid - 1n, rows: [], at: "visible", commitLsn: 0n } as const;
-    if (above === 0n) this.transactions.push({ ...own });
+    this.transactions.push({ xid: this.#nextXid++, rows: [], at: "visible", commitLsn: 0n });
   }
 
   /** The statement's answer arrives, or its failure. */

@@ -46,6 +46,7 @@ it("needs nothing but the database", () => {
       hostConcurrency: 64,
       allowNetworks: [],
       maxResponseBytes: 10 * 1024 ** 2,
+      maxTimeoutMs: 600_000,
       maxRedirects: 5,
       idempotencyKey: true,
     },

@@ -7,7 +7,7 @@ import type { SweepResult } from "../../src/outbox/sweep.ts";
 import { lsn } from "../../src/wal/lsn.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { turn } from "../support/world-referee.ts";
-import { requestOf } from "../support/world-rows.ts";
+import { requestOf } from "../support/http-peer.ts";
 import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 
 const TABLE = "net.http_host_settings";
@@ -162,28 +162,19 @@ describe("settings of hosts", () => {
   it("P7: are known before a leader starts its first request", async () => {
     const clock = new FakeClock();
     let sent = 0;
-    const row = {
-      id: 1n,
-      created: "1",
-      failures: 0,
-      nextAttemptAt: null,
-      attempts: 0,
-      state: "waiting",
-      sends: 0,
-      excused: 0,
-    } as const;
     const found: SweepResult = {
-      rows: [{ request: requestOf(row), defect: null, nextAttemptAt: null }],
+      rows: [{ request: requestOf("http://a/"), defect: null, nextAttemptAt: null, lane: "a", host: "a" }],
       snapshot: { xmin: 9n, xmax: 9n, inProgress: new Set() },
       insertLsn: lsn(1n),
       nextXid: 9n,
-      highestId: 1n,
-      all: true,
+      left: [],
+      isWhole: true,
+      next: null,
       nextDueMs: null,
     };
     const dispatcher = new Dispatcher(
       {
-        outbox: { sweep: async () => found, snapshot: async () => found.snapshot, recall: async () => undefined },
+        outbox: { sweep: async () => found, snapshot: async () => found.snapshot },
         reconnect: quiet,
         http: {
           send: async () => {
@@ -201,8 +192,9 @@ describe("settings of hosts", () => {
         random: () => 0.5,
       },
       {
-        memory: { requests: 10, bytes: 1e6, waiting: 10 },
+        memory: { requests: 10, bytes: 1e6, perLane: 10 },
         concurrency: { total: 10, perHost: 10 },
+        perSecond: "unlimited",
         rowDefaults: { maxRedirects: 5 },
         fenceMs: 2_500,
         outboxTable: "net.http_request_queue",

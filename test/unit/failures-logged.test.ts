@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { Sender } from "../../src/dispatch/sender.ts";
 import { SlotWatch } from "../../src/ops/slot-watch.ts";
 import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import { FailureLog } from "../../src/pg/failure-log.ts";
@@ -10,7 +9,6 @@ import { xid } from "../../src/wal/xid.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { recordedLog } from "../support/recorded-log.ts";
-import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 import { turn } from "../support/world-referee.ts";
 
 const failure = (code: string): Error => Object.assign(new Error(`message of ${code}`), { code });
@@ -57,50 +55,6 @@ function expectOncePerCause(lines: readonly object[], failed: RegExp): void {
     { level: "info", message: expect.stringContaining("again") as string, code: undefined },
   ]);
 }
-
-test("that parked requests cannot be called back is logged once for each cause", async () => {
-  const { log, lines } = recordedLog();
-  const clock = new FakeClock();
-  const stop = new AbortController();
-  const permits = { isFree: () => false, tryTake: () => false };
-  const left = [...CODES];
-  let recalls = 0;
-  const sender = new Sender(
-    {
-      http: { send: async () => Promise.reject(new Error("nothing is sent")) },
-      results: { write: () => undefined },
-      outbox: {
-        recall: async () => {
-          recalls += 1;
-          const code = left.shift();
-          if (code !== undefined) throw failure(code);
-        },
-      },
-      answers: UNBOUNDED_ANSWERS,
-      rate: permits,
-      rateOf: () => null,
-      clock,
-      log,
-      random: () => 0,
-    },
-    { memory: { requests: 9_000, bytes: 1e9, waiting: 9_000 }, concurrency: { total: 1, perHost: 1 } },
-  );
-  const paused = { ratePerSecond: null, concurrency: null, paused: true };
-  sender.configureHosts(new Map([["a", paused]]));
-  for (let id = 1n; id <= 9_000n; id++) {
-    sender.take({ request: requestOf("http://a/", { id }), defect: null, nextAttemptAt: null }, null);
-  }
-  sender.configureHosts(new Map());
-  const shedding = sender.shed(stop.signal);
-  for (let step = 0; recalls <= CODES.length; step++) {
-    expect(step).toBeLessThan(1_000);
-    await turn();
-    clock.advance(100);
-  }
-  stop.abort();
-  await shedding;
-  expectOncePerCause(lines, /^parked requests could not be called back/);
-});
 
 test("that slot and outbox cannot be looked at for the health is logged once for each cause", async () => {
   const { log, lines } = recordedLog();

@@ -42,6 +42,7 @@ const STATE: DispatcherState = {
   inFlight: 2,
   inMemory: 5,
   memoryBytes: 5_000,
+  lanesBehind: 0,
   received: parseLsn("0/1A0"),
 };
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, readRow } from "../../src/outbox/row.ts";
+import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, hostOf, readRow } from "../../src/outbox/row.ts";
 
 const DEFAULTS = { maxRedirects: 5 };
 
@@ -99,7 +99,9 @@ it.each([
 });
 
 it("a row that was not read whole says why", () => {
-  const { request, defect } = readRow({ id: "7", created: ROW.created }, DEFAULTS, "it cannot be read: no (22000)");
+  const { request, defect } = readRow({ id: "7", created: ROW.created }, DEFAULTS, {
+    unread: "it cannot be read: no (22000)",
+  });
   expect([request.id, defect]).toEqual([7n, "it cannot be read: no (22000)"]);
 });
 
@@ -116,4 +118,14 @@ it.each([
 
 it("of tries there may have been as many as may be asked for", () => {
   expect(readRow({ ...ROW, attempts: 1_000 }, DEFAULTS)).toMatchObject({ defect: null, request: { attempts: 1_000 } });
+});
+
+it.each([
+  ["http://example.com/", "example.com"],
+  ["https://u:p@EXAMPLE.com.:8443/a?b", "example.com"],
+  ["http://127.0.0.1./", "127.0.0.1"],
+  ["http://[::1]:80/", "[::1]"],
+  ["not a url", ""],
+])("P7: the host of %s is %s, with or without a trailing dot", (url, host) => {
+  expect(hostOf(url)).toBe(host);
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 
 /** In the order data flows; a room may import from itself and from those before it. */
-const ROOMS = "base config pg wal outbox limits dns http results dispatch ops pipeline cli".split(" ");
+const ROOMS = "base config pg wal outbox limits dns http results intake sending dispatch ops pipeline cli".split(" ");
 const SRC = join(import.meta.dirname, "../../src");
 const FILES = globSync("**/*.ts", { cwd: SRC });
 

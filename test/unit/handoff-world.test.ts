@@ -55,7 +55,7 @@ function act(world: World, { what, which }: Step): void {
   };
   switch (what) {
     case "insert":
-      world.insert(Array.from({ length: 1 + (which % 3) }, () => rowFor(which)));
+      world.insert(Array.from({ length: 1 + (which % 3) }, (_, nth) => rowFor(which, nth)));
       break;
     case "elsewhere":
       world.insertElsewhere();
@@ -123,20 +123,22 @@ function act(world: World, { what, which }: Step): void {
   }
 }
 
-function rowFor(which: number): { failures?: number; delayMs?: number } {
-  if (which % 7 === 3) return { failures: 1 };
-  if (which % 7 === 5) return { delayMs: 200 };
-  return {};
+function rowFor(which: number, nth: number): { failures?: number; delayMs?: number; lane: string } {
+  const lane = "aaab"[(which + nth) % 4] ?? "a";
+  if (which % 7 === 3) return { failures: 1, lane };
+  if (which % 7 === 5) return { delayMs: 200, lane };
+  return { lane };
 }
 
 test("P1, P2, P3: in any interleaving no committed row is lost, none is sent twice without a crash, none before its commit", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { minLength: 10, maxLength: 60 }),
+      fc.integer({ min: 2, max: 6 }),
       fc.integer({ min: 1, max: 4 }),
       fc.constantFrom(1, 2, 100),
-      async (steps, waiting, concurrency) => {
-        const world = new World({ memory: { requests: waiting + 2, bytes: 1 << 20, waiting }, concurrency });
+      async (steps, requests, perLane, concurrency) => {
+        const world = new World({ memory: { requests, bytes: 1 << 20, perLane }, concurrency });
         world.connect(false);
         for (const one of steps) {
           act(world, one);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { endingOf } from "../../src/dispatch/ending.ts";
+import { endingOf } from "../../src/sending/ending.ts";
 import type { FailureCode, Outcome } from "../../src/http/outcome.ts";
 import type { Request, RequestOptions } from "../../src/outbox/request.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { hostOf, Sender } from "../../src/dispatch/sender.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
+import { Sender } from "../../src/sending/sender.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import type { Ending } from "../../src/results/ending.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -9,8 +9,11 @@ import { silentLog } from "../support/silent-log.ts";
 import { turn } from "../support/world-referee.ts";
 import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 
+const quiet = (): void => undefined;
+
 test("P2: a row with the id of one whose ending is committed but not settled yet is read from the outbox then", async () => {
   const endings: Ending[] = [];
+  let again = 0;
   const permits = { isFree: () => true, tryTake: () => true };
   const timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
   const content = Buffer.alloc(0);
@@ -18,33 +21,39 @@ test("P2: a row with the id of one whose ending is committed but not settled yet
     {
       http: { send: async () => ({ kind: "answered", status: 500, headers: [], contentType: null, content, timings }) },
       results: { write: (ending) => endings.push(ending) },
-      outbox: { recall: async () => undefined },
       answers: UNBOUNDED_ANSWERS,
       rate: permits,
       rateOf: () => null,
       clock: new FakeClock(),
       log: silentLog,
       random: () => 0,
+      events: { ended: quiet, low: quiet, givenUp: quiet, seenAgain: () => (again += 1) },
     },
-    { memory: { requests: 10, bytes: 1e6, waiting: 10 }, concurrency: { total: 1, perHost: 1 } },
+    {
+      memory: { requests: 10, bytes: 1e6, perLane: 10 },
+      concurrency: { total: 1, perHost: 1 },
+      perSecond: "unlimited",
+    },
   );
-  let recalled = 0;
-  sender.recalled = () => {
-    recalled += 1;
-  };
   const row = (created: string): OutboxRow => ({
     request: requestOf("http://a/", { id: 7n, created }),
     defect: null,
     nextAttemptAt: null,
+    lane: "a",
+    host: "a",
   });
-  sender.take(row("2026-11-21 09:20:32+00"), null);
+  const accept = (one: OutboxRow): void => {
+    expect(sender.hold(one.lane, one.request.bytes)).toBe(true);
+    sender.accept(one, null);
+  };
+  accept(row("2026-11-21 09:20:32+00"));
   sender.start();
   await turn();
   expect(endings).toHaveLength(1);
-  sender.take(row("2026-11-21 09:20:33+00"), null);
-  expect([sender.inMemory, recalled]).toEqual([1, 0]);
+  accept(row("2026-11-21 09:20:33+00"));
+  expect([sender.inMemory, again]).toEqual([1, 0]);
   sender.settled(endings);
-  expect([sender.inMemory, recalled]).toEqual([0, 1]);
+  expect([sender.inMemory, again]).toEqual([0, 1]);
 });
 
 test("P2: a request that could not be sent for want of resources waits in the outbox, with all its tries", async () => {
@@ -63,31 +72,26 @@ test("P2: a request that could not be sent for want of resources waits in the ou
     {
       http: { send: async () => shortage },
       results: { write: (ending) => endings.push(ending) },
-      outbox: { recall: async () => undefined },
       answers: UNBOUNDED_ANSWERS,
       rate: permits,
       rateOf: () => null,
       clock: new FakeClock(),
       log: silentLog,
       random: () => 0,
+      events: { ended: quiet, low: quiet, givenUp: quiet, seenAgain: quiet },
     },
-    { memory: { requests: 10, bytes: 1e6, waiting: 10 }, concurrency: { total: 1, perHost: 1 } },
+    {
+      memory: { requests: 10, bytes: 1e6, perLane: 10 },
+      concurrency: { total: 1, perHost: 1 },
+      perSecond: "unlimited",
+    },
   );
   const request = requestOf("http://a/", { id: 7n });
-  sender.take({ request, defect: null, nextAttemptAt: null }, null);
+  expect(sender.hold("a", request.bytes)).toBe(true);
+  sender.accept({ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }, null);
   sender.start();
   await turn();
   expect(endings).toEqual([{ kind: "parked", request, outcome: null, delayMs: 500 }]);
   sender.settled(endings);
   expect([sender.inFlight, sender.inMemory]).toEqual([0, 0]);
-});
-
-test.each([
-  ["http://example.com/", "example.com"],
-  ["https://u:p@EXAMPLE.com.:8443/a?b", "example.com"],
-  ["http://127.0.0.1./", "127.0.0.1"],
-  ["http://[::1]:80/", "[::1]"],
-  ["not a url", ""],
-])("P7: the host of %s is %s, with or without a trailing dot", (url, host) => {
-  expect(hostOf(url)).toBe(host);
 });

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Shortage } from "../../src/dispatch/shortage.ts";
+import { Shortage } from "../../src/sending/shortage.ts";
 import { silentLog } from "../support/silent-log.ts";
 
 it("makes requests wait longer, up to half a minute, the longer something is lacking", () => {

@@ -6,14 +6,15 @@ type Act = (world: World) => unknown;
 
 /** Acts, and the bounds of the dispatcher's memory and of what it has in flight. */
 interface Way {
-  readonly waiting?: number;
+  readonly perLane?: number;
+  readonly requests?: number;
   readonly concurrency?: number;
   readonly acts: readonly Act[];
 }
 
 /** Plays acts one after the other, lets everything else happen, and returns the harms the referee saw. */
-async function play({ waiting = 3, concurrency = 100, acts }: Way): Promise<readonly string[]> {
-  const world = new World({ memory: { requests: waiting + 2, bytes: 1 << 20, waiting }, concurrency });
+async function play({ perLane = 3, requests = perLane + 2, concurrency = 100, acts }: Way): Promise<readonly string[]> {
+  const world = new World({ memory: { requests, bytes: 1 << 20, perLane }, concurrency });
   world.connect(false);
   await turn();
   for (const act of acts) {
@@ -62,7 +63,7 @@ const ways: Readonly<Record<string, Way>> = {
     acts: [insert, record(0), reveal(0), returnSweep, answer, writeBack, stream],
   },
   "fromLowest: a row with a low id may commit behind the cursor": {
-    waiting: 2,
+    perLane: 2,
     acts: [
       insert,
       insertThree,
@@ -93,7 +94,7 @@ const ways: Readonly<Record<string, Way>> = {
     acts: [executeSweep, insert, record(0), reveal(0), stream, returnSweep],
   },
   "asideBounded: a sweep during which rows aside did not fit is not the last": {
-    waiting: 1,
+    perLane: 1,
     acts: [
       executeSweep,
       insert,
@@ -109,7 +110,7 @@ const ways: Readonly<Record<string, Way>> = {
     ],
   },
   "leaveOutKnown: a sweep leaves out what is in memory": {
-    waiting: 1,
+    perLane: 1,
     acts: [insert, record(0), reveal(0), insert, record(1), returnSweep, reveal(1), returnSweep, answer, returnSweep],
   },
   "notTwice: what began to be received before a cut is not taken again": {

@@ -1,0 +1,360 @@
+import { backoffMs } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import { toError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { Wake } from "../base/wake.ts";
+import type { Lane } from "../outbox/lane.ts";
+import type { OutboxRow } from "../outbox/row.ts";
+import type { Inserter, Snapshot } from "../outbox/snapshot.ts";
+import type { LaneCursor, SweepPlan, SweepResult, SweepRoom } from "../outbox/sweep.ts";
+import { FailureLog } from "../pg/failure-log.ts";
+import { causeOf } from "../pg/sqlstate.ts";
+import type { Begin } from "../wal/events.ts";
+import type { Xid } from "../wal/xid.ts";
+import { Handoff, type RowMemory, type Streamed } from "./handoff.ts";
+import { nextStep, type Reading, type ScheduleState } from "./schedule.ts";
+
+/** What the intake asks of what holds requests in memory and sends them. */
+export interface RowSender extends RowMemory {
+  /** Takes a row that `hold` made room for, where it is not in memory already. */
+  accept(row: OutboxRow, insertedBy: Inserter | null): void;
+  /** True where a sweep can bring enough to be worth its while, whatever it brings. */
+  readonly hasRoom: boolean;
+  /** What a sweep may bring now. */
+  readonly room: SweepRoom;
+  /** True where half of what may wait of `lane` does not. */
+  isLow(lane: Lane): boolean;
+  /** True where `row` may not be sent for now. */
+  isPaused(row: OutboxRow): boolean;
+  /** Ids in memory, from their reading until their result is committed. */
+  readonly knownIds: readonly bigint[];
+}
+
+/** What the intake asks of its neighbours. */
+export interface IntakeParts {
+  readonly outbox: {
+    sweep(plan: SweepPlan): Promise<SweepResult>;
+    snapshot(): Promise<Snapshot>;
+  };
+  readonly sender: RowSender;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly reading: () => Reading;
+  readonly events: IntakeEvents;
+}
+
+/** What the intake tells its owner. */
+export interface IntakeEvents {
+  /** A sweep ended, after which every lane is behind, or not every lane is. */
+  swept(isEveryBehind: boolean): void;
+  /** Rows were accepted. */
+  accepted(): void;
+  /** Everything that was watched is visible. */
+  visible(): void;
+}
+
+/** Waits between two checks of the watched transactions, and between two tries of a failed sweep. */
+const CHECK = { firstMs: 50, maxMs: 5_000 };
+const SWEEP_RETRY = { firstMs: 50, maxMs: 5_000 };
+
+/** From so many sweeps that failed in a row on, somebody has to look. */
+const UNREAD_FROM = 3;
+
+/** An empty sweep that left something is rare; without a pause it could spin. */
+const EMPTY_PAUSE_MS = 5;
+
+/** A transaction that is received for longer than this is large: meanwhile the stream brings nobody else's rows. Milliseconds. */
+const LARGE_MS = 20;
+
+/** Rows that did not fit are read again no sooner than this, in milliseconds. */
+const REFUSED_PAUSE_MS = 100;
+
+/** A lane that was given up is looked after again after this time, whatever else happens, in milliseconds. */
+const GIVEN_UP_MS = 1_000;
+
+/**
+ * Brings rows to the sender, from the stream and from sweeps. Which of the two brings a row is the handoff's decision, and
+ * when the outbox is read the schedule's; here they are carried out.
+ */
+export class Intake {
+  readonly #parts: IntakeParts;
+  readonly #handoff: Handoff<OutboxRow>;
+  readonly #wake = new Wake();
+  /** Where the next sweep begins; null is at the first lane. */
+  #from: LaneCursor | null = null;
+  #sweptAt = 0;
+  #sweepMs = 0;
+  #notBefore = 0;
+  /** Sweeps that failed in a row, and why the last one did. */
+  #failures = 0;
+  #failure: unknown = null;
+  readonly #sweepLog: FailureLog;
+  readonly #checkLog: FailureLog;
+  #dueAt: number | null = null;
+  #asked = false;
+  #wanted = false;
+  /** When the receipt of the last transaction began. */
+  #begunAt = 0;
+  /** The same for a large one that is being received; null otherwise. */
+  #receivingSince: number | null = null;
+  #checks = 0;
+  #checkedAt = 0;
+  /** Changes with each cut, so that a sweep from before it is not taken for one after it. */
+  #epoch = 0;
+  #history = new AbortController();
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts;
+    this.#handoff = new Handoff(parts.sender);
+    this.#sweepLog = new FailureLog(parts.log, {
+      failed: "the outbox could not be read; trying again",
+      succeeded: "the outbox is read again",
+    });
+    this.#checkLog = new FailureLog(parts.log, {
+      failed: "transactions in progress could not be looked at; trying again",
+      succeeded: "transactions in progress are looked at again",
+    });
+  }
+
+  /** Why the outbox cannot be read, where that failed several times in a row; else null. */
+  get unread(): string | null {
+    if (this.#failures < UNREAD_FROM) return null;
+    const why = `${toError(this.#failure).message} (${causeOf(this.#failure)})`;
+    return `the outbox could not be read ${this.#failures} times in a row: ${why}`;
+  }
+
+  /** How many lanes are behind. */
+  get lanesBehind(): number | "every" {
+    return this.#handoff.behind.count;
+  }
+
+  // The stream.
+
+  begin(transaction: Begin): void {
+    this.#handoff.begin(transaction);
+    this.#begunAt = this.#parts.clock.now();
+  }
+
+  /** `read` parses the row; it is not called where the row is dropped in any case. */
+  row(lane: Lane, read: () => OutboxRow): void {
+    if (this.#receivingSince === null && this.#parts.clock.now() - this.#begunAt > LARGE_MS) {
+      this.#receivingSince = this.#begunAt;
+      this.#wake.knock();
+    }
+    if (this.#handoff.drops(lane)) this.#handoff.skip();
+    else this.#streamed(read());
+  }
+
+  commit(): void {
+    this.#handoff.commit();
+    this.#receivingSince = null;
+  }
+
+  #streamed(row: OutboxRow): void {
+    if (row.nextAttemptAt !== null) {
+      this.watch();
+      return;
+    }
+    const { sender, events } = this.#parts;
+    const { lane, request } = row;
+    if (sender.isPaused(row)) {
+      this.#handoff.givenUp(lane);
+      this.#handoff.skip();
+      return;
+    }
+    switch (this.#handoff.row(row, lane, request.bytes)) {
+      case "accept":
+        sender.accept(row, this.#inserter(this.#handoff.xid));
+        events.accepted();
+        break;
+      case "full":
+        this.low(lane);
+        break;
+      case "buffer":
+      case "drop":
+        break;
+    }
+  }
+
+  /** The transaction being received did something that only a sweep, or another reading, can see: that is done when it is visible. */
+  watch(): void {
+    const isSoon = this.#handoff.isWatching && this.#checks === 0;
+    this.#handoff.defer();
+    if (this.#handoff.behind.isEvery) this.#parts.events.swept(true);
+    if (!isSoon) this.#startChecking(this.#parts.clock.now());
+    this.#wake.knock();
+  }
+
+  #inserter(xid: Xid | null): Inserter | null {
+    return xid === null ? null : { xid, history: this.#history.signal };
+  }
+
+  // The outbox.
+
+  /** The connection is gone, or made: every lane is behind. */
+  cut(sameHistory: boolean): void {
+    this.#epoch++;
+    if (!sameHistory) {
+      this.#history.abort();
+      this.#history = new AbortController();
+    }
+    this.#drop(this.#handoff.cut(sameHistory));
+    this.#from = null;
+    this.#dueAt = null;
+    this.#notBefore = 0;
+    this.#receivingSince = null;
+    this.#wake.knock();
+  }
+
+  /** Reads the outbox once more as soon as there is room. */
+  ask(): void {
+    this.#asked = true;
+    this.#wake.knock();
+  }
+
+  /** Half of what may wait of `lane` in memory does not. */
+  low(lane: Lane): void {
+    if (this.#wanted || !this.#handoff.behind.has(lane)) return;
+    this.#wanted = true;
+    this.#wake.knock();
+  }
+
+  /** What waited of `lane` was given up: the outbox has it. */
+  givenUp(lane: Lane): void {
+    this.#handoff.givenUp(lane);
+    this.dueIn(GIVEN_UP_MS);
+  }
+
+  /** A deferred row is due in `ms`. */
+  dueIn(ms: number): void {
+    const at = this.#parts.clock.now() + ms;
+    if (this.#dueAt !== null && at >= this.#dueAt) return;
+    this.#dueAt = at;
+    this.#wake.knock();
+  }
+
+  /** Wakes the reader where it has a next step; while it would wait without end it is left asleep. */
+  changed(): void {
+    const step = nextStep(this.#schedule());
+    if (step.kind !== "wait" || step.ms !== null) this.#wake.knock();
+  }
+
+  /** Reads the outbox when there is reason to, until `signal` fires. */
+  async read(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const step = nextStep(this.#schedule());
+      switch (step.kind) {
+        case "sweep":
+          await this.#sweep();
+          break;
+        case "check":
+          await this.#check();
+          break;
+        case "wait":
+          await this.#wake.wait(step.ms, this.#parts.clock, signal);
+          break;
+      }
+    }
+  }
+
+  #schedule(): ScheduleState {
+    const { sender, clock, reading } = this.#parts;
+    const checkAt = this.#checkedAt + backoffMs(this.#checks, CHECK);
+    return {
+      reading: reading(),
+      now: clock.now(),
+      hasRoom: sender.hasRoom,
+      isEveryBehind: this.#handoff.behind.isEvery,
+      sweptAt: this.#sweptAt,
+      sweepMs: this.#sweepMs,
+      notBefore: this.#notBefore,
+      dueAt: this.#dueAt,
+      asked: this.#asked,
+      wanted: this.#wanted,
+      receivingSince: this.#receivingSince,
+      checkAt: this.#handoff.isWatching && !this.#handoff.behind.isEvery ? checkAt : null,
+    };
+  }
+
+  async #sweep(): Promise<void> {
+    const { sender, outbox, clock, events } = this.#parts;
+    const epoch = this.#epoch;
+    this.#handoff.sweepStarts();
+    this.#asked = false;
+    this.#wanted = false;
+    this.#dueAt = null;
+    const startedAt = clock.now();
+    try {
+      const found = await outbox.sweep({ ...sender.room, from: this.#from, known: sender.knownIds });
+      this.#failures = 0;
+      this.#sweepLog.succeeded();
+      if (epoch === this.#epoch) this.#found(found);
+    } catch (error) {
+      this.#failed(error);
+      if (epoch === this.#epoch) this.#drop(this.#handoff.sweepFailed());
+      events.swept(this.#handoff.behind.isEvery);
+    }
+    this.#sweptAt = clock.now();
+    this.#sweepMs = this.#sweptAt - startedAt;
+  }
+
+  #found(found: SweepResult): void {
+    const { sender, clock, events } = this.#parts;
+    const wasEvery = this.#handoff.behind.isEvery;
+    const left = new Set(found.left);
+    const refused = found.rows.filter((row) => !this.#accept(row));
+    for (const { lane } of refused) left.add(lane);
+    const { accepted, dropped } = this.#handoff.sweepReturned({ ...found, left });
+    this.#drop(dropped);
+    for (const { row, xid } of accepted) sender.accept(row, this.#inserter(xid));
+    const now = clock.now();
+    const { behind } = this.#handoff;
+    this.#from = found.next;
+    this.#notBefore = now + (refused.length > 0 ? REFUSED_PAUSE_MS : found.rows.length === 0 ? EMPTY_PAUSE_MS : 0);
+    if (found.nextDueMs !== null) this.dueIn(found.nextDueMs);
+    this.#wanted ||= [...behind.lanes].some((lane) => sender.isLow(lane));
+    if (wasEvery && !behind.isEvery) this.#startChecking(now);
+    events.swept(behind.isEvery);
+    events.accepted();
+    if (!behind.isEvery && !this.#handoff.isWatching) events.visible();
+  }
+
+  /** P5: the sweep was planned before its rows had company. */
+  #accept(row: OutboxRow): boolean {
+    const { sender } = this.#parts;
+    if (sender.isPaused(row) || !sender.hold(row.lane, row.request.bytes)) return false;
+    sender.accept(row, null);
+    return true;
+  }
+
+  #drop(rows: readonly Streamed<OutboxRow>[]): void {
+    for (const { lane, bytes } of rows) this.#parts.sender.drop(lane, bytes);
+  }
+
+  #failed(error: unknown): void {
+    this.#sweepLog.failed(error);
+    this.#notBefore = this.#parts.clock.now() + backoffMs(this.#failures, SWEEP_RETRY);
+    this.#failures++;
+    this.#failure = error;
+    this.#asked = true;
+  }
+
+  async #check(): Promise<void> {
+    const { outbox, clock } = this.#parts;
+    const epoch = this.#epoch;
+    this.#checks++;
+    try {
+      const snapshot = await outbox.snapshot();
+      this.#checkLog.succeeded();
+      if (epoch === this.#epoch && this.#handoff.checked(snapshot)) this.ask();
+    } catch (error) {
+      this.#checkLog.failed(error);
+    }
+    this.#checkedAt = clock.now();
+  }
+
+  #startChecking(now: number): void {
+    this.#checks = 0;
+    this.#checkedAt = now;
+  }
+}

@@ -1,0 +1,42 @@
+import type pg from "pg";
+
+import { migrationLock, type MigrationWait, unlockMigration } from "./migration-lock.ts";
+
+/** With more requests in the outbox than this, an index that is made in a transaction would block callers for too long. */
+const LARGE_ROWS = 10_000;
+
+/** The making of an index waits for all transactions of before. */
+const NO_TIMEOUT = "set statement_timeout = 0; set lock_timeout = 0";
+const RESET = "reset statement_timeout; reset lock_timeout";
+
+const SELECT_LARGE = `select pg_catalog.count(*) > ${LARGE_ROWS} as large
+from (select from net.http_request_queue limit ${LARGE_ROWS} + 1) as first_rows`;
+
+const SELECT_VALID = `select indisvalid as valid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass($1)`;
+
+const CREATE_INDEX = /^create index if not exists (?<name>\w+) on net\.http_request_queue[^;]*;/gm;
+
+/**
+ * Makes the indexes of a migration before its transaction, where the outbox is large: callers go on meanwhile. What an earlier
+ * try left unfinished is made anew. `text` is that of the migration, whose `create index if not exists` finds them made.
+ */
+export async function createIndexesOnline(client: pg.ClientBase, text: string, wait: MigrationWait): Promise<void> {
+  const statements = [...text.matchAll(CREATE_INDEX)];
+  if (statements.length === 0) return;
+  if ((await client.query<{ large: boolean }>(SELECT_LARGE)).rows[0]?.large !== true) return;
+  await migrationLock(client, wait, "session")();
+  try {
+    await client.query(NO_TIMEOUT);
+    for (const [statement, name = ""] of statements) await createOnline(client, statement, `net.${name}`);
+  } finally {
+    await client.query(RESET);
+    await unlockMigration(client);
+  }
+}
+
+async function createOnline(client: pg.ClientBase, statement: string, index: string): Promise<void> {
+  const { rows } = await client.query<{ valid: boolean }>(SELECT_VALID, [index]);
+  if (rows[0]?.valid === true) return;
+  if (rows.length > 0) await client.query(`drop index concurrently ${index}`);
+  await client.query(statement.replace("create index if not exists", "create index concurrently"));
+}

@@ -1,0 +1,186 @@
+import Denque from "denque";
+
+import type { HostSettings } from "../outbox/host-settings.ts";
+import type { Lane } from "../outbox/lane.ts";
+import type { Request } from "../outbox/request.ts";
+import type { Inserter } from "../outbox/snapshot.ts";
+import type { Standing } from "./places.ts";
+import { Turn, Turns } from "./turns.ts";
+
+/** A request in memory that was not started yet, or is in flight. */
+export interface Entry {
+  readonly request: Request;
+  /** The transaction a streamed row came with; null for a swept row, which is visible by its very reading. */
+  readonly insertedBy: Inserter | null;
+  readonly host: string;
+  readonly lane: Lane;
+}
+
+/** An entry in flight. */
+export interface Flight {
+  readonly entry: Entry;
+  readonly startedAt: number;
+  /** What its host and lane were charged for it at its start. */
+  readonly charged: number;
+  /** What counts of it among the bytes in flight. */
+  readonly bytes: number;
+}
+
+/** What is known when a flight ends. */
+export interface FlightEnd {
+  readonly now: number;
+  readonly owed: number;
+  readonly answered: boolean;
+}
+
+/** A host whose requests take less than this in flight is responsive, in milliseconds. */
+const RESPONSIVE_MS = 1_000;
+/** And it must have answered within this time. */
+const ANSWERED_WITHIN_MS = 60_000;
+/** The weight of the newest request in the moving average of times in flight. */
+const NEWEST = 1 / 8;
+
+interface LaneQueue {
+  readonly lane: Lane;
+  readonly entries: Denque<Entry>;
+  inFlight: number;
+}
+
+/** One destination host: what waits for it by lane, what is in flight to it, and how long that takes. */
+export class Host {
+  readonly name: string;
+  readonly #defaultConcurrency: number;
+  readonly #lanes = new Map<Lane, Turn<LaneQueue>>();
+  readonly #turns = new Turns<LaneQueue>();
+  #concurrency = 0;
+  #paused = false;
+  #waiting = 0;
+  #inFlight = 0;
+  #bytesInFlight = 0;
+  /** Moving average of the time in flight, in milliseconds; null before the first end. */
+  #typicalMs: number | null = null;
+  #answeredAt = Number.NEGATIVE_INFINITY;
+
+  constructor(name: string, settings: HostSettings | undefined, defaultConcurrency: number) {
+    this.name = name;
+    this.#defaultConcurrency = defaultConcurrency;
+    this.configure(settings);
+  }
+
+  /** The settings from now on; without any, the defaults. */
+  configure(settings: HostSettings | undefined): void {
+    this.#concurrency = settings?.concurrency ?? this.#defaultConcurrency;
+    this.#paused = settings?.paused ?? false;
+  }
+
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get bytesInFlight(): number {
+    return this.#bytesInFlight;
+  }
+
+  get typicalMs(): number | null {
+    return this.#typicalMs;
+  }
+
+  /** True where one more may be in flight by the settings of this host. */
+  get hasPlace(): boolean {
+    return !this.#paused && this.#inFlight < this.#concurrency;
+  }
+
+  standing(now: number): Standing {
+    if (this.#typicalMs === null || now - this.#answeredAt >= ANSWERED_WITHIN_MS) return "silent";
+    return this.#typicalMs < RESPONSIVE_MS ? "responsive" : "slow";
+  }
+
+  /** True where nothing waits or is in flight. */
+  get isIdle(): boolean {
+    return this.#inFlight === 0 && this.#waiting === 0;
+  }
+
+  add(entry: Entry): void {
+    let turn = this.#lanes.get(entry.lane);
+    if (turn === undefined) {
+      turn = new Turn<LaneQueue>({ lane: entry.lane, entries: new Denque(), inFlight: 0 });
+      this.#lanes.set(entry.lane, turn);
+    }
+    turn.member.entries.push(entry);
+    this.#waiting++;
+    if (turn.listing === null) this.#turns.list(turn);
+  }
+
+  /** The entry that `take` would give; null without any. */
+  get next(): Entry | null {
+    for (let turn = this.#turns.peek(); turn !== null; turn = this.#turns.peek()) {
+      const entry = turn.member.entries.peekFront();
+      if (entry !== undefined) return entry;
+      this.#turns.take();
+      this.#forget(turn.member);
+    }
+    return null;
+  }
+
+  /** Takes the first entry of the lane whose turn it is into flight, and charges `cost` to the lane. */
+  take({ cost, bytes, now }: { cost: number; bytes: number; now: number }): Flight {
+    const entry = this.next;
+    const turn = this.#turns.take();
+    if (turn === null || entry === null) throw new RangeError("nothing waits for this host");
+    const { entries } = turn.member;
+    entries.shift();
+    turn.used += cost;
+    turn.member.inFlight++;
+    this.#waiting--;
+    this.#inFlight++;
+    this.#bytesInFlight += bytes;
+    if (!entries.isEmpty()) this.#turns.list(turn);
+    return { entry, startedAt: now, charged: cost, bytes };
+  }
+
+  /** The flight has ended; `owed` is what it cost beyond its charge, `answered` whether the host sent an answer. */
+  finish({ entry, startedAt, bytes }: Flight, { now, owed, answered }: FlightEnd): void {
+    this.#inFlight--;
+    this.#bytesInFlight -= bytes;
+    const tookMs = now - startedAt;
+    this.#typicalMs = this.#typicalMs === null ? tookMs : this.#typicalMs + (tookMs - this.#typicalMs) * NEWEST;
+    if (answered) this.#answeredAt = now;
+    const turn = this.#lanes.get(entry.lane);
+    if (turn === undefined) return;
+    turn.owed += owed;
+    turn.member.inFlight--;
+    this.#forget(turn.member);
+  }
+
+  /** Forgets a lane without anything waiting, listed or in flight: callers may name a new one for each request. */
+  #forget({ lane, entries, inFlight }: LaneQueue): void {
+    if (entries.isEmpty() && inFlight === 0 && this.#lanes.get(lane)?.listing === null) this.#lanes.delete(lane);
+  }
+
+  /** Gives up the later half of what waits in `lane`, and returns it. */
+  giveUp(lane: Lane): readonly Entry[] {
+    const entries = this.#lanes.get(lane)?.member.entries;
+    const kept = Math.floor((entries?.length ?? 0) / 2);
+    return this.#giveUp(lane, kept);
+  }
+
+  #giveUp(lane: Lane, kept: number): readonly Entry[] {
+    const entries = this.#lanes.get(lane)?.member.entries;
+    const given = entries?.remove(kept, entries.length - kept) ?? [];
+    this.#waiting -= given.length;
+    return given;
+  }
+
+  /** Gives up everything that waits, and returns it. */
+  clear(): readonly Entry[] {
+    return [...this.#lanes.keys()].flatMap((lane) => this.#giveUp(lane, 0));
+  }
+}

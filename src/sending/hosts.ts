@@ -1,0 +1,256 @@
+import type { HostSettings } from "../outbox/host-settings.ts";
+import type { Lane } from "../outbox/lane.ts";
+import { type Entry, type Flight, Host } from "./host.ts";
+import { Places } from "./places.ts";
+import { Turn, Turns, type VirtualTime } from "./turns.ts";
+
+/** Bounds of what is in flight at once. */
+export interface Concurrency {
+  readonly total: number;
+  /** To one host, whatever is free. */
+  readonly perHost: number;
+}
+
+/** What is in flight at most, in requests and in bytes, and how many start. */
+export interface FlightBounds extends Concurrency {
+  readonly bytes: number;
+  /** Requests of more bytes are not counted: memory holds few of them. */
+  readonly largeFrom: number;
+  /** Requests started per second at most. */
+  readonly perSecond: number | "unlimited";
+}
+
+/** Whether a start is allowed by a rate; false is followed by a call of the owner when one is. */
+export interface Permits {
+  isFree(): boolean;
+  tryTake(): boolean;
+}
+
+/** A rate that is taken for `unlimited` where time in flight is weighed against starts. */
+const UNLIMITED_PER_SECOND = 10_000;
+/** So many idle hosts are remembered, those that ended last. */
+const REMEMBERED = 1_024;
+
+/**
+ * Requests waiting for their turn, by destination host (P6). Turns go to the host that has used least of what is scarce:
+ * each request costs one start, or its time in flight where that is a larger share of all places than one start is of the
+ * rate. Within a host they go to its lanes likewise.
+ *
+ * A host that has something waiting is *listed*, among the responsive hosts or among the others; or *held back* until
+ * places or bytes are free (`#heldBack`); or held back until there is memory for its answers (`#answersHeldBack`); or
+ * *blocked* by its own concurrency, rate or pause until `release`, `finish` or `configure`.
+ */
+export class Hosts {
+  readonly #bounds: FlightBounds;
+  readonly #places: Places;
+  readonly #rateOf: (host: string) => Permits | null;
+  readonly #hasAnswerRoom: (host: string) => boolean;
+  readonly #hosts = new Map<string, Turn<Host>>();
+  /** Hosts without anything waiting or in flight, the one that ended last at the end. */
+  readonly #idle = new Set<string>();
+  readonly #time: VirtualTime = { used: 0 };
+  readonly #responsive = new Turns<Host>(this.#time);
+  readonly #others = new Turns<Host>(this.#time);
+  readonly #heldBack = new Set<Turn<Host>>();
+  /** So many places must be free before one that is held back may start. */
+  #heldBackUntilFree = Infinity;
+  readonly #answersHeldBack = new Set<Turn<Host>>();
+  #settings: ReadonlyMap<string, HostSettings> = new Map();
+  #waiting = 0;
+  #inFlight = 0;
+  #bytesInFlight = 0;
+
+  /** `rateOf` gives the rate of a host that has one of its own; `hasAnswerRoom` says whether there is memory for an answer of it. */
+  constructor(
+    bounds: FlightBounds,
+    rateOf: (host: string) => Permits | null,
+    hasAnswerRoom: (host: string) => boolean = () => true,
+  ) {
+    this.#bounds = bounds;
+    this.#places = new Places(bounds.total);
+    this.#rateOf = rateOf;
+    this.#hasAnswerRoom = hasAnswerRoom;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Takes effect at once; what is in flight ends as it would have. Returns what waits for hosts that are paused: it is given up. */
+  configure(settings: ReadonlyMap<string, HostSettings>, now: number): readonly Entry[] {
+    this.#settings = settings;
+    const given: Entry[] = [];
+    for (const turn of this.#hosts.values()) {
+      const { member: host } = turn;
+      host.configure(settings.get(host.name));
+      if (host.isPaused) given.push(...host.clear());
+      this.#list(turn, now);
+      this.#settle(host);
+    }
+    this.#waiting -= given.length;
+    return given;
+  }
+
+  /** True where nothing may be sent to `host` for now: its requests wait in the outbox. */
+  isPaused(host: string): boolean {
+    return this.#settings.get(host)?.paused ?? false;
+  }
+
+  add(entry: Entry, now: number): void {
+    const turn = this.#turnOf(entry.host);
+    turn.member.add(entry);
+    this.#waiting++;
+    if (turn.member.waiting === 1) this.#list(turn, now);
+  }
+
+  /** Takes the next entry whose host has room and a permit, with one of `permits`; null where nothing may start now. */
+  start(permits: Permits, now: number): Flight | null {
+    if (this.#waiting === 0 || !permits.isFree()) return null;
+    for (let turn = this.#next(now); turn !== null; turn = this.#next(now)) {
+      const { member: host } = turn;
+      if (host.next === null || !this.#mayStart(turn, now)) continue;
+      permits.tryTake();
+      const cost = this.#cost(host.typicalMs ?? 0);
+      turn.used += cost;
+      const flight = host.take({ cost, bytes: this.#counted(host.next), now });
+      this.#waiting--;
+      this.#inFlight++;
+      this.#bytesInFlight += flight.bytes;
+      this.#list(turn, now);
+      return flight;
+    }
+    return null;
+  }
+
+  #next(now: number): Turn<Host> | null {
+    const free = this.#bounds.total - this.#inFlight;
+    if (free <= 0) return null;
+    if (free >= this.#heldBackUntilFree) this.#listHeldBack(now);
+    const responsive = this.#responsive.peek();
+    const other = this.#places.areReserved(free) ? null : this.#others.peek();
+    if (other !== null && (responsive === null || other.used < responsive.used)) return this.#others.take();
+    return responsive === null ? null : this.#responsive.take();
+  }
+
+  /** False where the host, taken out of its list, is held back or blocked now. */
+  #mayStart(turn: Turn<Host>, now: number): boolean {
+    const { member: host } = turn;
+    if (!host.hasPlace) return false;
+    const needed = this.#places.needed({ inFlight: host.inFlight, standing: host.standing(now) });
+    if (this.#bounds.total - this.#inFlight < needed) return this.#holdBack(turn, needed);
+    if (!this.#hasBytes(host, now)) return this.#holdBack(turn, this.#bounds.total - this.#inFlight + 1);
+    if (!this.#hasAnswerRoom(host.name)) {
+      this.#answersHeldBack.add(turn);
+      return false;
+    }
+    return this.#rateOf(host.name)?.tryTake() ?? true;
+  }
+
+  #holdBack(turn: Turn<Host>, needed: number): false {
+    this.#heldBack.add(turn);
+    this.#heldBackUntilFree = Math.min(this.#heldBackUntilFree, needed, this.#bounds.total);
+    return false;
+  }
+
+  #listHeldBack(now: number): void {
+    const held = [...this.#heldBack];
+    this.#heldBack.clear();
+    this.#heldBackUntilFree = Infinity;
+    for (const turn of held) this.#list(turn, now);
+  }
+
+  /** There may be memory for the answers of hosts that are held back for want of it. */
+  answersHaveRoom(now: number): void {
+    const held = [...this.#answersHeldBack];
+    this.#answersHeldBack.clear();
+    for (const turn of held) this.#list(turn, now);
+  }
+
+  /** A host leaves as much free as it has, until it is responsive: however many hang, each further one finds some. */
+  #hasBytes(host: Host, now: number): boolean {
+    const bytes = this.#counted(host.next);
+    const wanted = bytes === 0 ? 0 : host.bytesInFlight + bytes;
+    const free = this.#bounds.bytes - this.#bytesInFlight;
+    return host.standing(now) === "responsive" ? wanted <= free : 2 * wanted <= free;
+  }
+
+  #counted(entry: Entry | null): number {
+    const bytes = entry?.request.bytes ?? 0;
+    return bytes > this.#bounds.largeFrom ? 0 : bytes;
+  }
+
+  /** The share of all places that `ms` in flight is, in starts. */
+  #cost(ms: number): number {
+    const perSecond = this.#bounds.perSecond === "unlimited" ? UNLIMITED_PER_SECOND : this.#bounds.perSecond;
+    return Math.max(1, (ms * perSecond) / (1_000 * this.#bounds.total));
+  }
+
+  /** A flight given by `start` has ended; `answered` where the host sent an answer. */
+  finish(flight: Flight, answered: boolean, now: number): void {
+    const { entry, startedAt, charged } = flight;
+    const turn = this.#turnOf(entry.host);
+    this.#inFlight--;
+    this.#bytesInFlight -= flight.bytes;
+    const owed = this.#cost(now - startedAt) - charged;
+    turn.owed += owed;
+    turn.member.finish(flight, { now, owed, answered });
+    this.#list(turn, now);
+    this.#settle(turn.member);
+  }
+
+  /** A permit of this host's own rate is free. */
+  release(host: string, now: number): void {
+    const turn = this.#hosts.get(host);
+    if (turn !== undefined) this.#list(turn, now);
+  }
+
+  /** Gives up the later half of what waits in `lane`, and returns it. */
+  giveUp(lane: Lane): readonly Entry[] {
+    const given: Entry[] = [];
+    for (const { member: host } of this.#hosts.values()) {
+      if (host.waiting === 0) continue;
+      given.push(...host.giveUp(lane));
+      this.#settle(host);
+    }
+    this.#waiting -= given.length;
+    return given;
+  }
+
+  /** Gives up everything not started, and returns it. */
+  clear(): readonly Entry[] {
+    const given = [...this.#hosts.values()].flatMap(({ member }) => member.clear());
+    this.#waiting = 0;
+    for (const { member } of this.#hosts.values()) this.#settle(member);
+    return given;
+  }
+
+  /** Lists a host that may have something to start, where it belongs now. */
+  #list(turn: Turn<Host>, now: number): void {
+    if (turn.member.waiting === 0 || !turn.member.hasPlace) return;
+    const list = turn.member.standing(now) === "responsive" ? this.#responsive : this.#others;
+    list.list(turn);
+  }
+
+  /** Remembers few of the hosts without anything to do. */
+  #settle(host: Host): void {
+    this.#idle.delete(host.name);
+    if (!host.isIdle) return;
+    this.#idle.add(host.name);
+    const [oldest] = this.#idle;
+    if (this.#idle.size <= REMEMBERED || oldest === undefined) return;
+    this.#idle.delete(oldest);
+    this.#hosts.delete(oldest);
+  }
+
+  #turnOf(name: string): Turn<Host> {
+    const known = this.#hosts.get(name);
+    if (known !== undefined) return known;
+    const turn = new Turn(new Host(name, this.#settings.get(name), this.#bounds.perHost));
+    this.#hosts.set(name, turn);
+    return turn;
+  }
+}

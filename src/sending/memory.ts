@@ -1,0 +1,194 @@
+import type { Lane } from "../outbox/lane.ts";
+import { LaneRoom } from "./lane-room.ts";
+
+/** Bounds of what is held in memory (P5). */
+export interface MemoryBounds {
+  /** Requests in memory, from their reading until their result is committed. */
+  readonly requests: number;
+  /** Their bodies, urls and headers in bytes; large requests have as much for themselves, and one is held whatever its size. */
+  readonly bytes: number;
+  /** Requests of one lane waiting for their turn: about as many as are sent in a second, so that cancelling takes effect soon. */
+  readonly perLane: number;
+}
+
+/** Waiting requests of one lane at most where the rate is unlimited. */
+const MOST_WAITING = 4_000;
+/** And at least, where little is sent. */
+const LEAST_WAITING = 50;
+
+/** `MemoryBounds.perLane` for a rate: what is sent in about a second. */
+export function perLaneBound(perSecond: number | "unlimited", requests: number): number {
+  const perSecondOrMost = perSecond === "unlimited" ? MOST_WAITING : Math.ceil(perSecond);
+  return Math.min(requests, MOST_WAITING, Math.max(LEAST_WAITING, perSecondOrMost));
+}
+
+/** Sweeps fill this share of memory; the rest is left for what is streamed, so that it need not push anything out. */
+const SWEPT_SHARE = 7 / 8;
+
+/** A request is large from this share of all bytes on. */
+const LARGE_SHARE = 1 / 4;
+
+/** P6: large requests have memory of their own, so that those in flight for long leave all others theirs. In bytes, from where on a request is large. */
+export function largeFrom(bytes: number): number {
+  return bytes * LARGE_SHARE;
+}
+
+/** What a sweep may bring. */
+export interface Room {
+  readonly rows: number;
+  readonly bytes: number;
+  /** Bytes of one row at most. */
+  readonly largest: number;
+}
+
+/** What one lane may take beside what it has. */
+export interface LaneShare {
+  readonly lane: Lane;
+  /** Requests of it that wait. */
+  readonly waiting: number;
+  /** Further ones that fit. */
+  readonly room: number;
+}
+
+interface LaneUse {
+  waiting: number;
+  bytes: number;
+  readonly room: LaneRoom;
+}
+
+/**
+ * What is held in memory, in all and by lane. A request is *waiting* from its reading to its start, and held until its
+ * result is committed. What waits can be given up, since the outbox has it: the longest lane first.
+ */
+export class Memory {
+  readonly #bounds: MemoryBounds;
+  readonly #lanes = new Map<Lane, LaneUse>();
+  /** Lanes by the number of bits of their bytes, so that a long one is found at once. */
+  readonly #byLength: Set<Lane>[] = [];
+  #requests = 0;
+  /** Of those that are not large. */
+  #bytes = 0;
+  #largeBytes = 0;
+
+  constructor(bounds: MemoryBounds) {
+    this.#bounds = bounds;
+  }
+
+  get requests(): number {
+    return this.#requests;
+  }
+
+  get bytes(): number {
+    return this.#bytes + this.#largeBytes;
+  }
+
+  /** What a sweep may bring, of whatever lanes. */
+  get room(): Room {
+    const bytes = Math.max(0, Math.floor(this.#bounds.bytes * SWEPT_SHARE) - this.#bytes);
+    const rows = Math.max(0, Math.ceil(this.#bounds.requests * SWEPT_SHARE) - this.#requests);
+    const free = Math.max(largeFrom(this.#bounds.bytes), this.#bounds.bytes - this.#largeBytes);
+    return { rows: bytes === 0 ? 0 : rows, bytes, largest: this.#largeBytes === 0 ? Number.MAX_SAFE_INTEGER : free };
+  }
+
+  /** True where one more request of `bytes` fits, of whatever lane. */
+  fits(bytes: number): boolean {
+    if (this.#requests >= this.#bounds.requests) return false;
+    if (this.#isLarge(bytes)) return this.#largeBytes === 0 || this.#largeBytes + bytes <= this.#bounds.bytes;
+    return this.#bytes + bytes <= this.#bounds.bytes;
+  }
+
+  #isLarge(bytes: number): boolean {
+    return bytes > largeFrom(this.#bounds.bytes);
+  }
+
+  #add(bytes: number, sign: 1 | -1): void {
+    this.#requests += sign;
+    if (this.#isLarge(bytes)) this.#largeBytes += sign * bytes;
+    else this.#bytes += sign * bytes;
+  }
+
+  /** What a lane may take that has nothing in memory. */
+  get perLane(): number {
+    return this.#bounds.perLane;
+  }
+
+  /** What `lane` may take. */
+  share(lane: Lane, now: number): LaneShare {
+    const use = this.#lanes.get(lane);
+    if (use === undefined) return { lane, waiting: 0, room: this.#bounds.perLane };
+    return { lane, waiting: use.waiting, room: Math.max(0, use.room.at(now) - use.waiting) };
+  }
+
+  /** The shares of all lanes of which something waits. */
+  shares(now: number): readonly LaneShare[] {
+    return [...this.#lanes.keys()].map((lane) => this.share(lane, now));
+  }
+
+  /** True where `lane` may have one more waiting, if memory as a whole has room. */
+  hasPlace(lane: Lane): boolean {
+    return (this.#lanes.get(lane)?.waiting ?? 0) < this.#bounds.perLane;
+  }
+
+  /** The lane to give up so that `bytes` more of `lane` fit: a longer one. Null where there is none. */
+  longerThan(lane: Lane, bytes: number): Lane | null {
+    const own = lengthOf((this.#lanes.get(lane)?.bytes ?? 0) + bytes);
+    for (let length = this.#byLength.length - 1; length > own; length--) {
+      for (const other of this.#byLength[length] ?? []) if (other !== lane) return other;
+    }
+    return null;
+  }
+
+  /** Holds one more request, which waits in `lane`. */
+  hold(lane: Lane, bytes: number, now: number): void {
+    this.#add(bytes, 1);
+    let use = this.#lanes.get(lane);
+    if (use === undefined) {
+      use = { waiting: 0, bytes: 0, room: new LaneRoom(this.#bounds.perLane, now) };
+      this.#lanes.set(lane, use);
+    }
+    this.#resize(lane, use, bytes);
+    use.waiting++;
+  }
+
+  /** A request that waited in `lane` has started: it is held, and waits no more. */
+  start(lane: Lane, bytes: number): void {
+    const use = this.#lanes.get(lane);
+    if (use === undefined) return;
+    use.room.started();
+    this.#leave(lane, use, bytes);
+  }
+
+  /** A request that waits in `lane` is given up. */
+  giveUp(lane: Lane, bytes: number): void {
+    const use = this.#lanes.get(lane);
+    if (use !== undefined) this.#leave(lane, use, bytes);
+    this.release(bytes);
+  }
+
+  /** A request that was started is held no longer. */
+  release(bytes: number): void {
+    this.#add(bytes, -1);
+  }
+
+  #leave(lane: Lane, use: LaneUse, bytes: number): void {
+    use.waiting--;
+    this.#resize(lane, use, -bytes);
+    if (use.waiting > 0) return;
+    this.#byLength[lengthOf(use.bytes)]?.delete(lane);
+    this.#lanes.delete(lane);
+  }
+
+  #resize(lane: Lane, use: LaneUse, by: number): void {
+    const before = lengthOf(use.bytes);
+    use.bytes += by;
+    const after = lengthOf(use.bytes);
+    if (before === after && use.waiting > 0) return;
+    this.#byLength[before]?.delete(lane);
+    (this.#byLength[after] ??= new Set()).add(lane);
+  }
+}
+
+/** Lanes of the same length differ by less than the double. */
+function lengthOf(bytes: number): number {
+  return 32 - Math.clz32(Math.min(bytes, 0xffff_ffff));
+}

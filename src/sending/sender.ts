@@ -1,0 +1,298 @@
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import { Wake } from "../base/wake.ts";
+import type { Outcome } from "../http/outcome.ts";
+import type { AnswerBudget } from "../limits/answer-budget.ts";
+import type { AnswerMemory } from "../limits/answer-memory.ts";
+import type { HostSettings } from "../outbox/host-settings.ts";
+import type { Lane } from "../outbox/lane.ts";
+import type { Request } from "../outbox/request.ts";
+import type { OutboxRow } from "../outbox/row.ts";
+import type { Inserter } from "../outbox/snapshot.ts";
+import type { SweepRoom } from "../outbox/sweep.ts";
+import type { Ending } from "../results/ending.ts";
+import { endingOf } from "./ending.ts";
+import type { Flight } from "./host.ts";
+import { type Concurrency, Hosts, type Permits } from "./hosts.ts";
+import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
+import { Shortage } from "./shortage.ts";
+
+/** What the sender asks of its neighbours. */
+export interface SenderParts {
+  readonly http: { send(request: Request, memory: AnswerMemory): Promise<Outcome> };
+  readonly results: { write(ending: Ending, insertedBy: Inserter | null, memory?: AnswerMemory): void };
+  /** The memory for answers (P5, P6). */
+  readonly answers: Pick<AnswerBudget, "mayStart" | "open">;
+  readonly rate: Permits;
+  /** The rate of a host that has one of its own. */
+  readonly rateOf: (host: string) => Permits | null;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** In [0, 1), for the jitter of waits. */
+  readonly random: () => number;
+  readonly events: SenderEvents;
+}
+
+/** What the sender tells its owner. */
+export interface SenderEvents {
+  /** A request ended, and its place is free again. */
+  ended(): void;
+  /** Half of what may wait of this lane does not, after a start. */
+  low(lane: Lane): void;
+  /** What waited of this lane was given up: the outbox has it. */
+  givenUp(lane: Lane): void;
+  /** A request ended whose id came again meanwhile: the outbox may have another row with it. */
+  seenAgain(): void;
+}
+
+/** Bounds of the sender. */
+export interface SenderSettings {
+  readonly memory: MemoryBounds;
+  readonly concurrency: Concurrency;
+  /** Requests started per second at most. */
+  readonly perSecond: number | "unlimited";
+}
+
+/** Of the bytes in memory, so much may be in flight: the rest is left for what comes in. */
+const IN_FLIGHT_SHARE = 3 / 4;
+/** So many lanes of paused hosts are remembered: those beyond are read from the outbox again and again. */
+const MOST_PAUSED = 10_000;
+/** Sweeps are worth their while from this share of memory on. */
+const WORTHWHILE_SHARE = 1 / 16;
+/** One sweep brings no more bytes, so that it is soon done. */
+const MOST_SWEPT_BYTES = 4 * 1024 * 1024;
+
+interface Known {
+  readonly bytes: number;
+  /** Its id came again: it may be another row, made when the ending of the first was committed and not yet settled. */
+  seenAgain: boolean;
+}
+
+/** Holds requests within the memory bounds (P5), starts them within all limits (P6, P7), and hands their endings on. */
+export class Sender {
+  readonly #parts: SenderParts;
+  readonly #hosts: Hosts;
+  readonly #memory: Memory;
+  readonly #bounds: MemoryBounds;
+  /** Requests in memory by id: what sweeps leave out (rule leaveOutKnown). */
+  readonly #known = new Map<bigint, Known>();
+  /** Lanes of which rows were left to the outbox since their host is paused, with that host. */
+  readonly #paused = new Map<Lane, string>();
+  readonly #shortage: Shortage;
+  readonly #emptied = new Wake();
+
+  constructor(parts: SenderParts, { memory, concurrency, perSecond }: SenderSettings) {
+    this.#parts = parts;
+    const bytes = { bytes: memory.bytes * IN_FLIGHT_SHARE, largeFrom: largeFrom(memory.bytes) };
+    const bounds = { ...concurrency, ...bytes, perSecond };
+    this.#hosts = new Hosts(bounds, parts.rateOf, (host) => parts.answers.mayStart(host));
+    this.#memory = new Memory(memory);
+    this.#bounds = memory;
+    this.#shortage = new Shortage(parts.log, parts.random);
+  }
+
+  get waiting(): number {
+    return this.#hosts.waiting;
+  }
+
+  get inFlight(): number {
+    return this.#hosts.inFlight;
+  }
+
+  get inMemory(): number {
+    return this.#known.size;
+  }
+
+  get memoryBytes(): number {
+    return this.#memory.bytes;
+  }
+
+  /** Ids in memory, from their reading until their result is committed. */
+  get knownIds(): bigint[] {
+    return [...this.#known.keys()];
+  }
+
+  /** True where a sweep can bring enough to be worth its while, whatever it brings. */
+  get hasRoom(): boolean {
+    const { rows, bytes } = this.#memory.room;
+    return rows >= this.#bounds.requests * WORTHWHILE_SHARE && bytes >= this.#bounds.bytes * WORTHWHILE_SHARE;
+  }
+
+  /** What a sweep may bring now. Where memory is full that is a little of lanes of which nothing waits: longer ones make room for it. */
+  get room(): SweepRoom {
+    const perLane = this.#memory.perLane;
+    const paused = [...this.#paused.keys()].map((lane) => ({ lane, waiting: 0, room: 0 }));
+    const shares = [...this.#memory.shares(this.#parts.clock.now()), ...paused];
+    const { rows, bytes, largest } = this.#memory.room;
+    if (this.hasRoom) return { rows, bytes: Math.min(bytes, MOST_SWEPT_BYTES), largest, perLane, shares };
+    return {
+      rows: Math.ceil(this.#bounds.requests * WORTHWHILE_SHARE),
+      bytes: Math.ceil(this.#bounds.bytes * WORTHWHILE_SHARE),
+      largest,
+      perLane,
+      shares: shares.map((share) => ({ ...share, room: 0 })),
+    };
+  }
+
+  /** True where half of what may wait of `lane` does not. */
+  isLow(lane: Lane): boolean {
+    if (this.#paused.has(lane)) return false;
+    const { waiting, room } = this.#memory.share(lane, this.#parts.clock.now());
+    return waiting <= room;
+  }
+
+  /** True where `row` may not be sent for now, since its host is paused: it waits in the outbox. */
+  isPaused({ lane, host }: OutboxRow): boolean {
+    if (!this.#hosts.isPaused(host)) return false;
+    if (this.#paused.size < MOST_PAUSED) this.#paused.set(lane, host);
+    return true;
+  }
+
+  /** Makes room for one more request of `lane`, giving up what waits in longer lanes, and holds it there; false where it has to stay in the outbox. */
+  hold(lane: Lane, bytes: number): boolean {
+    if (!this.#memory.hasPlace(lane)) return false;
+    while (!this.#memory.fits(bytes)) if (!this.#giveUpLonger(lane, bytes)) return false;
+    this.#memory.hold(lane, bytes, this.#parts.clock.now());
+    return true;
+  }
+
+  #giveUpLonger(lane: Lane, bytes: number): boolean {
+    const longer = this.#memory.longerThan(lane, bytes);
+    if (longer === null) return false;
+    const given = this.#hosts.giveUp(longer);
+    if (given.length === 0) return false;
+    for (const { request } of given) {
+      this.#memory.giveUp(longer, request.bytes);
+      this.#forget(request.id);
+    }
+    this.#parts.events.givenUp(longer);
+    return true;
+  }
+
+  /** Gives a request up that `hold` made room for. */
+  drop(lane: Lane, bytes: number): void {
+    this.#memory.giveUp(lane, bytes);
+  }
+
+  /** Takes a row that `hold` made room for, where it is not in memory already. */
+  accept({ request, defect, lane, host }: OutboxRow, insertedBy: Inserter | null): void {
+    const { clock, results } = this.#parts;
+    const known = this.#known.get(request.id);
+    if (known !== undefined) {
+      known.seenAgain = true;
+      this.drop(lane, request.bytes);
+      return;
+    }
+    this.#known.set(request.id, { bytes: request.bytes, seenAgain: false });
+    if (defect === null) {
+      this.#hosts.add({ request, insertedBy, host, lane }, clock.now());
+      return;
+    }
+    this.#memory.start(lane, request.bytes);
+    results.write({ kind: "answered", request, outcome: defective(defect) }, insertedBy);
+  }
+
+  /** Settings of hosts from now on. What waits for a host that is paused is given up, and goes on when it is not. */
+  configureHosts(settings: ReadonlyMap<string, HostSettings>): void {
+    const { clock, events } = this.#parts;
+    for (const { request, lane, host } of this.#hosts.configure(settings, clock.now())) {
+      if (this.#paused.size < MOST_PAUSED) this.#paused.set(lane, host);
+      this.#memory.giveUp(lane, request.bytes);
+      this.#forget(request.id);
+      events.givenUp(lane);
+    }
+    for (const [lane, host] of this.#paused) {
+      if (this.#hosts.isPaused(host)) continue;
+      this.#paused.delete(lane);
+      events.low(lane);
+    }
+  }
+
+  /** A permit of this host's own rate is free. */
+  release(host: string): void {
+    this.#hosts.release(host, this.#parts.clock.now());
+  }
+
+  /** There may be memory for answers of hosts that were refused a start for want of it. */
+  answersHaveRoom(): void {
+    this.#hosts.answersHaveRoom(this.#parts.clock.now());
+  }
+
+  /** Starts what the limits allow now. */
+  start(): void {
+    const { rate, clock, events } = this.#parts;
+    const now = clock.now();
+    for (let flight = this.#hosts.start(rate, now); flight !== null; flight = this.#hosts.start(rate, now)) {
+      const { lane, request } = flight.entry;
+      this.#memory.start(lane, request.bytes);
+      this.#send(flight);
+      if (this.isLow(lane)) events.low(lane);
+    }
+  }
+
+  #send(flight: Flight): void {
+    const { request, host } = flight.entry;
+    const memory = this.#parts.answers.open(host);
+    void this.#parts.http.send(request, memory).then((outcome) => this.#end(flight, outcome, memory));
+  }
+
+  #end(flight: Flight, outcome: Outcome, memory: AnswerMemory): void {
+    const { results, clock, random, events } = this.#parts;
+    const { request, insertedBy } = flight.entry;
+    this.#hosts.finish(flight, outcome.kind === "answered", clock.now());
+    // The row stays in the outbox and is sent by whoever leads next.
+    if (outcome.kind === "failed" && (outcome.code === "aborted" || outcome.code === "shortage")) {
+      memory.release();
+      if (outcome.code === "aborted") this.#release(request.id);
+      else {
+        const delayMs = this.#shortage.delayMs(outcome.detail ?? outcome.code, clock.now());
+        results.write({ kind: "parked", request, outcome: null, delayMs }, insertedBy);
+      }
+    } else results.write(endingOf(request, outcome, random()), insertedBy, memory);
+    events.ended();
+  }
+
+  /** These need no memory any more. */
+  settled(endings: readonly Ending[]): void {
+    for (const { request } of endings) this.#release(request.id);
+  }
+
+  /** Gives up everything not started: the outbox has it. */
+  clear(): void {
+    for (const { request, lane } of this.#hosts.clear()) {
+      this.#memory.giveUp(lane, request.bytes);
+      this.#forget(request.id);
+    }
+  }
+
+  #release(id: bigint): void {
+    const known = this.#known.get(id);
+    if (known === undefined) return;
+    this.#memory.release(known.bytes);
+    this.#forget(id);
+  }
+
+  #forget(id: bigint): void {
+    const known = this.#known.get(id);
+    if (known === undefined) return;
+    this.#known.delete(id);
+    if (known.seenAgain) this.#parts.events.seenAgain();
+    if (this.#known.size === 0) this.#emptied.knock();
+  }
+
+  /** Resolves when nothing is in memory, or when `signal` fires. */
+  async empty(signal: AbortSignal): Promise<void> {
+    while (this.#known.size > 0 && !signal.aborted) await this.#emptied.wait(null, this.#parts.clock, signal);
+  }
+}
+
+function defective(message: string): Outcome {
+  return {
+    kind: "failed",
+    code: "bad_request",
+    message: `The row in net.http_request_queue cannot be sent: ${message}`,
+    detail: null,
+    maybeReceived: false,
+    timings: { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 },
+  };
+}

@@ -1,0 +1,66 @@
+import { expect, test } from "vitest";
+import { migrate } from "../../src/pg/migrate.ts";
+import { LATEST_VERSION, MIGRATIONS } from "../../src/pg/migrations.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+
+const BEFORE = MIGRATIONS.indexOf("0011_lane_indexes.sql");
+const ROWS = 200_000;
+
+/** A database just before the indexes by lane, with many requests. */
+async function largeQueue(): Promise<TestDatabase> {
+  const db = await testDatabase({ migrated: false });
+  await migrate(db.url, { to: BEFORE });
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds)
+    select 'GET', 'http://h' || g % 100 || '.example/', 1000 from generate_series(1, $1::int) g`,
+    [ROWS],
+  );
+  return db;
+}
+
+const INVALID = "select from pg_index where not indisvalid and indrelid = 'net.http_request_queue'::regclass";
+
+test(
+  "P9: while a large queue gets its new indexes no caller waits for as long as that takes",
+  { timeout: 60_000 },
+  async () => {
+    await using db = await largeQueue();
+    const startedAt = performance.now();
+    let isDone = false;
+    const migrated = migrate(db.url).finally(() => (isDone = true));
+    let longestMs = 0;
+    let calls = 0;
+    while (!isDone) {
+      const before = performance.now();
+      await db.query("select net.http_get('http://caller.example/')");
+      longestMs = Math.max(longestMs, performance.now() - before);
+      calls += 1;
+    }
+    expect(await migrated).toMatchObject({ from: BEFORE, to: LATEST_VERSION });
+    const tookMs = performance.now() - startedAt;
+    expect(longestMs).toBeLessThan(tookMs / 2);
+    expect(calls).toBeGreaterThan(10);
+    expect(await db.query(INVALID)).toEqual([]);
+    expect(await db.query("select from net.http_request_queue")).toHaveLength(ROWS + calls);
+  },
+);
+
+test(
+  "several migrations of a large queue at once make each index once, also one that was left unfinished",
+  { timeout: 60_000 },
+  async () => {
+    await using db = await largeQueue();
+    await db.query("create index http_request_queue_lane on net.http_request_queue (id)");
+    await db.query("update pg_index set indisvalid = false where indexrelid = 'net.http_request_queue_lane'::regclass");
+    await Promise.all(Array.from({ length: 5 }, () => migrate(db.url)));
+    const indexes = await db.query<{ name: string; definition: string }>(
+      `select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition from pg_index
+    where indrelid = 'net.http_request_queue'::regclass and indisvalid and indexrelid::regclass::text like '%lane%' order by 1`,
+    );
+    expect(indexes.map(({ name }) => name)).toEqual([
+      "net.http_request_queue_lane",
+      "net.http_request_queue_lane_deferred",
+    ]);
+    expect(indexes[0]?.definition).toContain("split_part");
+  },
+);

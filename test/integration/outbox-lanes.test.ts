@@ -1,0 +1,160 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { laneOf, laneSql } from "../../src/outbox/lane.ts";
+import { type LaneCursor, sweep, type SweepPlan, type SweepResult } from "../../src/outbox/sweep.ts";
+import { openPool } from "../../src/pg/pool.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+
+const PLAN: SweepPlan = {
+  from: null,
+  rows: 1_000,
+  bytes: 1 << 24,
+  largest: 1 << 30,
+  perLane: 100,
+  shares: [],
+  known: [],
+};
+
+async function sweepOnce(db: TestDatabase, plan: Partial<SweepPlan> = {}): Promise<SweepResult> {
+  await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 20_000 });
+  return await sweep(pool, { ...PLAN, ...plan }, { maxRedirects: 5, assertSame: () => undefined });
+}
+
+async function insert(db: TestDatabase, url: string, count: number): Promise<void> {
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds)
+    select 'GET', $1 || g, 1000 from generate_series(1, $2::int) g`,
+    [url, count],
+  );
+}
+
+function idsByLane({ rows }: SweepResult): ReadonlyMap<string, readonly bigint[]> {
+  const byLane = new Map<string, bigint[]>();
+  for (const { lane, request } of rows) byLane.set(lane, [...(byLane.get(lane) ?? []), request.id]);
+  return byLane;
+}
+
+const part = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 300 }),
+  fc.constantFrom(
+    "http://",
+    "https://",
+    "//",
+    "/",
+    "@",
+    ":",
+    "User:pa@ss@",
+    "EXAMPLE.com",
+    "ÄÖ.example",
+    "?",
+    "#",
+    "\\",
+    "İ",
+  ),
+);
+const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join("").toWellFormed().replaceAll("\0", ""));
+
+test("P6: the lane of a row is the same in SQL and in the daemon, whatever its url and name", async () => {
+  await using db = await testDatabase();
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(text, fc.option(text)), { minLength: 50, maxLength: 200 }), async (given) => {
+      const rows = await db.query<{ lane: string }>(
+        `select ${laneSql("q")} as lane from unnest($1::text[], $2::text[]) with ordinality as q (url, lane, n) order by n`,
+        [given.map(([url]) => url), given.map(([, name]) => name)],
+      );
+      expect(rows.map(({ lane }) => lane)).toEqual(given.map(([url, name]) => laneOf(url, name)));
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test("P9: no url and no name of a lane makes an insert fail", async () => {
+  await using db = await testDatabase();
+  await db.query(
+    `insert into net.http_request_queue (method, url, lane, timeout_milliseconds)
+    select 'GET', url, lane, 1 from unnest($1::text[]) url, unnest($2::text[]) lane`,
+    [
+      ["", "x", `http://${"ü".repeat(100_000)}/`, `http://${"a".repeat(1_000_000)}`],
+      ["", "n".repeat(1_000_000), null],
+    ],
+  );
+  expect((await sweepOnce(db)).rows).toHaveLength(12);
+});
+
+test("P6: a sweep reads the lowest ids of every lane, as far as each has room, and names the lanes it left rows of", async () => {
+  await using db = await testDatabase();
+  await insert(db, "http://flood.example/", 50_000);
+  await insert(db, "http://quiet.example/", 3);
+  await insert(db, "http://full.example/", 10);
+  const found: SweepResult = await sweepOnce(db, {
+    known: [1n, 2n],
+    shares: [
+      { lane: "flood.example", waiting: 2, room: 98 },
+      { lane: "full.example", waiting: 100, room: 0 },
+    ],
+  });
+  const byLane = idsByLane(found);
+  expect(byLane.get("flood.example")).toEqual(Array.from({ length: 98 }, (_, index) => BigInt(index + 3)));
+  expect(byLane.get("quiet.example")).toHaveLength(3);
+  expect(byLane.get("full.example")).toBeUndefined();
+  expect({ left: found.left.toSorted(), isWhole: found.isWhole }).toEqual({
+    left: ["flood.example", "full.example"],
+    isWhole: true,
+  });
+});
+
+test("P6: where memory has not room for all, lanes of which least waits come first, each with as many as any other", async () => {
+  await using db = await testDatabase();
+  for (const name of ["a", "b", "c"]) await insert(db, `http://${name}/`, 50);
+  const found: SweepResult = await sweepOnce(db, { rows: 12, shares: [{ lane: "a", waiting: 4, room: 96 }] });
+  const sizes = [...idsByLane(found)].map(([lane, ids]) => [lane, ids.length]);
+  expect(Object.fromEntries(sizes)).toEqual({ a: 2, b: 5, c: 5 });
+  expect(found.left.toSorted()).toEqual(["a", "b", "c"]);
+});
+
+test("P6: a million rows that are due at once keep no row of another lane from being read", async () => {
+  await using db = await testDatabase();
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds, next_attempt_at)
+    select 'GET', 'http://due.example/', 1000, now() - g * interval '1 ms' from generate_series(1, 100000) g`,
+  );
+  await insert(db, "http://due.example/fresh", 50_000);
+  await insert(db, "http://other.example/", 1);
+  const found: SweepResult = await sweepOnce(db);
+  expect(idsByLane(found).get("other.example")).toHaveLength(1);
+  const due = found.rows.filter(({ nextAttemptAt }) => nextAttemptAt !== null);
+  expect([due.length, found.rows.length]).toEqual([50, 101]);
+  expect(found.left).toEqual(["due.example"]);
+});
+
+test("P2: more lanes than one sweep looks at are read by several, the next beginning where the one before stopped", async () => {
+  await using db = await testDatabase();
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds)
+    select 'GET', 'http://host' || g || '.example/', 1000 from generate_series(1, 12000) g`,
+  );
+  const seen = new Set<bigint>();
+  let from: LaneCursor | null = null;
+  for (let sweeps = 0; sweeps < 4 && seen.size < 12_000; sweeps += 1) {
+    const found: SweepResult = await sweepOnce(db, { from, rows: 20_000, perLane: 10 });
+    for (const { request } of found.rows) seen.add(request.id);
+    expect(found.isWhole).toBe(false);
+    from = found.next;
+  }
+  expect([seen.size, from]).toEqual([12_000, null]);
+});
+
+test("callers may name a lane within a destination", async () => {
+  await using db = await testDatabase();
+  await db.query("select net.http_request('GET', 'http://User@API.example:8080/x', lane := 'tenant 42')");
+  await db.query(
+    "select net.http_request('POST', 'http://api.example/', 'text', lane := 'tenant 42', deduplication_key := 'k')",
+  );
+  await db.query("select net.http_request('POST', 'http://api.example/', '{}'::jsonb)");
+  const { rows } = await sweepOnce(db);
+  expect(rows.map(({ lane }) => lane).toSorted()).toEqual([
+    "api.example",
+    "api.example tenant 42",
+    "api.example:8080 tenant 42",
+  ]);
+});

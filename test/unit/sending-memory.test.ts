@@ -1,0 +1,96 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Memory } from "../../src/sending/memory.ts";
+
+const BOUNDS = { requests: 100, bytes: 100_000, perLane: 50 };
+
+function filled(lanes: Readonly<Record<string, number>>, bytes = 600): Memory {
+  const memory = new Memory(BOUNDS);
+  for (const [lane, count] of Object.entries(lanes)) for (let one = 0; one < count; one++) memory.hold(lane, bytes, 0);
+  return memory;
+}
+
+describe("P6: when memory is full", () => {
+  it("the longest lane is the one to give up for a shorter one", () => {
+    const memory = filled({ long: 50, short: 10, other: 40 });
+    expect(memory.longerThan("short", 600)).toBe("long");
+    expect(memory.longerThan("new", 600)).toBe("long");
+  });
+
+  it("no lane is given up for one that is as long", () => {
+    const memory = filled({ a: 50, b: 50 });
+    expect([memory.longerThan("a", 600), memory.longerThan("b", 600)]).toEqual([null, null]);
+  });
+
+  it("large requests are given up before many small ones", () => {
+    const memory = filled({ small: 40 });
+    memory.hold("large", 60_000, 0);
+    expect(memory.longerThan("new", 600)).toBe("large");
+  });
+});
+
+describe("P5: memory", () => {
+  it("has for large requests as many bytes again, and takes one of any size", () => {
+    const memory = filled({ a: 40 }, 2_000);
+    expect([memory.fits(900_000), memory.fits(20_001)]).toEqual([true, false]);
+    memory.hold("b", 60_000, 0);
+    expect([memory.fits(40_000), memory.fits(40_001), memory.room.largest]).toEqual([true, false, 40_000]);
+    memory.hold("c", 40_000, 0);
+    expect([memory.fits(25_001), memory.room.largest]).toEqual([false, 25_000]);
+    for (const bytes of [60_000, 40_000]) memory.release(bytes);
+    expect([memory.fits(900_000), memory.room.largest]).toEqual([true, Number.MAX_SAFE_INTEGER]);
+  });
+
+  it("P6: a large request leaves all others theirs, for as long as it is held", () => {
+    const memory = filled({ a: 1 }, 2_000);
+    const before = memory.room;
+    memory.hold("b", 900_000, 0);
+    memory.start("b", 900_000);
+    expect(memory.room).toEqual({ ...before, rows: before.rows - 1, largest: 25_000 });
+    expect(memory.fits(20_000)).toBe(true);
+  });
+
+  it("takes no more of a lane than may wait of it, and less once that starts slowly", () => {
+    const memory = filled({ a: 50 });
+    expect([memory.hasPlace("a"), memory.hasPlace("b")]).toEqual([false, true]);
+    expect(memory.share("a", 500)).toMatchObject({ waiting: 50, room: 0 });
+    const slow = new Memory({ ...BOUNDS, requests: 1_000, perLane: 500 });
+    for (let one = 0; one < 40; one++) slow.hold("a", 600, 0);
+    for (let one = 0; one < 25; one++) slow.start("a", 600);
+    expect(slow.share("a", 500)).toMatchObject({ waiting: 15, room: 485 });
+    expect(slow.share("a", 1_000)).toMatchObject({ waiting: 15, room: 35 });
+  });
+
+  it("is empty again when everything that was held has ended or was given up", () => {
+    const act = fc.record({
+      what: fc.constantFrom("hold", "start", "release", "give up"),
+      lane: fc.constantFrom("a", "b", "c"),
+      bytes: fc.integer({ min: 1, max: 5_000 }),
+    });
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
+        const memory = new Memory(BOUNDS);
+        const waiting: { lane: string; bytes: number }[] = [];
+        const started: number[] = [];
+        const next = (what: string): void => {
+          const one = waiting.shift();
+          if (one === undefined) return;
+          if (what === "give up") return memory.giveUp(one.lane, one.bytes);
+          memory.start(one.lane, one.bytes);
+          started.push(one.bytes);
+        };
+        for (const { what, lane, bytes } of acts) {
+          if (what === "hold") {
+            memory.hold(lane, bytes, 0);
+            waiting.push({ lane, bytes });
+          } else if (what === "release") memory.release(started.shift() ?? 0);
+          else next(what);
+          if (what === "release" && started.length === 0) break;
+        }
+        while (waiting.length > 0) next("give up");
+        for (const { room } of memory.shares(0)) expect(room).toBe(BOUNDS.perLane);
+        expect([memory.shares(0), memory.longerThan("", 0)]).toEqual([[], null]);
+      }),
+    );
+  });
+});

@@ -1,0 +1,67 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Turn, Turns } from "../../src/sending/turns.ts";
+
+/** Takes `count` turns, each at the cost of its member, and returns how often each member had one. */
+function run(turns: Turns<string>, costs: Readonly<Record<string, number>>, count: number): Record<string, number> {
+  const had: Record<string, number> = {};
+  for (let taken = 0; taken < count; taken++) {
+    const turn = turns.take();
+    if (turn === null) return had;
+    had[turn.member] = (had[turn.member] ?? 0) + 1;
+    turn.used += costs[turn.member] ?? 1;
+    turns.list(turn);
+  }
+  return had;
+}
+
+describe("P6: turns", () => {
+  it("go to each member as often as to any other where each costs the same", () => {
+    const turns = new Turns<string>();
+    for (const name of ["a", "b", "c"]) turns.list(new Turn(name));
+    expect(run(turns, {}, 300)).toEqual({ a: 100, b: 100, c: 100 });
+  });
+
+  it("go to members in inverse proportion to what theirs cost", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 2, maxLength: 6 }), (prices) => {
+        const turns = new Turns<string>();
+        const costs = Object.fromEntries(prices.map((price, index) => [`m${index}`, price]));
+        for (const name of Object.keys(costs)) turns.list(new Turn(name));
+        const had = run(turns, costs, 2_000);
+        const used = Object.entries(costs).map(([name, cost]) => (had[name] ?? 0) * cost);
+        expect(Math.max(...used) - Math.min(...used)).toBeLessThanOrEqual(2 * Math.max(...prices));
+      }),
+    );
+  });
+
+  it("go first to a member that comes anew or comes back, which has saved up nothing meanwhile", () => {
+    const turns = new Turns<string>();
+    const [busy, late] = [new Turn("busy"), new Turn("late")];
+    turns.list(busy);
+    run(turns, {}, 1_000);
+    turns.list(late);
+    expect(run(turns, {}, 10)).toEqual({ busy: 5, late: 5 });
+  });
+
+  it("charge what a member used beyond its charge before its next turn", () => {
+    const turns = new Turns<string>();
+    const [hung, good] = [new Turn("hung"), new Turn("good")];
+    turns.list(hung);
+    turns.list(good);
+    hung.owed = 20;
+    expect(run(turns, {}, 20)).toEqual({ good: 20 });
+    expect(run(turns, {}, 20)).toEqual({ good: 10, hung: 10 });
+  });
+
+  it("are in one list alone: a member that is listed elsewhere is taken there", () => {
+    const time = { used: 0 };
+    const [one, other] = [new Turns<string>(time), new Turns<string>(time)];
+    const turn = new Turn("a");
+    one.list(turn);
+    other.list(turn);
+    expect(one.take()).toBeNull();
+    expect(other.take()).toBe(turn);
+    expect(other.take()).toBeNull();
+  });
+});
