@@ -21,7 +21,7 @@ USER 1000:1000
 ENV NODE_COMPILE_CACHE=/var/cache/pgnetd
 # Probes come from outside the container.
 ENV PGNETD_HOST=0.0.0.0
-RUN node src/cli/main.ts --help > /dev/null && node -e "import('/app/src/pipeline/pipeline.ts'); import('/app/src/ops/logger.ts')"
+RUN node src/cli/main.ts --help > /dev/null && node -e "import('/app/src/daemon/daemon.ts'); import('/app/src/ops/logger.ts')"
 
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PGNETD_PORT || 9464}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]

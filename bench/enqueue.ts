@@ -1,7 +1,7 @@
 // What a call costs its caller: µs per call in one transaction, medians of interleaved rounds, and how many times a plain insert
 // into a table with the same columns, defaults and indexes. `node bench/enqueue.ts [rounds] [calls]`, TEST_PG_VERSION=14 to 18.
 import pg from "pg";
-import { startPostgres } from "../src/cli/demo/embedded-postgres.ts";
+import { startPostgres } from "../demo/embedded-postgres.ts";
 import { migrate } from "../src/pg/migrate.ts";
 import { binariesOf, wantedMajor } from "../test/support/postgres-versions.ts";
 

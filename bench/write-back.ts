@@ -3,12 +3,12 @@
  * fsync and synchronous_commit on. The floor beside it deletes and inserts into net._http_response only.
  */
 import { systemClock } from "../src/base/clock.ts";
-import { startPostgres } from "../src/cli/demo/embedded-postgres.ts";
+import { startPostgres } from "../demo/embedded-postgres.ts";
 import type { Outcome } from "../src/http/outcome.ts";
 import type { Request } from "../src/outbox/request.ts";
 import { migrate } from "../src/pg/migrate.ts";
 import { openPool, type Statement } from "../src/pg/pool.ts";
-import { int8Array, textArray } from "../src/results/arrays.ts";
+import { int8Array, textArray } from "../src/pg/arrays.ts";
 import { openResultWriter } from "../src/results/writer.ts";
 
 const rows = Number(process.argv[2] ?? 50_000);

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import pg from "pg";
-import { startPostgres } from "../../src/cli/demo/embedded-postgres.ts";
+import { startPostgres } from "../../demo/embedded-postgres.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { type Daemon, startDaemon } from "../../test/support/daemon.ts";
 import type { Report } from "./receiver-process.ts";

@@ -111,13 +111,6 @@ export const COMMANDS: readonly Command[] = [
     run: async (context) => (await import("./uninstall.ts")).runUninstall(context),
   },
   {
-    name: "demo",
-    summary: "Show it all on this machine, with a PostgreSQL of its own",
-    about: "Starts PostgreSQL, the daemon and a receiver on loopback, fires a trigger, and stays up until Ctrl-C.",
-    flags: { once: { about: "Do one round and exit: 0 where it went as it must" } },
-    run: async (context) => (await import("./demo/command.ts")).demoCommand(context),
-  },
-  {
     name: "receiver",
     summary: "Print the requests that arrive, to try things out",
     about: "Answers 200 to everything; /status/404 answers 404, /delay/2000 answers after two seconds.",

@@ -6,11 +6,11 @@ import { type LoadedConfig, readConfig } from "../config/load.ts";
 import { counted } from "../ops/database-status.ts";
 import type { Health } from "../ops/health.ts";
 import { openLogger } from "../ops/logger.ts";
-import { readRemaining, type Remaining } from "../ops/remaining.ts";
+import { readRemaining, type Remaining } from "../uninstall/remaining.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { PUBLICATIONS } from "../pg/own-publications.ts";
-import { dropPublications, dropSlot } from "../wal/removal.ts";
+import { dropPublications, dropSlot } from "../uninstall/slots.ts";
 import type { CommandContext } from "./args.ts";
 import { run } from "./run.ts";
 

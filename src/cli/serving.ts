@@ -1,6 +1,6 @@
 import type { LoadedConfig } from "../config/load.ts";
 import type { HealthSource } from "../ops/health.ts";
-import { type PipelineOptions, runPipeline } from "../pipeline/pipeline.ts";
+import { type PipelineOptions, runPipeline } from "../daemon/daemon.ts";
 
 /** One pipeline at work with its settings. */
 export interface Serving {

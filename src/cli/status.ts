@@ -7,10 +7,10 @@ import { environmentProblem } from "../pg/environment.ts";
 import { findInstallation } from "../pg/installation.ts";
 import { endHint, holderText } from "../pg/lock-owner.ts";
 import { openPool } from "../pg/pool.ts";
-import { formatLsn, type Lsn } from "../wal/lsn.ts";
+import { formatLsn, type Lsn } from "../pg/lsn.ts";
 import { type ForeignPublication, readForeignPublications } from "../wal/foreign-publications.ts";
-import { isStranger, strangerText } from "../wal/lock-holder.ts";
-import { blockedSlot } from "../wal/slot-blockers.ts";
+import { isStranger, strangerText } from "../leader/holder.ts";
+import { blockedSlot } from "../slot/blockers.ts";
 import type { CommandContext } from "./args.ts";
 
 const STATEMENT_TIMEOUT_MS = 10_000;

@@ -1,7 +1,7 @@
 import { systemClock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
-import { type Losses, readCallers, readLosses, uninstall, type Uninstalled } from "../ops/uninstall.ts";
+import { type Losses, readCallers, readLosses, uninstall, type Uninstalled } from "../uninstall/uninstall.ts";
 import { connect } from "../pg/connection.ts";
 import type { CommandContext } from "./args.ts";
 

@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
-import { Wake } from "../base/wake.ts";
+import { Wake } from "../base/auto-reset-event.ts";
 import { HOST_SETTINGS_TABLE, type HostSettings } from "../outbox/host-settings.ts";
 import { sqlstateOf } from "../pg/sqlstate.ts";
 

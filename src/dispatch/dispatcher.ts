@@ -7,14 +7,14 @@ import type { Reading } from "../intake/schedule.ts";
 import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Lane } from "../outbox/lane.ts";
 import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
-import type { Ending, ResultListener } from "../results/ending.ts";
+import type { Ending, ResultListener } from "../results/completion.ts";
 import { Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
 import type { Begin } from "../wal/events.ts";
 import type { ControlCommand } from "./control.ts";
 import { endHint } from "../pg/lock-owner.ts";
-import { isStranger, type LockHolder } from "../wal/lock-holder.ts";
-import type { Lsn } from "../wal/lsn.ts";
-import type { ServerIdentity, SessionListener } from "../wal/session.ts";
+import { isStranger, type LockHolder } from "../leader/holder.ts";
+import type { Lsn } from "../pg/lsn.ts";
+import type { ServerIdentity, SessionListener } from "../replication/stream-session.ts";
 import { mayStart, nextPhase, type Phase, type PhaseEvent } from "./phase.ts";
 
 /** What the dispatcher asks of its neighbours. */

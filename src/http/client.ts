@@ -7,7 +7,7 @@ import { type AnswerMemory, UNBOUNDED } from "../limits/answer-memory.ts";
 import { type Request } from "../outbox/request.ts";
 import { type Connecting } from "./connect.ts";
 import { createGuard } from "./guard.ts";
-import { Line } from "./line.ts";
+import { Line } from "./connection.ts";
 import { type Outcome } from "./outcome.ts";
 import { CrumbPace } from "./paced-read.ts";
 import { Sending, type SendingContext } from "./sending.ts";

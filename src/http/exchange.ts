@@ -2,7 +2,7 @@ import { type Dispatcher } from "undici";
 import { type AnswerMemory, type AnswerWaiter } from "../limits/answer-memory.ts";
 import { ContentBuffer } from "./content-buffer.ts";
 import { type Failure, type Progress, failureOf, tooLarge } from "./failure.ts";
-import { type Line, type Passenger } from "./line.ts";
+import { type Line, type Passenger } from "./connection.ts";
 import { type HeaderPairs, headerPairs, headerSize } from "./raw-headers.ts";
 
 /** A response as it came, its content encoding still on. */

@@ -1,8 +1,8 @@
 import type { Lane } from "../outbox/lane.ts";
-import { hasEnded, sees, type Snapshot } from "../outbox/snapshot.ts";
+import { hasEnded, sees, type Snapshot } from "../pg/snapshot.ts";
 import type { Begin } from "../wal/events.ts";
-import { type Lsn, ZERO_LSN } from "../wal/lsn.ts";
-import { lowXid, widenXid, type Xid } from "../wal/xid.ts";
+import { type Lsn, ZERO_LSN } from "../pg/lsn.ts";
+import { lowXid, widenXid, type Xid } from "../pg/xid.ts";
 import { Behind } from "./behind.ts";
 
 /** P5: so many transactions are watched at most; with more of them every lane is behind, and the outbox is swept anew. */

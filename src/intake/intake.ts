@@ -2,15 +2,15 @@ import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { Wake } from "../base/wake.ts";
+import { Wake } from "../base/auto-reset-event.ts";
 import type { Lane } from "../outbox/lane.ts";
 import type { OutboxRow } from "../outbox/row.ts";
-import type { Inserter, Snapshot } from "../outbox/snapshot.ts";
+import type { Inserter, Snapshot } from "../pg/snapshot.ts";
 import type { LaneCursor, SweepPlan, SweepResult, SweepRoom } from "../outbox/sweep.ts";
 import { FailureLog } from "../pg/failure-log.ts";
 import { causeOf } from "../pg/sqlstate.ts";
 import type { Begin } from "../wal/events.ts";
-import type { Xid } from "../wal/xid.ts";
+import type { Xid } from "../pg/xid.ts";
 import { Handoff, type RowMemory, type Streamed } from "./handoff.ts";
 import { nextStep, type Reading, type ScheduleState } from "./schedule.ts";
 

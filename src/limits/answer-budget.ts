@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import { Wake } from "../base/wake.ts";
+import { Wake } from "../base/auto-reset-event.ts";
 import { Claim, type ClaimOwner, type Destination } from "./answer-claim.ts";
 import type { AnswerBounds, AnswerMemory } from "./answer-memory.ts";
 import { AnswerShares } from "./answer-shares.ts";

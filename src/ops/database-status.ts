@@ -2,11 +2,11 @@ import { z } from "zod";
 
 import { currentDatabase } from "../pg/current-database.ts";
 import type { Queryable } from "../pg/pool.ts";
-import { type LockHolder, selectHolder } from "../wal/lock-holder.ts";
-import { type Lsn, parseLsn } from "../wal/lsn.ts";
-import { defaultSlotName } from "../wal/slot.ts";
-import { selectBlockers, type SlotBlocker } from "../wal/slot-blockers.ts";
-import { type SlotHealth, slotHealth } from "../wal/slot-health.ts";
+import { type LockHolder, selectHolder } from "../leader/holder.ts";
+import { type Lsn, parseLsn } from "../pg/lsn.ts";
+import { defaultSlotName } from "../slot/slot.ts";
+import { selectBlockers, type SlotBlocker } from "../slot/blockers.ts";
+import { type SlotHealth, slotHealth } from "../slot/health.ts";
 
 /** What the database knows of pgnetd, whether a daemon runs or not. */
 export interface DatabaseStatus {

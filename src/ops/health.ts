@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { PgnetdError, toError } from "../base/errors.ts";
 import { redact } from "../config/redact.ts";
 import type { HttpMode } from "../http/mode.ts";
-import type { SlotHealth } from "../wal/slot-health.ts";
+import type { SlotHealth } from "../slot/health.ts";
 
 /** What the daemon says of itself, in one look. */
 export interface Health {

@@ -3,8 +3,8 @@ import type pg from "pg";
 import { PgnetdError } from "../base/errors.ts";
 import { endHint } from "../pg/lock-owner.ts";
 import type { Queryable } from "../pg/pool.ts";
-import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
-import { isStranger, type LockHolder, selectHolder, strangerText } from "../wal/lock-holder.ts";
+import { LOCK_CLASS_ID } from "../pg/advisory-lock.ts";
+import { isStranger, type LockHolder, selectHolder, strangerText } from "../leader/holder.ts";
 
 /** Anybody can give a session that name, but not the right to write results. */
 const SELECT_DAEMONS = `

@@ -3,9 +3,9 @@ import type { DispatcherState } from "../dispatch/dispatcher.ts";
 import { mayStart } from "../dispatch/phase.ts";
 import type { HttpMode } from "../http/mode.ts";
 import { endHint } from "../pg/lock-owner.ts";
-import { isStranger, strangerText } from "../wal/lock-holder.ts";
-import type { StreamTrouble } from "../wal/trouble.ts";
-import { formatLsn, type Lsn } from "../wal/lsn.ts";
+import { isStranger, strangerText } from "../leader/holder.ts";
+import type { StreamTrouble } from "../wal/stream-outage.ts";
+import { formatLsn, type Lsn } from "../pg/lsn.ts";
 import type { DatabaseStatus } from "./database-status.ts";
 import type { Health } from "./health.ts";
 

@@ -1,11 +1,11 @@
 import { z } from "zod";
 
 import type { Queryable } from "../pg/pool.ts";
-import { type Lsn, parseLsn } from "../wal/lsn.ts";
+import { type Lsn, parseLsn } from "../pg/lsn.ts";
 import type { Lane } from "./lane.ts";
 import { isOfSomeRow, readByHalves, type Row } from "./narrow.ts";
 import { type OutboxRow, readRow, type RowDefaults } from "./row.ts";
-import { parseSnapshot, type Snapshot } from "./snapshot.ts";
+import { parseSnapshot, type Snapshot } from "../pg/snapshot.ts";
 import { SWEEP, SWEEP_IDS } from "./sweep-sql.ts";
 
 /** A lane in the encoding of the database. */

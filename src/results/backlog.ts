@@ -1,7 +1,7 @@
 import Denque from "denque";
 
 import type { AnswerMemory } from "../limits/answer-memory.ts";
-import type { Inserter } from "../outbox/snapshot.ts";
+import type { Inserter } from "../pg/snapshot.ts";
 import type { Item } from "./statements.ts";
 
 /** An ending that waits to be written. */

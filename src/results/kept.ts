@@ -1,5 +1,5 @@
 import { headerSize } from "../http/raw-headers.ts";
-import type { Ending } from "./ending.ts";
+import type { Ending } from "./completion.ts";
 
 /** What an ending costs beside its content and headers: words, the objects themselves. */
 const ENDING_BYTES = 512;

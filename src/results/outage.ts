@@ -1,7 +1,7 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { Ending } from "./ending.ts";
+import type { Ending } from "./completion.ts";
 import type { WriteFailure } from "./write-failure.ts";
 
 const WAITS = { firstMs: 50, maxMs: 5_000 };

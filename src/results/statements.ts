@@ -1,7 +1,7 @@
 import type { Statement } from "../pg/pool.ts";
 import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
-import { booleanArray, byteaArray, float8Array, int4Array, int8Array, textArray } from "./arrays.ts";
-import type { Ending } from "./ending.ts";
+import { booleanArray, byteaArray, float8Array, int4Array, int8Array, textArray } from "../pg/arrays.ts";
+import type { Ending } from "./completion.ts";
 import { type ResponseRow, rowOf, unstorableRow } from "./row.ts";
 import { shownUrl } from "./shown-url.ts";
 

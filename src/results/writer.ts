@@ -4,16 +4,16 @@ import { freeBuffer } from "../base/free-buffer.ts";
 import type { Log } from "../base/log.ts";
 import { stopped } from "../base/loops.ts";
 import { type AnswerMemory, UNBOUNDED } from "../limits/answer-memory.ts";
-import { type Inserter, isDecided, parseSnapshot } from "../outbox/snapshot.ts";
+import { type Inserter, isDecided, parseSnapshot } from "../pg/snapshot.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE } from "../pg/sqlstate.ts";
 import { Backlog, type BatchBounds, isLarge, type Pending } from "./backlog.ts";
-import type { Ending, ResultListener, ResultWriter } from "./ending.ts";
+import type { Ending, ResultListener, ResultWriter } from "./completion.ts";
 import { keptOf, sizeOf } from "./kept.ts";
 import { Locked } from "./locked.ts";
 import { Outage } from "./outage.ts";
 import { type Verdict, statementOf } from "./statements.ts";
-import { Unseen } from "./unseen.ts";
+import { Unseen } from "./awaiting-visibility.ts";
 import { type WriteFailure, rowFault, writeFailure } from "./write-failure.ts";
 
 /** What a result writer needs, and its bounds. */

@@ -3,7 +3,7 @@ import Denque from "denque";
 import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Lane } from "../outbox/lane.ts";
 import type { Request } from "../outbox/request.ts";
-import type { Inserter } from "../outbox/snapshot.ts";
+import type { Inserter } from "../pg/snapshot.ts";
 import type { Standing } from "./places.ts";
 import { Turn, Turns } from "./turns.ts";
 

@@ -1,6 +1,6 @@
-import type { Lsn } from "./lsn.ts";
+import type { Lsn } from "../pg/lsn.ts";
 import type { NeededPublication } from "../pg/own-publications.ts";
-import type { Xid } from "./xid.ts";
+import type { Xid } from "../pg/xid.ts";
 
 /** A committed transaction as the stream announces it, before its rows. */
 export interface Begin {

@@ -2,9 +2,9 @@ import { type Pgoutput, PgoutputPlugin } from "pg-logical-replication";
 
 import { parserOf } from "../pg/value-parsers.ts";
 import { type Decode, type Decoder, MESSAGE_PREFIX } from "./events.ts";
-import { lsn, type Lsn, parseLsn } from "./lsn.ts";
+import { lsn, type Lsn, parseLsn } from "../pg/lsn.ts";
 import type { NeededPublication } from "../pg/own-publications.ts";
-import { xid } from "./xid.ts";
+import { xid } from "../pg/xid.ts";
 
 /** The built-in output plugin, protocol version 1: https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html */
 export function pgoutputDecoder(publications: readonly NeededPublication[]): Decoder {

@@ -1,4 +1,4 @@
-import { lsn, type Lsn, ZERO_LSN } from "./lsn.ts";
+import { lsn, type Lsn, ZERO_LSN } from "../pg/lsn.ts";
 
 /**
  * How far the stream was received. A position is confirmed as received (P4): the outbox is the truth, and what the

@@ -3,8 +3,8 @@ import { z } from "zod";
 
 import { parserOf } from "../pg/value-parsers.ts";
 import { type Decoder, MESSAGE_PREFIX, type WalSink } from "./events.ts";
-import { parseLsn } from "./lsn.ts";
-import { xid } from "./xid.ts";
+import { parseLsn } from "../pg/lsn.ts";
+import { xid } from "../pg/xid.ts";
 
 const table = { schema: z.string(), table: z.string() };
 const column = z.object({ name: z.string(), typeoid: z.int(), value: z.unknown() });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 
-import type { Ending } from "../../src/results/ending.ts";
-import type { Inserter } from "../../src/outbox/snapshot.ts";
-import { lowXid } from "../../src/wal/xid.ts";
+import type { Ending } from "../../src/results/completion.ts";
+import type { Inserter } from "../../src/pg/snapshot.ts";
+import { lowXid } from "../../src/pg/xid.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   answer,

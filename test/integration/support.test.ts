@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import pg from "pg";
 import { describe, expect, inject, test } from "vitest";
-import { type LocalPostgres } from "../../src/cli/demo/embedded-postgres.ts";
+import { type LocalPostgres } from "../../demo/embedded-postgres.ts";
 import { eventually } from "../support/eventually.ts";
 import { startProxy } from "../support/proxy.ts";
 import { testDatabase, testServer } from "../support/postgres.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { connectionConfig } from "../../src/pg/pool.ts";
-import { pollSession } from "../../src/wal/poll-session.ts";
-import type { ServerIdentity } from "../../src/wal/session.ts";
+import { pollSession } from "../../src/replication/poll-session.ts";
+import type { ServerIdentity } from "../../src/replication/stream-session.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { testDatabase } from "../support/postgres.ts";
 

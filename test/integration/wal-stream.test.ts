@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
 import { openDecoder } from "../../src/wal/decoder.ts";
-import { parseLsn } from "../../src/wal/lsn.ts";
+import { parseLsn } from "../../src/pg/lsn.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient, type TestClient } from "../support/fault-clients.ts";
 import { startStream } from "../support/fault-stream.ts";

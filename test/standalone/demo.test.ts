@@ -18,7 +18,7 @@ async function startDemo(...args: readonly string[]): Promise<RunningDemo> {
   const folder = await mkdtemp(join(tmpdir(), "pgnetd-demo-test-"));
   // PostgreSQL, under another user where we are root, must get through.
   await chmod(folder, 0o755);
-  const child = spawn(process.execPath, [join(ROOT, "src/cli/main.ts"), "demo", ...args], {
+  const child = spawn(process.execPath, [join(ROOT, "demo/main.ts"), ...args], {
     cwd: folder,
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], TMPDIR: folder },
     stdio: ["ignore", "pipe", "pipe"],

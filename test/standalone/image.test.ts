@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { freePort } from "../../src/cli/demo/free-port.ts";
+import { freePort } from "../../demo/free-port.ts";
 import { codeBlocks, readDocument, ROOT } from "../support/markdown.ts";
 
 const run = promisify(execFile);

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../../src/cli/demo/free-port.ts";
-import { startGuard } from "../../src/cli/demo/guard.ts";
+import { freePort } from "../../demo/free-port.ts";
+import { startGuard } from "../../demo/guard.ts";
 import { eventually } from "./eventually.ts";
 import { SLOT_PLUGIN } from "./slot-plugin.ts";
 

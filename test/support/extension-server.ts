@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
-import { type LocalPostgres, startPostgres } from "../../src/cli/demo/embedded-postgres.ts";
+import { type LocalPostgres, startPostgres } from "../../demo/embedded-postgres.ts";
 import { openTestPool } from "./pool.ts";
 import { binariesUnderTest } from "./postgres-versions.ts";
 import { pluginSettings } from "./server.ts";

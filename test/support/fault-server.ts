@@ -1,5 +1,5 @@
 import type pg from "pg";
-import type { LocalPostgres } from "../../src/cli/demo/embedded-postgres.ts";
+import type { LocalPostgres } from "../../demo/embedded-postgres.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { testServer } from "./postgres.ts";
 import { openTestPool } from "./pool.ts";

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { startPostgres } from "../../src/cli/demo/embedded-postgres.ts";
+import { startPostgres } from "../../demo/embedded-postgres.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { pluginSettings } from "./server.ts";
 import { type FaultServer, wrapServer } from "./fault-server.ts";

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { byteaArray, int4Array, textArray } from "../../src/results/arrays.ts";
+import { byteaArray, int4Array, textArray } from "../../src/pg/arrays.ts";
 import type { TestDatabase } from "./postgres.ts";
 
 /** Stands in every header value, body, query string and password that a case makes: none of it may be logged (P11). */

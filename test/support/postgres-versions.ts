@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { findBinaries, nativeFolder } from "../../src/cli/demo/postgres-binaries.ts";
+import { findBinaries, nativeFolder } from "../../demo/postgres-binaries.ts";
 
 /** The exact release tested for each major that is not the dependency's own; all are pre-releases by name. */
 const RELEASES = {

@@ -4,7 +4,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import type { Answered, Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { openPool, type Pool } from "../../src/pg/pool.ts";
-import type { Ending, ResultWriter } from "../../src/results/ending.ts";
+import type { Ending, ResultWriter } from "../../src/results/completion.ts";
 import { openResultWriter, type ResultWriterOptions } from "../../src/results/writer.ts";
 import { testDatabase, type TestDatabase } from "./postgres.ts";
 

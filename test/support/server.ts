@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type LocalPostgres, startPostgres } from "../../src/cli/demo/embedded-postgres.ts";
+import { type LocalPostgres, startPostgres } from "../../demo/embedded-postgres.ts";
 import { startDockerPostgres } from "./docker-postgres.ts";
 import { binariesUnderTest, wantedMajor } from "./postgres-versions.ts";
 

@@ -1,8 +1,8 @@
 import { chmod, cp, mkdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import pg from "pg";
-import { type LocalPostgres, startPostgres } from "../../src/cli/demo/embedded-postgres.ts";
-import { runProgram, unprivileged } from "../../src/cli/demo/postgres-binaries.ts";
+import { type LocalPostgres, startPostgres } from "../../demo/embedded-postgres.ts";
+import { runProgram, unprivileged } from "../../demo/postgres-binaries.ts";
 import { binariesUnderTest } from "./postgres-versions.ts";
 
 /** What a backup leaves out: https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP-DATA */

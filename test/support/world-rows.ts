@@ -1,5 +1,5 @@
 import type { Request } from "../../src/outbox/request.ts";
-import type { Snapshot } from "../../src/outbox/snapshot.ts";
+import type { Snapshot } from "../../src/pg/snapshot.ts";
 import type { SweepPlan, SweepResult } from "../../src/outbox/sweep.ts";
 
 /** The first transaction id: near the wrap of the low 32 bits, so that every run crosses it. */

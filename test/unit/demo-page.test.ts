@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { formatRows } from "../../src/cli/demo/page.ts";
+import { formatRows } from "../../demo/page.ts";
 import { describeArrival } from "../../src/cli/receiver.ts";
 
 describe("the demo's table", () => {

@@ -4,7 +4,7 @@ import { Control } from "../../src/dispatch/control.ts";
 import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
 import type { HostSettings } from "../../src/outbox/host-settings.ts";
 import type { SweepResult } from "../../src/outbox/sweep.ts";
-import { lsn } from "../../src/wal/lsn.ts";
+import { lsn } from "../../src/pg/lsn.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { turn } from "../support/world-referee.ts";
 import { requestOf } from "../support/http-peer.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Wake } from "../../src/base/wake.ts";
+import { Wake } from "../../src/base/auto-reset-event.ts";
 import type { HeldDestination } from "../../src/limits/answer-budget.ts";
 import { reportHeld } from "../../src/limits/held-report.ts";
 import { FakeClock } from "../support/fake-clock.ts";

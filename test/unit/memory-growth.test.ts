@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
-import type { Ending } from "../../src/results/ending.ts";
+import type { Ending } from "../../src/results/completion.ts";
 import { Hosts } from "../../src/sending/hosts.ts";
 import { Sender } from "../../src/sending/sender.ts";
 import { FakeClock } from "../support/fake-clock.ts";

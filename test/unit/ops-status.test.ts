@@ -4,8 +4,8 @@ import { statusLines } from "../../src/cli/status.ts";
 import type { DispatcherState } from "../../src/dispatch/dispatcher.ts";
 import type { DatabaseStatus } from "../../src/ops/database-status.ts";
 import { healthOf } from "../../src/ops/status.ts";
-import { parseLsn } from "../../src/wal/lsn.ts";
-import { type SlotHealth, slotHealth, type SlotState } from "../../src/wal/slot-health.ts";
+import { parseLsn } from "../../src/pg/lsn.ts";
+import { type SlotHealth, slotHealth, type SlotState } from "../../src/slot/health.ts";
 
 const GIB = 1024 ** 3;
 const SLOT: SlotState = {

@@ -5,7 +5,7 @@ import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
-import type { Ending } from "../../src/results/ending.ts";
+import type { Ending } from "../../src/results/completion.ts";
 
 const outcome: Outcome = {
   kind: "failed",

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Outcome } from "../../src/http/outcome.ts";
 import { Sender } from "../../src/sending/sender.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
-import type { Ending } from "../../src/results/ending.ts";
+import type { Ending } from "../../src/results/completion.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { silentLog } from "../support/silent-log.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { lsn } from "../../src/wal/lsn.ts";
+import { lsn } from "../../src/pg/lsn.ts";
 import { assertPublished } from "../../src/wal/publications.ts";
 import {
   createSlot,
@@ -9,7 +9,7 @@ import {
   selectSlot,
   type SlotRow,
   startReplication,
-} from "../../src/wal/slot.ts";
+} from "../../src/slot/slot.ts";
 
 const wanted = { name: "pgnetd_app", plugin: "pgoutput", temporary: false, failover: false };
 const found: SlotRow = {

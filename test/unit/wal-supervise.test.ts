@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
 import { stopped } from "../../src/base/loops.ts";
-import { type PollTry, type StreamTry, superviseSessions } from "../../src/wal/supervise.ts";
-import type { StreamTrouble } from "../../src/wal/trouble.ts";
+import { type PollTry, type StreamTry, superviseSessions } from "../../src/replication/supervise.ts";
+import type { StreamTrouble } from "../../src/wal/stream-outage.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 type Step = (attempt: StreamTry, clock: FakeClock, signal: AbortSignal) => unknown;

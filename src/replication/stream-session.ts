@@ -1,0 +1,374 @@
+import type pg from "pg";
+import { LogicalReplicationService } from "pg-logical-replication";
+
+import type { Clock } from "../base/clock.ts";
+import { PgnetdError, toError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { runLoops, stopped } from "../base/loops.ts";
+import { FailureLog } from "../pg/failure-log.ts";
+import { type Queryable, socketOf } from "../pg/pool.ts";
+import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
+import type { LockKey } from "../pg/advisory-lock.ts";
+import type { Decode, Decoder, WalSink } from "../wal/events.ts";
+import { takeOver } from "../leader/handover.ts";
+import { takeLeaderLock } from "../leader/lock.ts";
+import type { LockHolder } from "../leader/holder.ts";
+import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "../pg/lsn.ts";
+import type { Patience } from "./liveness-timeout.ts";
+import { LARGEST_MESSAGE_BYTES } from "../wal/message-limit.ts";
+import { acknowledgement, Positions } from "../wal/positions.ts";
+import { assertPublished, INSTALLATION_TABLE, selectPublications } from "../wal/publications.ts";
+import { defaultSlotName, type SlotOptions, startReplication } from "../slot/slot.ts";
+import { dropSlot, prepareSlot } from "../slot/preparation.ts";
+import { tooLarge, unreadable } from "./stream-failure.ts";
+import type { StreamTrouble } from "../wal/stream-outage.ts";
+import {
+  ask,
+  bytesReceived,
+  askEveryMs,
+  endWithPeer,
+  hangUp,
+  limitMessages,
+  readInTurns,
+  type Silence,
+} from "../wal/wire.ts";
+
+/** Which history of which cluster the positions belong to: after a failover or a restore they are others. */
+export interface ServerIdentity {
+  readonly systemId: string;
+  readonly timeline: number;
+}
+
+/** What a session tells besides what the stream brings. */
+export interface SessionListener extends Omit<WalSink, "message" | "relation"> {
+  /** A control message written since the session began: one from before has been followed by a start already. */
+  message(content: string): void;
+  /** Another session holds the leader's lock; this one waits for it. */
+  waiting(holder: LockHolder | null): void;
+  /** The lock is held: this daemon leads until the session ends. There may be no stream yet. */
+  leading(server: ServerIdentity): void;
+  /** From here on every commit reaches the sink. */
+  streaming(): void;
+  /** Everything before `position` was received; told whenever it is confirmed to the server. */
+  received(position: Lsn): void;
+  /**
+   * The session, and so the lock, was alive after `at` of the clock. What is read now may have been written long ago, so
+   * that is the time when the server was asked, not when its answer was read.
+   */
+  heard(at: number): void;
+}
+
+/** The slot as configured: without a name it is `pgnetd_` and the database's. */
+export type SessionSlot = Omit<SlotOptions, "name"> & { readonly name: string | null };
+
+/** What one replication session needs. */
+export interface SessionOptions extends Silence {
+  readonly connection: pg.ClientConfig;
+  /** The outbox that the rows are to be of: those of another table of that name end the session. */
+  readonly outbox?: { readonly table: string; readonly oid: number } | undefined;
+  /** For the look at the publications. */
+  readonly db: Queryable;
+  readonly slot: SessionSlot;
+  /** True where the stream of this very slot cannot be read: it is dropped and made anew. */
+  readonly renewSlot: boolean;
+  /** Null where the session is to lead by itself; else another one of this daemon leads: this ends it and resolves when it has ended. */
+  readonly handover: (() => Promise<void>) | null;
+  readonly patience: Patience;
+  /** Called when the stream flows. */
+  readonly begun: () => void;
+  /** What keeps the stream from flowing for now. */
+  readonly trouble: (trouble: StreamTrouble) => void;
+  readonly lock: LockKey;
+  readonly decoder: Decoder;
+  /** P5: a stream with a larger message, in bytes, is not read: its slot is made anew. `LARGEST_MESSAGE_BYTES` unless set. */
+  readonly largestMessageBytes?: number;
+  /** A publication that was dropped or altered leaves the stream silent: it is looked at so often; 60,000 unless set. */
+  readonly publicationsEveryMs?: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The library's plugin interface, which it does not export by name. */
+type Plugin = Parameters<LogicalReplicationService["subscribe"]>[0];
+
+/**
+ * One replication session, as a loop: connect, take the leader's lock, find or make the slot, stream until `signal`
+ * fires. Where another session of this daemon leads, the lock is taken over from it when the slot is found or made. Rejects with
+ * STREAM_LOST, STREAM_UNAVAILABLE or the server's error when it ends by itself. Slot, lock and proof of life end together
+ * with its one connection.
+ */
+export async function streamSession(
+  options: SessionOptions,
+  listener: SessionListener,
+  signal: AbortSignal,
+): Promise<void> {
+  const session = new Session(options, listener);
+  try {
+    await runLoops(signal, [
+      (all) => session.receive(all),
+      (all) => session.confirm(all),
+      (all) => session.lookAtPublications(all),
+    ]);
+  } finally {
+    await session.close();
+  }
+}
+
+/** Its ids begin anew: rows that came before mean other requests. */
+function madeAnew(): PgnetdError {
+  return new PgnetdError("STREAM_LOST", "the tables of schema net were made anew");
+}
+
+class Session {
+  readonly #options: SessionOptions;
+  readonly #listener: SessionListener;
+  readonly #service: LogicalReplicationService;
+  readonly #decode: Decode;
+  readonly #positions = new Positions();
+  readonly #broken = Promise.withResolvers<never>();
+  #client: pg.Client | null = null;
+  #stage: "preparing" | "starting" | "streaming" | "unreadable" = "preparing";
+  #identity: ServerIdentity | null = null;
+  /** True once the listener knows that this session leads. */
+  #leads = false;
+  /** The server's write position when the session began. */
+  #begunAt = ZERO_LSN;
+  /** The publications as they were when the session began. */
+  #published = "";
+  #answeredAt = 0;
+  /** When the server was last asked for a sign of life, and when it was asked before something came from it. */
+  #askedAt = 0;
+  #heardAt = 0;
+  #bytes = 0;
+  #bytesAt = 0;
+
+  constructor(options: SessionOptions, listener: SessionListener) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#decode = options.decoder.open();
+    this.#broken.promise.catch(() => undefined);
+    // The library's own timer would confirm what was received last, finished or not: it is switched off, see confirm().
+    this.#service = new LogicalReplicationService(options.connection, {
+      acknowledge: { auto: false, timeoutSeconds: 0 },
+    });
+    this.#service.on("start", () => this.#begun());
+    this.#service.on("error", (error: Error) => this.#broken.reject(error));
+    this.#service.on("data", (_lsn: string, payload: Buffer) => this.#data(payload));
+    this.#service.on("heartbeat", (walEnd: string, _time: number, shouldRespond: boolean) =>
+      this.#keepalive(walEnd, shouldRespond),
+    );
+  }
+
+  async receive(signal: AbortSignal): Promise<void> {
+    const plugin: Plugin = {
+      options: {},
+      name: this.#options.decoder.plugin,
+      // Decoded in #data: an exception here would reach the socket's listener and end the process.
+      parse: (payload) => payload,
+      start: (client) => this.#start(client, signal),
+    };
+    const subscription = this.#service.subscribe(plugin, "");
+    subscription.catch(() => undefined);
+    await Promise.race([subscription, this.#broken.promise, stopped(signal)]);
+    if (!signal.aborted) throw new PgnetdError("STREAM_LOST", "the server ended the replication connection");
+  }
+
+  /**
+   * P4: confirms what was received, from a timer that no processing delays, and asks for a sign of life each time.
+   * Without one for the whole sender timeout the server has given this session up, or soon will; see `Patience`.
+   */
+  async confirm(signal: AbortSignal): Promise<void> {
+    const { clock, patience } = this.#options;
+    const everyMs = askEveryMs(this.#options);
+    let lookedAt = clock.now();
+    while (!signal.aborted) {
+      await clock.sleep(everyMs, signal);
+      const isLate = clock.now() - lookedAt > 2 * everyMs;
+      lookedAt = clock.now();
+      if (signal.aborted || this.#stage === "preparing") continue;
+      this.#lookForBytes();
+      const { received } = this.#positions;
+      const patienceMs = patience.ms(received);
+      if (clock.now() - Math.max(this.#heardAt, this.#bytesAt) > patienceMs) {
+        patience.lost(received);
+        throw new PgnetdError("STREAM_LOST", `nothing was heard from the server for ${patienceMs} ms`);
+      }
+      // After a stall of this process, what came meanwhile is read first: it must not pass for the answer to a new question.
+      if (this.#stage === "streaming") await this.#acknowledge(!isLate);
+    }
+  }
+
+  /** For the patience bytes count from when they came: after a stall of this process nothing is asked for, see `confirm`. */
+  #lookForBytes(): void {
+    const bytes = this.#client === null ? 0 : bytesReceived(this.#client);
+    if (bytes === this.#bytes) return;
+    this.#bytes = bytes;
+    this.#bytesAt = this.#options.clock.now();
+  }
+
+  async lookAtPublications(signal: AbortSignal): Promise<void> {
+    const { clock, log, decoder, publicationsEveryMs = 60_000 } = this.#options;
+    const failures = new FailureLog(log, {
+      failed: "the publications could not be looked at; trying again",
+      succeeded: "the publications are looked at again",
+    });
+    while (!signal.aborted && decoder.publications.length > 0) {
+      await clock.sleep(publicationsEveryMs, signal);
+      if (signal.aborted || this.#stage !== "streaming") continue;
+      const found = await this.#publications(failures);
+      if (found === null || assertPublished(found) === this.#published) continue;
+      throw new PgnetdError("STREAM_LOST", "the publications were changed: rows may have passed unpublished");
+    }
+    await stopped(signal);
+  }
+
+  async #publications(failures: FailureLog): Promise<unknown> {
+    const { db, decoder } = this.#options;
+    try {
+      const { rows } = await db.query({ text: selectPublications(decoder.publications) });
+      failures.succeeded();
+      return rows;
+    } catch (error) {
+      failures.failed(error);
+      return null;
+    }
+  }
+
+  async close(): Promise<void> {
+    await hangUp(this.#client, () => this.#service.destroy(), this.#options.clock);
+  }
+
+  async #start(client: pg.Client, signal: AbortSignal): Promise<void> {
+    const { senderTimeoutMs, lock, handover, clock, log, decoder } = this.#options;
+    const { largestMessageBytes = LARGEST_MESSAGE_BYTES } = this.#options;
+    this.#client = client;
+    readInTurns(client);
+    limitMessages(client, largestMessageBytes, (bytes) => this.#unreadable(tooLarge(bytes)));
+    // A large message takes longer to come than the fence allows for silence.
+    socketOf(client).prependListener("data", () => this.#bytesCame());
+    await endWithPeer(client, senderTimeoutMs);
+    // From PostgreSQL 16 on the timeline is an int8, which comes as text.
+    const [identity] = await ask<{ systemid: string; timeline: number | string; xlogpos: string; dbname: string }>(
+      client,
+      "IDENTIFY_SYSTEM",
+      senderTimeoutMs,
+    );
+    if (identity === undefined) throw new PgnetdError("STREAM_LOST", "IDENTIFY_SYSTEM returned nothing");
+    this.#begunAt = parseLsn(identity.xlogpos);
+    this.#identity = { systemId: identity.systemid, timeline: Number(identity.timeline) };
+    const answerMs = senderTimeoutMs;
+    if (handover === null) {
+      const waiting = (holder: LockHolder | null): void => this.#listener.waiting(holder);
+      if ((await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs })) === null) return;
+    }
+    const slot = { ...this.#options.slot, name: this.#options.slot.name ?? defaultSlotName(identity.dbname) };
+    const heard = handover === null ? (at: number) => this.#lead(at) : null;
+    const preparation = { ...this.#options, slot, database: identity.dbname, heard };
+    const prepared = await prepareSlot(client, preparation, signal);
+    if (prepared === null || signal.aborted) return;
+    if (handover !== null) {
+      const change = { end: handover, clock, log, signal, answerMs, askEveryMs: askEveryMs(this.#options) };
+      if ((await takeOver(client, lock, change)) === null) return;
+    }
+    this.#published = prepared.published;
+    this.#positions.start(prepared.confirmed);
+    this.#askedAt = clock.now();
+    this.#heardAt = this.#askedAt;
+    const stream = client.query(startReplication(slot.name, prepared.confirmed, decoder.startOptions));
+    stream.catch(() => undefined);
+    this.#stage = "starting";
+    try {
+      await stream;
+    } catch (error) {
+      // P4: of a plugin that the server no longer trusts; the slot would hold WAL for nothing.
+      if (sqlstateOf(error) === SQLSTATE.insufficientPrivilege)
+        await dropSlot(client, preparation, toError(error).message);
+      throw error;
+    }
+  }
+
+  /**
+   * P3: told as late as can be, when the stream begins or its slot takes time to be made. A session that ends before has
+   * sent nothing that the next leader would send again.
+   */
+  #lead(heldAt: number): void {
+    if (!this.#leads && this.#identity !== null) this.#listener.leading(this.#identity);
+    this.#leads = true;
+    this.#heard(heldAt);
+  }
+
+  #heard(at = this.#askedAt): void {
+    this.#heardAt = at;
+    this.#listener.heard(at);
+  }
+
+  #bytesCame(): void {
+    if (this.#stage === "streaming") this.#heard();
+  }
+
+  /** The server has taken START_REPLICATION. */
+  #begun(): void {
+    this.#stage = "streaming";
+    this.#lead(this.#askedAt);
+    this.#listener.streaming();
+    this.#options.begun();
+  }
+
+  #data(payload: Buffer): void {
+    if (this.#stage !== "streaming") return;
+    try {
+      this.#decode(payload, this.#sink);
+    } catch (error) {
+      this.#unreadable(error instanceof PgnetdError ? error : unreadable(error));
+    }
+  }
+
+  /** What follows would look whole without the message that could not be read, and must not be confirmed. */
+  #unreadable(error: PgnetdError): void {
+    this.#stage = "unreadable";
+    this.#broken.reject(error);
+  }
+
+  readonly #sink: WalSink = {
+    begin: (transaction) => {
+      this.#positions.begin();
+      this.#listener.begin(transaction);
+    },
+    relation: (table, oid) => {
+      const { outbox } = this.#options;
+      if (outbox !== undefined && table === outbox.table && oid !== outbox.oid) throw madeAnew();
+    },
+    insert: (table, row) => {
+      if (table === INSTALLATION_TABLE) throw madeAnew();
+      this.#listener.insert(table, row);
+    },
+    change: (table) => this.#listener.change(table),
+    truncate: (table) => this.#listener.truncate(table),
+    message: (content, position) => {
+      if (position >= this.#begunAt) this.#listener.message(content);
+    },
+    commit: (endLsn) => {
+      this.#positions.commit(endLsn);
+      this.#listener.commit(endLsn);
+    },
+  };
+
+  #keepalive(walEnd: string, shouldRespond: boolean): void {
+    if (this.#stage !== "streaming") return;
+    const before = this.#positions.received;
+    this.#positions.keepalive(parseLsn(walEnd));
+    if (!shouldRespond) return;
+    // A server that waits for progress asks again as soon as it is told of none: it is answered at once only with progress.
+    const overdue = this.#options.clock.now() - this.#answeredAt > askEveryMs(this.#options);
+    if (overdue || this.#positions.received > before) {
+      this.#acknowledge(false).catch((error: unknown) => this.#broken.reject(toError(error)));
+    }
+  }
+
+  async #acknowledge(ping: boolean): Promise<void> {
+    this.#answeredAt = this.#options.clock.now();
+    if (ping) this.#askedAt = this.#answeredAt;
+    this.#listener.received(this.#positions.received);
+    await this.#service.acknowledge(formatLsn(acknowledgement(this.#positions.received)), ping);
+  }
+}

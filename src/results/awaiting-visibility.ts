@@ -1,0 +1,67 @@
+import { backoffMs } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import { isDecided, type Snapshot } from "../pg/snapshot.ts";
+import { currentSnapshot } from "../outbox/sweep.ts";
+import { FailureLog } from "../pg/failure-log.ts";
+import type { Queryable } from "../pg/pool.ts";
+import type { Pending } from "./backlog.ts";
+
+const WAITS = { firstMs: 50, maxMs: 1_000 };
+
+interface UnseenOptions {
+  readonly db: Queryable;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Their transactions are visible now, or lost. */
+  readonly visible: (items: readonly Pending[]) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The rule keepUnseen: a commit may be streamed, sent and answered before it is visible to others, for as long as it
+ * waits for a synchronous standby. Such endings wait here; while there are any, one look at a snapshot is taken now and then.
+ */
+export class Unseen {
+  readonly #options: UnseenOptions;
+  readonly #failures: FailureLog;
+  readonly #items = new Set<Pending>();
+  #watching = false;
+
+  constructor(options: UnseenOptions) {
+    this.#options = options;
+    this.#failures = new FailureLog(options.log, {
+      failed: "whether results may be stored yet could not be looked at; trying again",
+      succeeded: "whether results may be stored yet is looked at again",
+    });
+  }
+
+  keep(item: Pending): void {
+    this.#items.add(item);
+    if (!this.#watching) void this.#watch();
+  }
+
+  async #watch(): Promise<void> {
+    this.#watching = true;
+    const { clock, signal } = this.#options;
+    for (let looks = 0; this.#items.size > 0 && !signal.aborted; looks += 1) {
+      await clock.sleep(backoffMs(looks, WAITS), signal);
+      if (!signal.aborted) await this.#look();
+    }
+    this.#watching = false;
+  }
+
+  async #look(): Promise<void> {
+    let snapshot: Snapshot;
+    try {
+      snapshot = await currentSnapshot(this.#options.db);
+      this.#failures.succeeded();
+    } catch (error) {
+      this.#failures.failed(error);
+      return;
+    }
+    const decided = [...this.#items].filter(({ insertedBy }) => insertedBy === null || isDecided(snapshot, insertedBy));
+    for (const item of decided) this.#items.delete(item);
+    this.#options.visible(decided);
+  }
+}

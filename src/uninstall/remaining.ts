@@ -1,0 +1,52 @@
+import { z } from "zod";
+
+import type { Queryable } from "../pg/pool.ts";
+import { COUNT_MOST } from "../ops/database-status.ts";
+
+/** What is left in the outbox. */
+export interface Remaining {
+  /** Requests that are due or in flight, counted up to `COUNT_MOST`. */
+  readonly due: number;
+  /** Requests that wait for a later time, counted up to `COUNT_MOST`. */
+  readonly later: number;
+  /** The earliest of those times, as PostgreSQL writes it; null without any. */
+  readonly nextDue: string | null;
+  /** Hosts that are paused, in order. */
+  readonly pausedHosts: readonly string[];
+  /** Answers stored since the look before, per second; null at the first. */
+  readonly answeredPerSecond: number | null;
+  /** When the database was looked at, for the next look. */
+  readonly at: string;
+}
+
+const SELECT = `
+select pg_catalog.clock_timestamp()::text as at, l.later, l.next_due::text,
+  (select pg_catalog.count(*) from (
+    select from net.http_request_queue where next_attempt_at is null limit ${COUNT_MOST}) q)::int
+  + (select pg_catalog.count(*) from (
+    select from net.http_request_queue where next_attempt_at <= pg_catalog.now() limit ${COUNT_MOST}) q)::int as due,
+  array(select host from net.http_host_settings where paused order by host) as paused,
+  (select pg_catalog.count(*) from net._http_response where created > $1::timestamptz)::float8
+    / nullif(extract(epoch from pg_catalog.clock_timestamp() - $1::timestamptz)::float8, 0::float8) as per_second
+from (
+  select pg_catalog.count(*)::int as later, pg_catalog.min(next_attempt_at) as next_due from (
+    select next_attempt_at from net.http_request_queue where next_attempt_at > pg_catalog.now()
+    order by next_attempt_at limit ${COUNT_MOST}) q
+) l`;
+
+const rowSchema = z.object({
+  at: z.string(),
+  due: z.int(),
+  later: z.int(),
+  next_due: z.string().nullable(),
+  paused: z.array(z.string()),
+  per_second: z.number().nullable(),
+});
+
+/** Looks at the outbox; `before` is the look before, where there was one. */
+export async function readRemaining(db: Queryable, before: Remaining | null): Promise<Remaining> {
+  const { rows } = await db.query({ text: SELECT, values: [before?.at ?? null] });
+  const { at, due, later, next_due, paused, per_second } = rowSchema.parse(rows[0]);
+  const atMost = Math.min(due, COUNT_MOST);
+  return { at, due: atMost, later, nextDue: next_due, pausedHosts: paused, answeredPerSecond: per_second };
+}
