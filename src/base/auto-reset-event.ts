@@ -1,28 +1,28 @@
 import type { Clock } from "./clock.ts";
 
 /** Why a wait ends early: given, since an abort without a reason makes an error with a stack. */
-const KNOCKED = Symbol("knocked");
+const KNOCKED = Symbol("notified");
 
-/** A door that a loop waits at and others knock on: a knock before the wait is not lost, several count as one. */
-export class Wake {
-  #knocked = false;
+/** A door that a loop waits at and others notification on: a notification before the wait is not lost, several count as one. */
+export class AutoResetEvent {
+  #notified = false;
   #open: (() => void) | null = null;
 
   /** Lets the waiting loop go on, now or at its next wait. */
-  knock(): void {
-    this.#knocked = true;
+  notify(): void {
+    this.#notified = true;
     this.#open?.();
   }
 
   /**
-   * Resolves at the next knock, after `ms` (null waits without end), or when `signal` fires, whichever is first; to true
-   * where somebody knocked.
+   * Resolves at the next notification, after `ms` (null waits without end), or when `signal` fires, whichever is first; to true
+   * where somebody notified.
    */
   async wait(ms: number | null, clock: Clock, signal: AbortSignal): Promise<boolean> {
-    if (!this.#knocked && !signal.aborted) await this.#sleep(ms, clock, signal);
-    const knocked = this.#knocked;
-    this.#knocked = false;
-    return knocked;
+    if (!this.#notified && !signal.aborted) await this.#sleep(ms, clock, signal);
+    const notified = this.#notified;
+    this.#notified = false;
+    return notified;
   }
 
   async #sleep(ms: number | null, clock: Clock, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 import type { LoadedConfig } from "../config/load.ts";
 import type { HealthSource } from "../ops/health.ts";
-import { type PipelineOptions, runPipeline } from "../daemon/daemon.ts";
+import { type DaemonOptions, runDaemon } from "../daemon/daemon.ts";
 
 /** One pipeline at work with its settings. */
 export interface Serving {
@@ -14,26 +14,26 @@ export interface Serving {
   end(): Promise<void>;
 }
 
-/** What a pipeline needs from the run it is of. */
-export interface ServingOptions extends Pick<PipelineOptions, "loaded" | "log" | "restart" | "renew"> {
+/** What a daemon needs from the run it is of. */
+export interface ServingOptions extends Pick<DaemonOptions, "loaded" | "log" | "restart" | "renew"> {
   readonly stop: AbortSignal;
-  /** Ends the pipeline that leads so far; null where none does. */
+  /** Ends the daemon that leads so far; null where none does. */
   readonly handover: (() => Promise<void>) | null;
 }
 
-/** Of a pipeline that failed before it could tell. */
+/** Of a daemon that failed before it could tell. */
 const UNKNOWN: HealthSource = {
   health: () => {
-    throw new Error("the pipeline has not begun");
+    throw new Error("the daemon has not begun");
   },
   asked: () => undefined,
 };
 
-/** Begins a pipeline. */
+/** Begins a daemon. */
 export function serve({ loaded, log, restart, renew, stop, handover }: ServingOptions): Serving {
-  const ending = new AbortController();
+  const completion = new AbortController();
   const kill = new AbortController();
-  const told = AbortSignal.any([stop, ending.signal]);
+  const told = AbortSignal.any([stop, completion.signal]);
   let timer: NodeJS.Timeout | undefined;
   const grace = (): void => {
     timer = setTimeout(() => kill.abort(), loaded.config.stop.graceMs);
@@ -41,7 +41,7 @@ export function serve({ loaded, log, restart, renew, stop, handover }: ServingOp
   told.addEventListener("abort", grace, { once: true });
   let isTakingOver = false;
   let source = UNKNOWN;
-  const ended = runPipeline({
+  const ended = runDaemon({
     loaded,
     log,
     restart,
@@ -68,7 +68,7 @@ export function serve({ loaded, log, restart, renew, stop, handover }: ServingOp
     },
     ended,
     async end() {
-      ending.abort();
+      completion.abort();
       await ended.catch(() => undefined);
     },
   };

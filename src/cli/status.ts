@@ -36,7 +36,7 @@ export function statusLines(
   status: DatabaseStatus,
   { mode, environment }: { readonly mode: HttpMode; readonly environment: string | null },
 ): readonly (readonly [name: string, value: string])[] {
-  const { oldest, retainedWalBytes, waiting, parked } = status;
+  const { oldest, retainedWalBytes, outboxRows, deferred } = status;
   return [
     ["environment", environment ?? "none"],
     ["mode", mode === "capture" ? "capture: nothing is sent" : mode],
@@ -45,7 +45,7 @@ export function statusLines(
     ["retained WAL", retainedWalBytes === null ? "none" : `${Math.ceil(retainedWalBytes / 1024)} KiB`],
     ["current", formatLsn(status.current)],
     ["confirmed", position(status.confirmed)],
-    ["waiting", `${counted(waiting)} (${counted(parked)} for a later time)`],
+    ["waiting", `${counted(outboxRows)} (${counted(deferred)} for a later time)`],
     ["oldest", oldest === null ? "none" : `request ${oldest.id}, ${oldest.ageSeconds.toFixed(1)} s`],
     ["dead letters", counted(status.deadLetters)],
   ];

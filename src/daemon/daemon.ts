@@ -31,16 +31,16 @@ import { expireResults, retentionOf } from "../results/retention.ts";
 import { openResultWriter } from "../results/writer.ts";
 import { perLaneBound } from "../sending/memory.ts";
 import { openDecoder } from "../wal/decoder.ts";
-import { LOCK_CLASS_ID } from "../pg/advisory-lock.ts";
+import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
 import { LEADER_APPLICATION } from "../leader/holder.ts";
-import { Patience } from "../replication/liveness-timeout.ts";
+import { LivenessTimeout } from "../replication/liveness-timeout.ts";
 import { pollSession } from "../replication/poll-session.ts";
 import { streamSession } from "../replication/stream-session.ts";
 import { type Sessions, superviseSessions } from "../replication/supervise.ts";
-import type { StreamTrouble } from "../wal/stream-outage.ts";
+import type { StreamOutage } from "../slot/stream-outage.ts";
 
 /** What a running daemon is given from outside. */
-export interface PipelineOptions {
+export interface DaemonOptions {
   readonly loaded: LoadedConfig;
   readonly log: Log;
   /** Ends intake: what is in flight ends and is written. */
@@ -53,32 +53,32 @@ export interface PipelineOptions {
   readonly renew: () => void;
   /** Given the daemon's health, at once. */
   readonly watched: (source: HealthSource) => void;
-  /** Where another pipeline of this process leads: ends it, and resolves when it has ended. */
+  /** Where another daemon of this process leads: ends it, and resolves when it has ended. */
   readonly handover?: (() => Promise<void>) | undefined;
 }
 
 /**
  * Makes the ordinary connections anew and reads the outbox and the settings of hosts once more; nothing in flight is ended,
- * and the lead is kept. False where the settings, those in the database included, are others: these need a pipeline of their own.
+ * and the lead is kept. False where the settings, those in the database included, are others: these need a daemon of their own.
  */
 export type Refresh = (now: LoadedConfig) => Promise<boolean>;
 
 const OUTBOX_TABLE = "net.http_request_queue";
 
 /** Joins the rooms and runs them until `stop` fires and everything in flight is written, or `kill` does. */
-export async function runPipeline(options: PipelineOptions): Promise<void> {
+export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { loaded, log, stop, kill, restart, renew, watched, handover } = options;
   const clock = systemClock;
   const { database, slot, migrate: migration } = loaded.config;
   const { mode } = loaded.config.http;
   let current: Dispatcher | null = null;
-  let trouble: StreamTrouble | null = null;
+  let outage: StreamOutage | null = null;
   let waitingFor: PgnetdError | null = null;
 
   await using pool = openPool({ ...database, size: database.poolSize, signal: kill });
   const watch = new SlotWatch({ db: pool, slotName: slot.name, clock, log });
   watched({
-    health: () => healthOf({ state: current?.state ?? null, trouble, database: watch.last, mode, waitingFor }),
+    health: () => healthOf({ state: current?.state ?? null, outage, database: watch.last, mode, waitingFor }),
     asked: () => watch.look(),
   });
   if (mode === "capture") log.warn({ mode }, "requests are recorded as answers: nothing is sent");
@@ -134,7 +134,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   await using writer = openResultWriter({
     db,
     listener: {
-      settled: (endings) => current?.settled(endings),
+      settled: (completions) => current?.settled(completions),
       gone: () => current?.gone(),
       writable: (ok) => current?.writable(ok),
     },
@@ -212,14 +212,14 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     log,
   };
   const decoder = openDecoder(slot.plugin);
-  const patience = new Patience(slot.senderTimeoutMs);
+  const livenessTimeout = new LivenessTimeout(slot.senderTimeoutMs);
   const sessions: Sessions = {
     stream: (attempt, signal) =>
-      streamSession({ ...shared, ...attempt, db, slot, decoder, patience }, dispatcher, signal),
+      streamSession({ ...shared, ...attempt, db, slot, decoder, livenessTimeout }, dispatcher, signal),
     poll: (attempt, signal) => pollSession({ ...shared, ...attempt }, dispatcher, signal),
     lost: () => dispatcher.lost(),
-    trouble: (now) => {
-      trouble = now;
+    outage: (now) => {
+      outage = now;
     },
   };
 

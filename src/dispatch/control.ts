@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
-import { Wake } from "../base/auto-reset-event.ts";
+import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import { HOST_SETTINGS_TABLE, type HostSettings } from "../outbox/host-settings.ts";
 import { sqlstateOf } from "../pg/sqlstate.ts";
 
@@ -45,7 +45,7 @@ const TOLD_EVERY_MS = 10_000;
 /** Carries out what comes from SQL beside requests: changed settings of hosts, and control calls. */
 export class Control {
   readonly #parts: ControlParts;
-  readonly #wake = new Wake();
+  readonly #notified = new AutoResetEvent();
   /** Null before the first reading. */
   #hosts: ReadonlyMap<string, HostSettings> | null = null;
   /** Counts the leads, and the last one in which the database was identified. */
@@ -61,7 +61,7 @@ export class Control {
 
   /** A row of a table that is not the outbox changed. */
   changed(table: string): void {
-    if (table === HOST_SETTINGS_TABLE) this.#wake.knock();
+    if (table === HOST_SETTINGS_TABLE) this.#notified.notify();
   }
 
   /** A control message came; one that this version does not know is passed over. Says what it asks for. */
@@ -83,20 +83,20 @@ export class Control {
 
   /** Without a stream nobody tells of changes: they are looked for. */
   polled(): void {
-    this.#wake.knock();
+    this.#notified.notify();
   }
 
   /** The database is identified, and its settings are read, as in a new lead. */
   refresh(): void {
     this.#identified = NEVER;
-    this.#wake.knock();
+    this.#notified.notify();
   }
 
   /** This daemon leads from now on. */
   leading(): void {
     this.#parts.assumeSpent();
     this.#lead++;
-    this.#wake.knock();
+    this.#notified.notify();
   }
 
   /** Reads the settings of hosts at every change of them, and again soon after the last. */
@@ -105,10 +105,10 @@ export class Control {
     let again: readonly number[] = [];
     while (!signal.aborted) {
       const [next = null, ...later] = again;
-      const knocked = await this.#wake.wait(next, clock, signal);
+      const notified = await this.#notified.wait(next, clock, signal);
       if (signal.aborted) return;
       await this.#read();
-      if (knocked) again = AGAIN_MS;
+      if (notified) again = AGAIN_MS;
       else again = this.#isFailing ? FAILED_MS : later;
     }
   };

@@ -7,7 +7,7 @@ import type { Reading } from "../intake/schedule.ts";
 import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Lane } from "../outbox/lane.ts";
 import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
-import type { Ending, ResultListener } from "../results/completion.ts";
+import type { Completion, ResultListener } from "../results/completion.ts";
 import { Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
 import type { Begin } from "../wal/events.ts";
 import type { ControlCommand } from "./control.ts";
@@ -56,7 +56,7 @@ export interface DispatcherState {
   readonly stalled: string | null;
   /** Why the outbox cannot be read, where that failed several times in a row. */
   readonly unread: string | null;
-  readonly waiting: number;
+  readonly queued: number;
   readonly inFlight: number;
   readonly inMemory: number;
   readonly memoryBytes: number;
@@ -68,7 +68,7 @@ export interface DispatcherState {
 
 /** How the outbox is read in each phase. */
 const READING: Record<Phase, Reading> = {
-  waiting: "none",
+  "not-leading": "none",
   polling: "polling",
   "catch-up": "streaming",
   live: "streaming",
@@ -84,7 +84,7 @@ export class Dispatcher implements SessionListener, ResultListener {
   readonly #settings: DispatcherSettings;
   readonly #sender: Sender;
   readonly #intake: Intake;
-  #phase: Phase = "waiting";
+  #phase: Phase = "not-leading";
   #identity: ServerIdentity | null = null;
   #heardAt = 0;
   #isWritable = true;
@@ -119,7 +119,7 @@ export class Dispatcher implements SessionListener, ResultListener {
       log,
       reading: () => READING[this.#phase],
       events: {
-        swept: (isEveryBehind) => this.#move(isEveryBehind ? "overflowed" : "swept"),
+        swept: (isEveryBehind) => this.#move(isEveryBehind ? "every-lane-behind" : "swept"),
         accepted: () => this.pump(),
         visible: () => this.#visible(),
       },
@@ -129,10 +129,10 @@ export class Dispatcher implements SessionListener, ResultListener {
   }
 
   get state(): DispatcherState {
-    const { waiting, inFlight, inMemory, memoryBytes } = this.#sender;
+    const { queued, inFlight, inMemory, memoryBytes } = this.#sender;
     const session = { phase: this.#phase, standby: this.#standby, holder: this.#holder, received: this.#received };
     const { unread, lanesBehind } = this.#intake;
-    return { ...session, stalled: this.#stalled, unread, lanesBehind, waiting, inFlight, inMemory, memoryBytes };
+    return { ...session, stalled: this.#stalled, unread, lanesBehind, queued, inFlight, inMemory, memoryBytes };
   }
 
   /** Reads the outbox until `signal` fires. */
@@ -140,7 +140,7 @@ export class Dispatcher implements SessionListener, ResultListener {
 
   // What the session tells.
 
-  waiting(holder: LockHolder | null): void {
+  standby(holder: LockHolder | null): void {
     this.#standby = true;
     this.#holder = holder;
     if (holder === null || !isStranger(holder)) {
@@ -215,7 +215,7 @@ export class Dispatcher implements SessionListener, ResultListener {
   truncate(table: string): void {
     if (table !== this.#settings.outboxTable) return this.change(table);
     this.#cut(true);
-    this.#move("overflowed");
+    this.#move("truncated");
   }
 
   /** Any role may write them, as many as it likes. */
@@ -235,9 +235,9 @@ export class Dispatcher implements SessionListener, ResultListener {
 
   // What the results tell.
 
-  settled(endings: readonly Ending[]): void {
-    this.#sender.settled(endings);
-    for (const ending of endings) if (ending.kind === "parked") this.#intake.dueIn(ending.delayMs);
+  settled(completions: readonly Completion[]): void {
+    this.#sender.settled(completions);
+    for (const completion of completions) if (completion.kind === "deferred") this.#intake.dueIn(completion.delayMs);
     this.#intake.changed();
   }
 

@@ -1,12 +1,12 @@
 /** Where the dispatcher stands between start and stop. */
 export type Phase =
   /** Another daemon leads, or there is no connection: nothing is started. */
-  | "waiting"
+  | "not-leading"
   /** Leading without a stream: the outbox is swept once a second. */
   | "polling"
-  /** Leading with a stream: the outbox is swept as fast as rows are sent, the stream's rows are dropped. */
+  /** Leading with a stream, and every lane is behind: the outbox is swept as fast as rows are sent, the stream's rows are dropped. */
   | "catch-up"
-  /** Leading: the stream's rows go straight to sending. */
+  /** Leading: the stream's rows go straight to sending, except those of lanes that are behind. */
   | "live"
   /** Nothing more is started; what is in flight ends and is written. */
   | "stopping";
@@ -19,43 +19,49 @@ export type PhaseEvent =
   | "streaming"
   /** The session, and with it the lock, is gone. */
   | "lost"
-  /** Streamed rows did not fit into memory and were dropped: the outbox has them. */
-  | "overflowed"
-  /** A sweep was the last one: everything left in the outbox fitted. */
+  /** Every lane is behind: a sweep failed or was partial, or too many transactions or lanes would have to be remembered. */
+  | "every-lane-behind"
+  /** The owner truncated the outbox. */
+  | "truncated"
+  /** After a sweep not every lane is behind. */
   | "swept"
   /** The daemon was asked to stop. */
   | "stop";
 
 const TABLE: Record<Phase, Record<PhaseEvent, Phase>> = {
-  waiting: {
+  "not-leading": {
     leading: "polling",
-    streaming: "waiting",
-    lost: "waiting",
-    overflowed: "waiting",
-    swept: "waiting",
+    streaming: "not-leading",
+    lost: "not-leading",
+    "every-lane-behind": "not-leading",
+    truncated: "not-leading",
+    swept: "not-leading",
     stop: "stopping",
   },
   polling: {
     leading: "polling",
     streaming: "catch-up",
-    lost: "waiting",
-    overflowed: "polling",
+    lost: "not-leading",
+    "every-lane-behind": "polling",
+    truncated: "polling",
     swept: "polling",
     stop: "stopping",
   },
   "catch-up": {
     leading: "polling",
     streaming: "catch-up",
-    lost: "waiting",
-    overflowed: "catch-up",
+    lost: "not-leading",
+    "every-lane-behind": "catch-up",
+    truncated: "catch-up",
     swept: "live",
     stop: "stopping",
   },
   live: {
     leading: "polling",
     streaming: "catch-up",
-    lost: "waiting",
-    overflowed: "catch-up",
+    lost: "not-leading",
+    "every-lane-behind": "catch-up",
+    truncated: "catch-up",
     swept: "live",
     stop: "stopping",
   },
@@ -63,7 +69,8 @@ const TABLE: Record<Phase, Record<PhaseEvent, Phase>> = {
     leading: "stopping",
     streaming: "stopping",
     lost: "stopping",
-    overflowed: "stopping",
+    "every-lane-behind": "stopping",
+    truncated: "stopping",
     swept: "stopping",
     stop: "stopping",
   },

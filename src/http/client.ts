@@ -7,7 +7,7 @@ import { type AnswerMemory, UNBOUNDED } from "../limits/answer-memory.ts";
 import { type Request } from "../outbox/request.ts";
 import { type Connecting } from "./connect.ts";
 import { createGuard } from "./guard.ts";
-import { Line } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { type Outcome } from "./outcome.ts";
 import { CrumbPace } from "./paced-read.ts";
 import { Sending, type SendingContext } from "./sending.ts";
@@ -116,7 +116,7 @@ class UndiciClient implements HttpClient {
 
 /** With `pipelining` 0 every request opens a connection of its own. */
 function createAgent(options: HttpClientOptions, connecting: Connecting, pipelining: 0 | 1): Agent {
-  const lineOptions = {
+  const connectionOptions = {
     pipelining,
     allowH2: false,
     // The deadline of the request is kept outside, over name, handshakes, redirects and content together.
@@ -131,7 +131,7 @@ function createAgent(options: HttpClientOptions, connecting: Connecting, pipelin
       const pool = new Pool(origin, {
         connections: options.connectionsPerOrigin,
         allowH2: false,
-        factory: (lineOrigin) => new Line(lineOrigin, lineOptions, connecting),
+        factory: (connectionOrigin) => new Connection(connectionOrigin, connectionOptions, connecting),
       });
       return letGo(pool);
     },

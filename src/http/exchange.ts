@@ -2,7 +2,7 @@ import { type Dispatcher } from "undici";
 import { type AnswerMemory, type AnswerWaiter } from "../limits/answer-memory.ts";
 import { ContentBuffer } from "./content-buffer.ts";
 import { type Failure, type Progress, failureOf, tooLarge } from "./failure.ts";
-import { type Line, type Passenger } from "./connection.ts";
+import { type Connection, type AssignedRequest } from "./connection.ts";
 import { type HeaderPairs, headerPairs, headerSize } from "./raw-headers.ts";
 
 /** A response as it came, its content encoding still on. */
@@ -29,7 +29,7 @@ export interface ExchangeBounds {
 const ABANDONED = new Error("abandoned");
 
 /** One request and its response over one connection: undici's handler, without its streams. */
-export class Exchange implements Passenger, AnswerWaiter {
+export class Exchange implements AssignedRequest, AnswerWaiter {
   /** True once bytes of the request may have left. */
   sent = false;
   /** True when an earlier request was carried by the same connection. */
@@ -42,8 +42,8 @@ export class Exchange implements Passenger, AnswerWaiter {
   readonly #maxResponseBytes: number;
   readonly #memory: AnswerMemory;
   readonly #expectsContent: boolean;
-  #line: Line | null = null;
-  #boardedAt = 0;
+  #connection: Connection | null = null;
+  #assignedAt = 0;
   #controller: Dispatcher.DispatchController | null = null;
   #ended = false;
   #status = 0;
@@ -62,8 +62,8 @@ export class Exchange implements Passenger, AnswerWaiter {
 
   /** Milliseconds of this exchange spent on the name and on the handshakes; 0 for a connection that stood already. */
   connectTimes(now: number): { readonly dnsMs: number; readonly connectMs: number } {
-    const attempt = this.#line?.attempt;
-    if (attempt === undefined || attempt === null || attempt.startedAt < this.#boardedAt)
+    const attempt = this.#connection?.attempt;
+    if (attempt === undefined || attempt === null || attempt.startedAt < this.#assignedAt)
       return { dnsMs: 0, connectMs: 0 };
     const resolvedAt = attempt.resolvedAt ?? now;
     return { dnsMs: resolvedAt - attempt.startedAt, connectMs: (attempt.readyAt ?? now) - resolvedAt };
@@ -74,13 +74,13 @@ export class Exchange implements Passenger, AnswerWaiter {
     if (this.#ended) return;
     this.#finish();
     if (this.#controller !== null) this.#controller.abort(ABANDONED);
-    else this.#line?.attempt?.fail(ABANDONED);
+    else this.#connection?.attempt?.fail(ABANDONED);
   }
 
-  board(line: Line): boolean {
+  assign(connection: Connection): boolean {
     if (this.#ended) return false;
-    this.#line = line;
-    this.#boardedAt = performance.now();
+    this.#connection = connection;
+    this.#assignedAt = performance.now();
     return true;
   }
 
@@ -89,7 +89,7 @@ export class Exchange implements Passenger, AnswerWaiter {
     if (this.#ended) throw ABANDONED;
     this.#controller = controller;
     this.sent = true;
-    if (this.#line !== null) this.reused = this.#line.carried++ > 0;
+    if (this.#connection !== null) this.reused = this.#connection.reuseCount++ > 0;
   }
 
   get awaitsHead(): boolean {
@@ -155,7 +155,7 @@ export class Exchange implements Passenger, AnswerWaiter {
 
   #finish(): void {
     this.#ended = true;
-    this.#line?.alight(this);
+    this.#connection?.release(this);
   }
 
   #tooLarge(): void {
@@ -167,6 +167,6 @@ export class Exchange implements Passenger, AnswerWaiter {
     if (this.#status !== 0) return "body";
     if (this.replied) return "head";
     if (this.sent) return "sent";
-    return this.#line?.attempt?.stage ?? "ready";
+    return this.#connection?.attempt?.stage ?? "ready";
   }
 }

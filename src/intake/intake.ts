@@ -2,7 +2,7 @@ import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { Wake } from "../base/auto-reset-event.ts";
+import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Lane } from "../outbox/lane.ts";
 import type { OutboxRow } from "../outbox/row.ts";
 import type { Inserter, Snapshot } from "../pg/snapshot.ts";
@@ -79,7 +79,7 @@ const GIVEN_UP_MS = 1_000;
 export class Intake {
   readonly #parts: IntakeParts;
   readonly #handoff: Handoff<OutboxRow>;
-  readonly #wake = new Wake();
+  readonly #notified = new AutoResetEvent();
   /** Where the next sweep begins; null is at the first lane. */
   #from: LaneCursor | null = null;
   #sweptAt = 0;
@@ -139,7 +139,7 @@ export class Intake {
   row(lane: Lane, read: () => OutboxRow): void {
     if (this.#receivingSince === null && this.#parts.clock.now() - this.#begunAt > LARGE_MS) {
       this.#receivingSince = this.#begunAt;
-      this.#wake.knock();
+      this.#notified.notify();
     }
     if (this.#handoff.drops(lane)) this.#handoff.skip();
     else this.#streamed(read());
@@ -182,7 +182,7 @@ export class Intake {
     this.#handoff.defer();
     if (this.#handoff.behind.isEvery) this.#parts.events.swept(true);
     if (!isSoon) this.#startChecking(this.#parts.clock.now());
-    this.#wake.knock();
+    this.#notified.notify();
   }
 
   #inserter(xid: Xid | null): Inserter | null {
@@ -203,20 +203,20 @@ export class Intake {
     this.#dueAt = null;
     this.#notBefore = 0;
     this.#receivingSince = null;
-    this.#wake.knock();
+    this.#notified.notify();
   }
 
   /** Reads the outbox once more as soon as there is room. */
   ask(): void {
     this.#asked = true;
-    this.#wake.knock();
+    this.#notified.notify();
   }
 
   /** Half of what may wait of `lane` in memory does not. */
   low(lane: Lane): void {
     if (this.#wanted || !this.#handoff.behind.has(lane)) return;
     this.#wanted = true;
-    this.#wake.knock();
+    this.#notified.notify();
   }
 
   /** What waited of `lane` was given up: the outbox has it. */
@@ -230,13 +230,13 @@ export class Intake {
     const at = this.#parts.clock.now() + ms;
     if (this.#dueAt !== null && at >= this.#dueAt) return;
     this.#dueAt = at;
-    this.#wake.knock();
+    this.#notified.notify();
   }
 
   /** Wakes the reader where it has a next step; while it would wait without end it is left asleep. */
   changed(): void {
     const step = nextStep(this.#schedule());
-    if (step.kind !== "wait" || step.ms !== null) this.#wake.knock();
+    if (step.kind !== "wait" || step.ms !== null) this.#notified.notify();
   }
 
   /** Reads the outbox when there is reason to, until `signal` fires. */
@@ -251,7 +251,7 @@ export class Intake {
           await this.#check();
           break;
         case "wait":
-          await this.#wake.wait(step.ms, this.#parts.clock, signal);
+          await this.#notified.wait(step.ms, this.#parts.clock, signal);
           break;
       }
     }

@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { endHint, holderText } from "../pg/lock-owner.ts";
-import { HANDOVER_CLASS_ID, LOCK_CLASS_ID, type LockKey, tryLock, unlock } from "../pg/advisory-lock.ts";
+import { HANDOVER_CLASS_ID, LOCK_CLASS_ID, type LockKey, tryLock, unlock } from "../wal/advisory-lock.ts";
 import { holderOf, isStranger, type LockHolder, strangerText } from "./holder.ts";
 import { ask } from "../wal/wire.ts";
 
@@ -67,11 +67,11 @@ export async function takeLockBack(client: pg.ClientBase, leader: LockKey, answe
   return true;
 }
 
-/** Waits for `ending`; the server would end a session that says nothing for long, and its locks with it. */
-async function staysAlive(client: pg.ClientBase, ending: Promise<void>, handover: Handover): Promise<void> {
+/** Waits for `completion`; the server would end a session that says nothing for long, and its locks with it. */
+async function staysAlive(client: pg.ClientBase, completion: Promise<void>, handover: Handover): Promise<void> {
   const { clock, answerMs, askEveryMs } = handover;
   const ended = new AbortController();
-  const whenEnded = ending.finally(() => ended.abort());
+  const whenEnded = completion.finally(() => ended.abort());
   while (!ended.signal.aborted) {
     await clock.sleep(askEveryMs, ended.signal);
     if (!ended.signal.aborted) await ask(client, "select", answerMs);

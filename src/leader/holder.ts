@@ -2,7 +2,7 @@ import type pg from "pg";
 
 import { holderText, JOIN_PREPARED, type LockOwner } from "../pg/lock-owner.ts";
 import { sessionName } from "../pg/session-name.ts";
-import { HANDOVER_CLASS_ID, LOCK_CLASS_ID, type LockKey } from "../pg/advisory-lock.ts";
+import { HANDOVER_CLASS_ID, LOCK_CLASS_ID, type LockKey } from "../wal/advisory-lock.ts";
 import { ask } from "../wal/wire.ts";
 
 /** `application_name` of a session that leads. */

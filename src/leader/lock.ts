@@ -3,7 +3,7 @@ import type pg from "pg";
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
-import { type LockKey, tryLock, unlock } from "../pg/advisory-lock.ts";
+import { type LockKey, tryLock, unlock } from "../wal/advisory-lock.ts";
 import { isHandedOver } from "./handover.ts";
 import { holderOf, isSameHolder, type LockHolder } from "./holder.ts";
 import { ask } from "../wal/wire.ts";

@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import { Wake } from "../base/auto-reset-event.ts";
+import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import { Claim, type ClaimOwner, type Destination } from "./answer-claim.ts";
 import type { AnswerBounds, AnswerMemory } from "./answer-memory.ts";
 import { AnswerShares } from "./answer-shares.ts";
@@ -33,7 +33,7 @@ export class AnswerBudget implements ClaimOwner {
   /** Those with answers that wait, in the order of their turns. */
   readonly #waiting = new Set<Destination>();
   /** For who reports that: a destination was refused a start. */
-  readonly refusal = new Wake();
+  readonly refusal = new AutoResetEvent();
   #wasRefused = false;
   #isPlanned = false;
 
@@ -54,7 +54,7 @@ export class AnswerBudget implements ClaimOwner {
     if (destination !== undefined && may) destination.heldSince = null;
     else if (destination !== undefined && destination.heldSince === null) {
       destination.heldSince = this.now;
-      this.refusal.knock();
+      this.refusal.notify();
     }
     if (!may) this.#wasRefused = true;
     return may;

@@ -23,9 +23,9 @@ export interface DatabaseStatus {
   /** The session that has the leader's lock; null where none has. */
   readonly leader: LockHolder | null;
   /** Requests in the outbox, counted up to `COUNT_MOST`. */
-  readonly waiting: number;
+  readonly outboxRows: number;
   /** Of those, the ones that wait for a later time. */
-  readonly parked: number;
+  readonly deferred: number;
   /** Of the requests with the lowest ids. */
   readonly oldest: { readonly id: string; readonly ageSeconds: number } | null;
   readonly deadLetters: number;
@@ -59,8 +59,8 @@ select pg_catalog.pg_current_wal_insert_lsn()::text as current,
   case when s.confirmed_flush_lsn is null and s.active_pid is not null then (${selectBlockers("s.active_pid")}) end as blockers,
   pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), s.restart_lsn)::float8 as retained,
   (select pg_catalog.row_to_json(h) from (${selectHolder("l.objid = '0'::oid")}) h) as leader,
-  (select pg_catalog.count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as waiting,
-  (select pg_catalog.count(*) from (select from net.http_request_queue where next_attempt_at > pg_catalog.now() limit ${COUNT_MOST}) q)::int as parked,
+  (select pg_catalog.count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as outbox_rows,
+  (select pg_catalog.count(*) from (select from net.http_request_queue where next_attempt_at > pg_catalog.now() limit ${COUNT_MOST}) q)::int as deferred,
   (select pg_catalog.count(*) from (select from net.http_dead_letter limit ${COUNT_MOST}) d)::int as dead_letters,
   o.id::text as oldest_id, case when pg_catalog.isfinite(o.created) then extract(epoch from pg_catalog.now() - o.created)::float8 end as oldest_age
 from (select) one
@@ -95,8 +95,8 @@ const rowSchema = z.object({
       mayLead: z.boolean().nullable(),
     })
     .nullable(),
-  waiting: z.int(),
-  parked: z.int(),
+  outbox_rows: z.int(),
+  deferred: z.int(),
   dead_letters: z.int(),
   oldest_id: z.string().nullable(),
   oldest_age: z.number().nullable(),
@@ -123,8 +123,8 @@ export async function readDatabaseStatus(db: Queryable, slotName: string | null)
     current: parseLsn(row.current),
     confirmed,
     leader: row.leader,
-    waiting: row.waiting,
-    parked: row.parked,
+    outboxRows: row.outbox_rows,
+    deferred: row.deferred,
     oldest: row.oldest_id === null ? null : { id: row.oldest_id, ageSeconds: row.oldest_age ?? 0 },
     deadLetters: row.dead_letters,
   };

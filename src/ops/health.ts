@@ -7,8 +7,8 @@ import type { SlotHealth } from "../slot/health.ts";
 
 /** What the daemon says of itself, in one look. */
 export interface Health {
-  /** What it does: `waiting` stands by for the leader, `polling` sweeps without a stream. */
-  readonly state: "starting" | "waiting" | "catch-up" | "live" | "polling" | "stopping";
+  /** What it does: `standby` while another daemon leads, `polling` sweeps without a stream. */
+  readonly state: "starting" | "connecting" | "standby" | "catch-up" | "live" | "polling" | "stopping";
   /** True when it leads or stands by, with a connection to the database. */
   readonly ready: boolean;
   /** Why it is ready or not, for a person to read; free of secrets (P11). */
@@ -24,8 +24,8 @@ export interface Health {
   };
   /** The request that waits longest; null where none does, or nobody could look. */
   readonly oldest: { readonly id: string; readonly ageSeconds: number } | null;
-  /** Requests in the outbox, in this daemon's memory waiting for their turn, and in flight. */
-  readonly requests: { readonly outbox: number | null; readonly waiting: number; readonly inFlight: number };
+  /** Requests in the outbox, in this daemon's memory queued for their turn, and in flight. */
+  readonly requests: { readonly outbox: number | null; readonly queued: number; readonly inFlight: number };
   /** Lanes of which the outbox may have requests that are not in memory; `every` at a start, until the outbox was read once. */
   readonly lanesBehind: number | "every";
 }

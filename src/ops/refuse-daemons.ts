@@ -3,7 +3,7 @@ import type pg from "pg";
 import { PgnetdError } from "../base/errors.ts";
 import { endHint } from "../pg/lock-owner.ts";
 import type { Queryable } from "../pg/pool.ts";
-import { LOCK_CLASS_ID } from "../pg/advisory-lock.ts";
+import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
 import { isStranger, type LockHolder, selectHolder, strangerText } from "../leader/holder.ts";
 
 /** Anybody can give a session that name, but not the right to write results. */

@@ -4,13 +4,13 @@ import { mayStart } from "../dispatch/phase.ts";
 import type { HttpMode } from "../http/mode.ts";
 import { endHint } from "../pg/lock-owner.ts";
 import { isStranger, strangerText } from "../leader/holder.ts";
-import type { StreamTrouble } from "../wal/stream-outage.ts";
+import type { StreamOutage } from "../slot/stream-outage.ts";
 import { formatLsn, type Lsn } from "../pg/lsn.ts";
 import type { DatabaseStatus } from "./database-status.ts";
 import type { Health } from "./health.ts";
 
 const DETAIL: Record<DispatcherState["phase"], string> = {
-  waiting: "no connection to the database; trying again",
+  "not-leading": "no connection to the database; trying again",
   polling: "leading without a stream: the outbox is swept once a second",
   "catch-up": "leading: sending what waits in the outbox",
   live: "leading: sending what is committed as it is committed",
@@ -22,7 +22,7 @@ export interface HealthSources {
   /** Null while the database is waited for. */
   readonly state: DispatcherState | null;
   /** What keeps the stream from flowing. */
-  readonly trouble: StreamTrouble | null;
+  readonly outage: StreamOutage | null;
   /** What the database said last. */
   readonly database: DatabaseStatus | null;
   readonly mode: HttpMode;
@@ -31,7 +31,7 @@ export interface HealthSources {
 }
 
 /** Health of a daemon whose database may not be there yet. */
-export function healthOf({ state, trouble, database, mode, waitingFor }: HealthSources): Health {
+export function healthOf({ state, outage, database, mode, waitingFor }: HealthSources): Health {
   const shared = {
     mode,
     slot: database?.slot ?? "unknown",
@@ -41,7 +41,7 @@ export function healthOf({ state, trouble, database, mode, waitingFor }: HealthS
       confirmed: text(database?.confirmed),
     },
     oldest: database?.oldest ?? null,
-    requests: { outbox: database?.waiting ?? null, waiting: state?.waiting ?? 0, inFlight: state?.inFlight ?? 0 },
+    requests: { outbox: database?.outboxRows ?? null, queued: state?.queued ?? 0, inFlight: state?.inFlight ?? 0 },
     lanesBehind: state?.lanesBehind ?? ("every" as const),
   };
   if (state === null) {
@@ -50,22 +50,22 @@ export function healthOf({ state, trouble, database, mode, waitingFor }: HealthS
   }
   const { phase, standby, holder } = state;
   const isStandby = standby && (holder === null || !isStranger(holder));
-  const detail = detailOf(state, trouble);
+  const detail = detailOf(state, outage);
   return {
-    state: phase,
+    state: phase === "not-leading" ? (standby ? "standby" : "connecting") : phase,
     ready: isStandby || (mayStart(phase) && state.unread === null),
     detail: mode === "capture" ? `capture mode, nothing is sent; ${detail}` : detail,
     ...shared,
   };
 }
 
-function detailOf({ phase, standby, holder, stalled, unread }: DispatcherState, trouble: StreamTrouble | null): string {
+function detailOf({ phase, standby, holder, stalled, unread }: DispatcherState, outage: StreamOutage | null): string {
   if (standby && holder !== null && isStranger(holder)) return `${strangerText(holder)}. ${endHint(holder)}`;
   if (standby) return "standing by: another pgnetd leads this database";
   if (mayStart(phase) && unread !== null) return `leading, but ${unread}`;
   if (stalled !== null) return `leading: ${stalled}`;
-  const isTold = trouble !== null && (phase === "polling" || phase === "waiting");
-  return isTold ? `${DETAIL[phase]}: ${trouble.reason}. ${trouble.hint}` : DETAIL[phase];
+  const isTold = outage !== null && (phase === "polling" || phase === "not-leading");
+  return isTold ? `${DETAIL[phase]}: ${outage.reason}. ${outage.hint}` : DETAIL[phase];
 }
 
 function text(position: Lsn | null | undefined): string | null {

@@ -41,7 +41,7 @@ function firstRows(
   { among, condition, order }: { among: string; condition: string; order: string },
 ): string {
   return `${name} as materialized (
-  select r.lane as of_lane, r.room, r.waiting, f.*
+  select r.lane as of_lane, r.room, r.queued, f.*
   from rooms r join ${among} l on l.lane = r.lane cross join lateral (
     select pg_catalog.row_number() over (order by q.${order}) as n, ${COLUMNS}
     from net.http_request_queue q
@@ -63,12 +63,12 @@ export const CHOSEN = `${lanes("fresh_lane", "q.next_attempt_at is null")},
 ${lanes("deferred_lane", "q.next_attempt_at is not null")}, lane as (
   select lane from fresh_lane where lane is not null union select lane from deferred_lane where lane is not null
 ), rooms as materialized (
-  select l.lane, coalesce(s.waiting, 0) as waiting,
+  select l.lane, coalesce(s.queued, 0) as queued,
     least(
       coalesce(s.room, $4::int),
       greatest(${LEAST_READ}, 2 * $2::int / greatest(1, count(*) filter (where coalesce(s.room, $4::int) > 0) over ()))
     )::int as room
-  from lane l left join unnest($6::text[], $7::int[], $8::int[]) as s (lane, waiting, room) on s.lane = l.lane
+  from lane l left join unnest($6::text[], $7::int[], $8::int[]) as s (lane, queued, room) on s.lane = l.lane
 ), ${firstRows("due", {
   among: "deferred_lane",
   condition: "q.next_attempt_at <= pg_catalog.statement_timestamp()",
@@ -77,7 +77,7 @@ ${lanes("deferred_lane", "q.next_attempt_at is not null")}, lane as (
   select u.*, pg_catalog.row_number() over (partition by u.of_lane order by u.n, u.next_attempt_at nulls last) as k
   from (select * from due union all select * from fresh) u
 ), chosen as (
-  select p.*, p.waiting + p.k as place from placed p where p.k <= p.room
+  select p.*, p.queued + p.k as place from placed p where p.k <= p.room
 )`;
 
 /** The lanes of which rows were left for want of room, where those of `fitting` are read. */

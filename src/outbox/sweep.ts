@@ -22,7 +22,7 @@ export interface SweepRoom {
   /** Rows of one lane at most, where `shares` does not say otherwise. */
   readonly perLane: number;
   /** What is in memory of lanes, and what of them still fits. */
-  readonly shares: readonly { readonly lane: Lane; readonly waiting: number; readonly room: number }[];
+  readonly shares: readonly { readonly lane: Lane; readonly queued: number; readonly room: number }[];
 }
 
 /** What one sweep may read. */
@@ -99,7 +99,7 @@ async function query(db: Queryable, statement: typeof SWEEP, plan: SweepPlan): P
     perLane,
     known.map(String),
     shares.map(({ lane }) => lane),
-    shares.map(({ waiting }) => waiting),
+    shares.map(({ queued }) => queued),
     shares.map(({ room }) => room),
     largest,
   ];

@@ -104,7 +104,7 @@ export function openPool(options: PoolOptions): Pool {
     }
   }
   const pool = new pg.Pool({
-    // On the server, too: a statement that waits for a lock would else outlive the client's patience.
+    // On the server, too: a statement that waits for a lock would else outlive the client's livenessTimeout.
     ...configWith(options.url, OWN_SESSIONS, `${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`),
     Client: KnownClient,
     verify: (client, done) => client.query(PIN_PATH, (error) => done(error)),

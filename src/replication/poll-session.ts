@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { stopped } from "../base/loops.ts";
-import type { LockKey } from "../pg/advisory-lock.ts";
+import type { LockKey } from "../wal/advisory-lock.ts";
 import { takeLockBack, takeOver, type TakenOver } from "../leader/handover.ts";
 import { takeLeaderLock } from "../leader/lock.ts";
 import type { SessionListener } from "./stream-session.ts";
@@ -32,7 +32,7 @@ const IDENTITY = `select s.system_identifier::text as systemid,
  */
 export async function pollSession(
   options: PollSessionOptions,
-  listener: Pick<SessionListener, "waiting" | "leading" | "heard">,
+  listener: Pick<SessionListener, "standby" | "leading" | "heard">,
   signal: AbortSignal,
 ): Promise<void> {
   const { connection, lock, senderTimeoutMs, clock } = options;
@@ -74,7 +74,7 @@ export async function pollSession(
 async function takeLock(
   client: pg.Client,
   { lock, handover, senderTimeoutMs, fenceMs, clock, log }: PollSessionOptions,
-  listener: Pick<SessionListener, "waiting">,
+  listener: Pick<SessionListener, "standby">,
   signal: AbortSignal,
 ): Promise<TakenOver | null> {
   const answerMs = senderTimeoutMs / 4;
@@ -87,6 +87,6 @@ async function takeLock(
       askEveryMs: askEveryMs({ senderTimeoutMs, fenceMs }),
     });
   }
-  const at = await takeLeaderLock(client, lock, { ...shared, waiting: (holder) => listener.waiting(holder) });
+  const at = await takeLeaderLock(client, lock, { ...shared, waiting: (holder) => listener.standby(holder) });
   return at === null ? null : { at, hasLock: true };
 }

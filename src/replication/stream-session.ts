@@ -8,20 +8,20 @@ import { runLoops, stopped } from "../base/loops.ts";
 import { FailureLog } from "../pg/failure-log.ts";
 import { type Queryable, socketOf } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
-import type { LockKey } from "../pg/advisory-lock.ts";
+import type { LockKey } from "../wal/advisory-lock.ts";
 import type { Decode, Decoder, WalSink } from "../wal/events.ts";
 import { takeOver } from "../leader/handover.ts";
 import { takeLeaderLock } from "../leader/lock.ts";
 import type { LockHolder } from "../leader/holder.ts";
 import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "../pg/lsn.ts";
-import type { Patience } from "./liveness-timeout.ts";
+import type { LivenessTimeout } from "./liveness-timeout.ts";
 import { LARGEST_MESSAGE_BYTES } from "../wal/message-limit.ts";
 import { acknowledgement, Positions } from "../wal/positions.ts";
 import { assertPublished, INSTALLATION_TABLE, selectPublications } from "../wal/publications.ts";
 import { defaultSlotName, type SlotOptions, startReplication } from "../slot/slot.ts";
 import { dropSlot, prepareSlot } from "../slot/preparation.ts";
 import { tooLarge, unreadable } from "./stream-failure.ts";
-import type { StreamTrouble } from "../wal/stream-outage.ts";
+import type { StreamOutage } from "../slot/stream-outage.ts";
 import {
   ask,
   bytesReceived,
@@ -44,7 +44,7 @@ export interface SessionListener extends Omit<WalSink, "message" | "relation"> {
   /** A control message written since the session began: one from before has been followed by a start already. */
   message(content: string): void;
   /** Another session holds the leader's lock; this one waits for it. */
-  waiting(holder: LockHolder | null): void;
+  standby(holder: LockHolder | null): void;
   /** The lock is held: this daemon leads until the session ends. There may be no stream yet. */
   leading(server: ServerIdentity): void;
   /** From here on every commit reaches the sink. */
@@ -73,11 +73,11 @@ export interface SessionOptions extends Silence {
   readonly renewSlot: boolean;
   /** Null where the session is to lead by itself; else another one of this daemon leads: this ends it and resolves when it has ended. */
   readonly handover: (() => Promise<void>) | null;
-  readonly patience: Patience;
+  readonly livenessTimeout: LivenessTimeout;
   /** Called when the stream flows. */
   readonly begun: () => void;
   /** What keeps the stream from flowing for now. */
-  readonly trouble: (trouble: StreamTrouble) => void;
+  readonly outage: (outage: StreamOutage) => void;
   readonly lock: LockKey;
   readonly decoder: Decoder;
   /** P5: a stream with a larger message, in bytes, is not read: its slot is made anew. `LARGEST_MESSAGE_BYTES` unless set. */
@@ -175,10 +175,10 @@ class Session {
 
   /**
    * P4: confirms what was received, from a timer that no processing delays, and asks for a sign of life each time.
-   * Without one for the whole sender timeout the server has given this session up, or soon will; see `Patience`.
+   * Without one for the whole sender timeout the server has given this session up, or soon will; see `LivenessTimeout`.
    */
   async confirm(signal: AbortSignal): Promise<void> {
-    const { clock, patience } = this.#options;
+    const { clock, livenessTimeout } = this.#options;
     const everyMs = askEveryMs(this.#options);
     let lookedAt = clock.now();
     while (!signal.aborted) {
@@ -188,17 +188,17 @@ class Session {
       if (signal.aborted || this.#stage === "preparing") continue;
       this.#lookForBytes();
       const { received } = this.#positions;
-      const patienceMs = patience.ms(received);
-      if (clock.now() - Math.max(this.#heardAt, this.#bytesAt) > patienceMs) {
-        patience.lost(received);
-        throw new PgnetdError("STREAM_LOST", `nothing was heard from the server for ${patienceMs} ms`);
+      const livenessTimeoutMs = livenessTimeout.ms(received);
+      if (clock.now() - Math.max(this.#heardAt, this.#bytesAt) > livenessTimeoutMs) {
+        livenessTimeout.lost(received);
+        throw new PgnetdError("STREAM_LOST", `nothing was heard from the server for ${livenessTimeoutMs} ms`);
       }
       // After a stall of this process, what came meanwhile is read first: it must not pass for the answer to a new question.
       if (this.#stage === "streaming") await this.#acknowledge(!isLate);
     }
   }
 
-  /** For the patience bytes count from when they came: after a stall of this process nothing is asked for, see `confirm`. */
+  /** For the livenessTimeout bytes count from when they came: after a stall of this process nothing is asked for, see `confirm`. */
   #lookForBytes(): void {
     const bytes = this.#client === null ? 0 : bytesReceived(this.#client);
     if (bytes === this.#bytes) return;
@@ -258,7 +258,7 @@ class Session {
     this.#identity = { systemId: identity.systemid, timeline: Number(identity.timeline) };
     const answerMs = senderTimeoutMs;
     if (handover === null) {
-      const waiting = (holder: LockHolder | null): void => this.#listener.waiting(holder);
+      const waiting = (holder: LockHolder | null): void => this.#listener.standby(holder);
       if ((await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs })) === null) return;
     }
     const slot = { ...this.#options.slot, name: this.#options.slot.name ?? defaultSlotName(identity.dbname) };

@@ -3,14 +3,14 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { type Loop, stopped } from "../base/loops.ts";
 import { needsNewSlot } from "./stream-failure.ts";
-import { isUnreachable, type StreamTrouble, troubleOf } from "../wal/stream-outage.ts";
+import { isUnreachable, type StreamOutage, outageOf } from "../slot/stream-outage.ts";
 
 /** How one try for a stream is made. */
 export interface StreamTry {
   /** Called when the stream flows. */
   readonly begun: () => void;
   /** What keeps the stream from flowing for now. */
-  readonly trouble: (trouble: StreamTrouble) => void;
+  readonly outage: (outage: StreamOutage) => void;
   /** True where the stream of the slot could not be read: it is made anew. */
   readonly renewSlot: boolean;
   /**
@@ -37,7 +37,7 @@ export interface Sessions {
   /** The session that led, or was to lead, ended, however it did. */
   readonly lost: () => void;
   /** What keeps the stream from flowing; null when it flows. */
-  readonly trouble: (trouble: StreamTrouble | null) => void;
+  readonly outage: (outage: StreamOutage | null) => void;
 }
 
 /** What the supervision needs. */
@@ -76,9 +76,9 @@ export async function superviseSessions(sessions: Sessions, supervision: Supervi
 class Supervisor {
   readonly #sessions: Sessions;
   readonly #clock: Clock;
-  readonly #streamTrouble: Told;
-  readonly #pollTrouble: Told;
-  readonly #takeOverTrouble: Told;
+  readonly #streamOutage: Told;
+  readonly #pollOutage: Told;
+  readonly #takeOverOutage: Told;
   #handover: (() => Promise<void>) | null;
   /** Tries for a stream since a session held. */
   #failures = 0;
@@ -90,9 +90,9 @@ class Supervisor {
     this.#sessions = sessions;
     this.#handover = handover ?? null;
     this.#clock = clock;
-    this.#streamTrouble = once(log, "no stream; the outbox is swept once a second until there is one");
-    this.#pollTrouble = once(log, "no connection to the database");
-    this.#takeOverTrouble = once(log, "the lead could not be taken over yet: what leads so far goes on");
+    this.#streamOutage = once(log, "no stream; the outbox is swept once a second until there is one");
+    this.#pollOutage = once(log, "no connection to the database");
+    this.#takeOverOutage = once(log, "the lead could not be taken over yet: what leads so far goes on");
   }
 
   /** True until what leads so far was told to end. */
@@ -102,23 +102,23 @@ class Supervisor {
 
   /** One try for a stream, which lasts for as long as the stream flows. */
   async stream(handover: StreamTry["handover"], signal: AbortSignal): Promise<void> {
-    const { stream, trouble } = this.#sessions;
+    const { stream, outage } = this.#sessions;
     let begunAt: number | null = null;
     const begun = (): void => {
       begunAt = this.#clock.now();
       this.#renewSlot = false;
-      trouble(null);
+      outage(null);
     };
-    const attempt: StreamTry = { begun, trouble, renewSlot: this.#renewSlot, handover };
+    const attempt: StreamTry = { begun, outage, renewSlot: this.#renewSlot, handover };
     const failure = await whyEnded((all) => stream(attempt, all), signal);
     if (signal.aborted) return;
     if (this.#isSteady(begunAt)) {
       this.#failures = 0;
-      this.#streamTrouble.forget();
-      this.#pollTrouble.forget();
+      this.#streamOutage.forget();
+      this.#pollOutage.forget();
     }
     this.#renewSlot ||= needsNewSlot(failure, begunAt !== null);
-    trouble((isUnreachable(failure) ? this.#pollTrouble : this.#streamTrouble).tell(failure));
+    outage((isUnreachable(failure) ? this.#pollOutage : this.#streamOutage).tell(failure));
     this.#waitMs = backoffMs(this.#failures, begunAt === null ? NO_STREAM_RETRY : LOST_STREAM_RETRY);
     this.#failures++;
   }
@@ -134,7 +134,7 @@ class Supervisor {
     let begunAt: number | null = null;
     const begun = (): void => {
       begunAt = this.#clock.now();
-      this.#pollTrouble.forget();
+      this.#pollOutage.forget();
       leads.resolve();
     };
     const handedOver = new AbortController();
@@ -153,7 +153,7 @@ class Supervisor {
       lost();
       return "streamed";
     }
-    if (failure !== null) (this.isToTakeOver ? this.#takeOverTrouble : this.#pollTrouble).tell(failure);
+    if (failure !== null) (this.isToTakeOver ? this.#takeOverOutage : this.#pollOutage).tell(failure);
     if (this.#isSteady(begunAt)) this.#failures = 0;
     const waitMs = this.isToTakeOver ? backoffMs(this.#failures++, NO_STREAM_RETRY) : notBefore - this.#clock.now();
     await this.#clock.sleep(waitMs, signal);
@@ -197,7 +197,7 @@ interface Polling {
 
 /** A reason that is told once, until it is another or was forgotten. */
 interface Told {
-  tell(error: unknown): StreamTrouble;
+  tell(error: unknown): StreamOutage;
   forget(): void;
 }
 
@@ -205,10 +205,10 @@ function once(log: Log, what: string): Told {
   let told = "";
   return {
     tell(error) {
-      const trouble = troubleOf(error);
-      if (trouble.reason !== told) log.warn({ ...trouble }, what);
-      told = trouble.reason;
-      return trouble;
+      const outage = outageOf(error);
+      if (outage.reason !== told) log.warn({ ...outage }, what);
+      told = outage.reason;
+      return outage;
     },
     forget() {
       told = "";

@@ -9,7 +9,7 @@ import type { Pending } from "./backlog.ts";
 
 const WAITS = { firstMs: 50, maxMs: 1_000 };
 
-interface UnseenOptions {
+interface AwaitingVisibilityOptions {
   readonly db: Queryable;
   readonly clock: Clock;
   readonly log: Log;
@@ -19,16 +19,16 @@ interface UnseenOptions {
 }
 
 /**
- * The rule keepUnseen: a commit may be streamed, sent and answered before it is visible to others, for as long as it
- * waits for a synchronous standby. Such endings wait here; while there are any, one look at a snapshot is taken now and then.
+ * The rule awaitVisibility: a commit may be streamed, sent and answered before it is visible to others, for as long as it
+ * waits for a synchronous standby. Such completions wait here; while there are any, one look at a snapshot is taken now and then.
  */
-export class Unseen {
-  readonly #options: UnseenOptions;
+export class AwaitingVisibility {
+  readonly #options: AwaitingVisibilityOptions;
   readonly #failures: FailureLog;
   readonly #items = new Set<Pending>();
   #watching = false;
 
-  constructor(options: UnseenOptions) {
+  constructor(options: AwaitingVisibilityOptions) {
     this.#options = options;
     this.#failures = new FailureLog(options.log, {
       failed: "whether results may be stored yet could not be looked at; trying again",

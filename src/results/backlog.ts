@@ -4,7 +4,7 @@ import type { AnswerMemory } from "../limits/answer-memory.ts";
 import type { Inserter } from "../pg/snapshot.ts";
 import type { Item } from "./statements.ts";
 
-/** An ending that waits to be written. */
+/** An completion that waits to be written. */
 export interface Pending extends Item {
   /** See `ResultWriter.write`. */
   readonly insertedBy: Inserter | null;
@@ -27,12 +27,12 @@ export interface BatchBounds {
 /** A statement with an answer of more than this is long under way, in bytes. */
 const LARGE_BYTES = 1_048_576;
 
-/** True where the statement for this ending is long under way: others do not wait for it. */
-export function isLarge({ ending, bytes }: Pending): boolean {
-  return ending.kind === "answered" && bytes > LARGE_BYTES;
+/** True where the statement for this completion is long under way: others do not wait for it. */
+export function isLarge({ completion, bytes }: Pending): boolean {
+  return completion.kind === "answered" && bytes > LARGE_BYTES;
 }
 
-const LANES = ["answered", "large", "dead", "parked"] as const;
+const LANES = ["answered", "large", "dead", "deferred"] as const;
 type Lane = (typeof LANES)[number];
 
 /** Endings in the order they came, apart by kind, since one statement writes one kind; and large answers apart from others (P6). */
@@ -41,7 +41,7 @@ export class Backlog {
     answered: new Denque(),
     large: new Denque(),
     dead: new Denque(),
-    parked: new Denque(),
+    deferred: new Denque(),
   };
   #turn = 0;
 
@@ -67,7 +67,7 @@ export class Backlog {
 }
 
 function laneOf(item: Pending): Lane {
-  return isLarge(item) ? "large" : item.ending.kind;
+  return isLarge(item) ? "large" : item.completion.kind;
 }
 
 function takeFrom(lane: Denque<Pending>, bounds: BatchBounds): Pending[] {

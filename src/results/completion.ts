@@ -4,22 +4,27 @@ import type { Request } from "../outbox/request.ts";
 import type { Inserter } from "../pg/snapshot.ts";
 
 /** How one try of a request ends in the database. */
-export type Ending =
+export type Completion =
   /** A row in `net._http_response`; the outbox row goes (P10). */
   | { readonly kind: "answered"; readonly request: Request; readonly outcome: Outcome }
   /** All tries are used up: the whole request goes to `net.http_dead_letter`; the outbox row goes. */
   | { readonly kind: "dead"; readonly request: Request; readonly outcome: Outcome }
   /** The row stays and waits: `next_attempt_at` is set `delayMs` from now on the database's clock; a try was used up where there is an outcome. */
-  | { readonly kind: "parked"; readonly request: Request; readonly outcome: Outcome | null; readonly delayMs: number };
+  | {
+      readonly kind: "deferred";
+      readonly request: Request;
+      readonly outcome: Outcome | null;
+      readonly delayMs: number;
+    };
 
-/** Takes endings and makes them durable, in batches, trying again until they are. */
+/** Takes completions and makes them durable, in batches, trying again until they are. */
 export interface ResultWriter {
   /**
-   * Hands one ending over. `insertedBy` is the transaction a streamed row came with, null for a swept row:
-   * where the row is not found and that transaction is not visible yet, the ending is kept and tried again (rule keepUnseen).
+   * Hands one completion over. `insertedBy` is the transaction a streamed row came with, null for a swept row:
+   * where the row is not found and that transaction is not visible yet, the completion is kept and tried again (rule awaitVisibility).
    * `memory` is what its answer holds, given back when it is settled; without it, that is not bounded.
    */
-  write(ending: Ending, insertedBy: Inserter | null, memory?: AnswerMemory): void;
+  write(completion: Completion, insertedBy: Inserter | null, memory?: AnswerMemory): void;
   /** Resolves when everything handed over so far is settled, or when `signal` fires. */
   drained(signal: AbortSignal): Promise<void>;
 }
@@ -27,7 +32,7 @@ export interface ResultWriter {
 /** What the writer tells its owner. */
 export interface ResultListener {
   /** These are committed, or their row was cancelled by its owner; they need no memory any more. */
-  settled(endings: readonly Ending[]): void;
+  settled(completions: readonly Completion[]): void;
   /** Some that were just settled had no row any more. Where another has its id now, it was taken for known until here. */
   gone(): void;
   /** False from the first failed write until one of its kind succeeds again: no new request should start meanwhile. */

@@ -74,7 +74,7 @@ export class Locked {
       const { rows } = await db.query<{ id: string }>(lockedStatement(due));
       locked = new Set(rows.map(({ id }) => id));
     } catch {
-      locked = new Set(due.map(({ ending }) => String(ending.request.id))); // A database that is gone fails the writes, which say so.
+      locked = new Set(due.map(({ completion }) => String(completion.request.id))); // A database that is gone fails the writes, which say so.
     }
     const now = clock.now();
     const ended: Pending[] = [];
@@ -83,7 +83,7 @@ export class Locked {
       if (lock === undefined) continue;
       // Those looked at go behind the others.
       this.#locks.delete(item);
-      if (!locked.has(String(item.ending.request.id))) ended.push(item);
+      if (!locked.has(String(item.completion.request.id))) ended.push(item);
       else {
         lock.looks += 1;
         lock.dueAt = now + backoffMs(lock.looks, WAITS);

@@ -1,7 +1,7 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { Ending } from "./completion.ts";
+import type { Completion } from "./completion.ts";
 import type { WriteFailure } from "./write-failure.ts";
 
 const WAITS = { firstMs: 50, maxMs: 5_000 };
@@ -15,7 +15,7 @@ export class Outage {
   /** Codes said so far in this outage; empty without one. */
   readonly #codes = new Set<string>();
   /** When the last write of each kind failed, until one of that kind succeeds: the others may need other rights and tables. */
-  readonly #failedAt = new Map<Ending["kind"], number>();
+  readonly #failedAt = new Map<Completion["kind"], number>();
   #attempts = 0;
   #since = 0;
   readonly #refusals = { count: 0, reportedAt: Number.NEGATIVE_INFINITY };
@@ -32,7 +32,7 @@ export class Outage {
   }
 
   /** A write of `kind` failed. Returns the wait before the next try, in milliseconds. */
-  failed(kind: Ending["kind"], failure: WriteFailure): number {
+  failed(kind: Completion["kind"], failure: WriteFailure): number {
     const now = this.#clock.now();
     if (!this.lasts) this.#since = now;
     this.#failedAt.set(kind, now);
@@ -49,7 +49,7 @@ export class Outage {
   }
 
   /** A write of `kind`, begun at `startedAt`, succeeded. One begun before the last failure tells nothing of what came after. */
-  succeeded(kind: Ending["kind"], startedAt: number): void {
+  succeeded(kind: Completion["kind"], startedAt: number): void {
     const failedAt = this.#failedAt.get(kind);
     if (failedAt === undefined || startedAt < failedAt) return;
     this.#failedAt.delete(kind);

@@ -1,7 +1,7 @@
 import type { Statement } from "../pg/pool.ts";
 import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
 import { booleanArray, byteaArray, float8Array, int4Array, int8Array, textArray } from "../pg/arrays.ts";
-import type { Ending } from "./completion.ts";
+import type { Completion } from "./completion.ts";
 import { type ResponseRow, rowOf, unstorableRow } from "./row.ts";
 import { shownUrl } from "./shown-url.ts";
 
@@ -15,25 +15,25 @@ export interface Verdict {
   readonly locked: string[];
 }
 
-/** An ending on its way into the database. */
+/** An completion on its way into the database. */
 export interface Item {
-  readonly ending: Ending;
+  readonly completion: Completion;
   /** Set where the database refused the answer itself: what is stored in its place. */
   refusal: string | null;
 }
 
 /** The statement that makes a batch durable; all of one kind. */
 export function statementOf(items: readonly Item[]): Statement {
-  const kind = items[0]?.ending.kind;
+  const kind = items[0]?.completion.kind;
   switch (kind) {
     case undefined:
-      throw new RangeError("a batch without endings");
+      throw new RangeError("a batch without completions");
     case "answered":
       return answeredStatement(items);
     case "dead":
       return deadStatement(items);
-    case "parked":
-      return parkedStatement(items);
+    case "deferred":
+      return deferredStatement(items);
   }
 }
 
@@ -154,14 +154,14 @@ with given as materialized (
   returning waiting.id
 )${VERDICT}`;
 
-function parkedStatement(items: readonly Item[]): Statement {
+function deferredStatement(items: readonly Item[]): Statement {
   return {
     name: "pgnetd_parked",
     text: PARKED,
     values: [
       ...rowsOf(items),
-      float8Array(items.map(({ ending }) => (ending.kind === "parked" ? ending.delayMs : 0))),
-      int4Array(items.map(({ ending }) => (ending.outcome === null ? null : ending.request.attempts + 1))),
+      float8Array(items.map(({ completion }) => (completion.kind === "deferred" ? completion.delayMs : 0))),
+      int4Array(items.map(({ completion }) => (completion.outcome === null ? null : completion.request.attempts + 1))),
     ],
   };
 }
@@ -182,13 +182,13 @@ export function lockedStatement(items: readonly Item[]): Statement {
 /** Which rows a statement is about: the first two parameters of each. */
 function rowsOf(items: readonly Item[]): unknown[] {
   return [
-    int8Array(items.map(({ ending }) => ending.request.id)),
-    textArray(items.map(({ ending }) => ending.request.created)),
+    int8Array(items.map(({ completion }) => completion.request.id)),
+    textArray(items.map(({ completion }) => completion.request.created)),
   ];
 }
 
-function responseRow({ ending, refusal }: Item): ResponseRow {
-  const { request, outcome } = ending;
+function responseRow({ completion, refusal }: Item): ResponseRow {
+  const { request, outcome } = completion;
   if (outcome === null) throw new TypeError(`request ${request.id} ended without an outcome`);
   return refusal === null ? rowOf(request, outcome) : unstorableRow(request, outcome, refusal);
 }

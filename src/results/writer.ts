@@ -8,12 +8,12 @@ import { type Inserter, isDecided, parseSnapshot } from "../pg/snapshot.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE } from "../pg/sqlstate.ts";
 import { Backlog, type BatchBounds, isLarge, type Pending } from "./backlog.ts";
-import type { Ending, ResultListener, ResultWriter } from "./completion.ts";
+import type { Completion, ResultListener, ResultWriter } from "./completion.ts";
 import { keptOf, sizeOf } from "./kept.ts";
 import { Locked } from "./locked.ts";
 import { Outage } from "./outage.ts";
 import { type Verdict, statementOf } from "./statements.ts";
-import { Unseen } from "./awaiting-visibility.ts";
+import { AwaitingVisibility } from "./awaiting-visibility.ts";
 import { type WriteFailure, rowFault, writeFailure } from "./write-failure.ts";
 
 /** What a result writer needs, and its bounds. */
@@ -57,7 +57,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
   /** How many of these are of large answers. */
   #large = 0;
-  readonly #unseen: Unseen;
+  readonly #unseen: AwaitingVisibility;
   readonly #locked: Locked;
   readonly #outage: Outage;
   #flushPlanned = false;
@@ -73,16 +73,16 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     this.#rows = this.#bounds.rows;
     this.#maxBatches = options.maxBatches ?? 2;
     this.#outage = new Outage(options);
-    this.#unseen = new Unseen({ ...options, signal: this.#signal, visible: (items) => this.#again(items) });
+    this.#unseen = new AwaitingVisibility({ ...options, signal: this.#signal, visible: (items) => this.#again(items) });
     this.#locked = new Locked({ ...options, signal: this.#signal, free: (items) => this.#again(items) });
   }
 
-  write(whole: Ending, insertedBy: Inserter | null, memory: AnswerMemory = UNBOUNDED): void {
-    const ending = keptOf(whole);
-    const bytes = sizeOf(ending);
+  write(whole: Completion, insertedBy: Inserter | null, memory: AnswerMemory = UNBOUNDED): void {
+    const completion = keptOf(whole);
+    const bytes = sizeOf(completion);
     memory.finish(bytes);
     this.#unsettled += 1;
-    this.#again([{ ending, insertedBy, bytes, memory, refusal: null, refusals: 0, longFailures: 0 }]);
+    this.#again([{ completion, insertedBy, bytes, memory, refusal: null, refusals: 0, longFailures: 0 }]);
   }
 
   async drained(signal: AbortSignal): Promise<void> {
@@ -130,7 +130,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   async #store(batch: readonly Pending[]): Promise<void> {
     const [first] = batch;
     if (first === undefined) return;
-    const { kind } = first.ending;
+    const { kind } = first.completion;
     const startedAt = this.#options.clock.now();
     const result = await this.#query(batch);
     const tookMs = this.#options.clock.now() - startedAt;
@@ -170,7 +170,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     }
   }
 
-  /** P2: rows that were not found are cancelled by their owner, locked by somebody, or not visible yet (keepUnseen). */
+  /** P2: rows that were not found are cancelled by their owner, locked by somebody, or not visible yet (awaitVisibility). */
   #judge(batch: readonly Pending[], verdict: Verdict): void {
     if (verdict.missing.length === 0) {
       this.#settle(batch);
@@ -182,7 +182,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     const settled: Pending[] = [];
     let anyGone = false;
     for (const item of batch) {
-      const id = String(item.ending.request.id);
+      const id = String(item.completion.request.id);
       const { insertedBy } = item;
       if (locked.has(id)) {
         item.memory.block();
@@ -197,7 +197,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     if (anyGone) this.#options.listener.gone();
   }
 
-  /** A batch with a row that the database refuses: halves, down to that row, whose ending then says so instead. */
+  /** A batch with a row that the database refuses: halves, down to that row, whose completion then says so instead. */
   async #divide(batch: readonly Pending[], failure: WriteFailure): Promise<void> {
     const [item] = batch;
     if (batch.length > 1) {
@@ -241,7 +241,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     if (items.length === 0) return;
     this.#unsettled -= items.length;
     for (const { memory } of items) memory.release();
-    this.#options.listener.settled(items.map(({ ending }) => ending));
+    this.#options.listener.settled(items.map(({ completion }) => completion));
     if (this.#unsettled > 0) return;
     this.#drained.resolve();
     this.#drained = Promise.withResolvers<void>();

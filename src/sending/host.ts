@@ -54,7 +54,7 @@ export class Host {
   readonly #turns = new Turns<LaneQueue>();
   #concurrency = 0;
   #paused = false;
-  #waiting = 0;
+  #queued = 0;
   #inFlight = 0;
   #bytesInFlight = 0;
   /** Moving average of the time in flight, in milliseconds; null before the first end. */
@@ -77,8 +77,8 @@ export class Host {
     return this.#paused;
   }
 
-  get waiting(): number {
-    return this.#waiting;
+  get queued(): number {
+    return this.#queued;
   }
 
   get inFlight(): number {
@@ -105,7 +105,7 @@ export class Host {
 
   /** True where nothing waits or is in flight. */
   get isIdle(): boolean {
-    return this.#inFlight === 0 && this.#waiting === 0;
+    return this.#inFlight === 0 && this.#queued === 0;
   }
 
   add(entry: Entry): void {
@@ -115,7 +115,7 @@ export class Host {
       this.#lanes.set(entry.lane, turn);
     }
     turn.member.entries.push(entry);
-    this.#waiting++;
+    this.#queued++;
     if (turn.listing === null) this.#turns.list(turn);
   }
 
@@ -139,7 +139,7 @@ export class Host {
     entries.shift();
     turn.used += cost;
     turn.member.inFlight++;
-    this.#waiting--;
+    this.#queued--;
     this.#inFlight++;
     this.#bytesInFlight += bytes;
     if (!entries.isEmpty()) this.#turns.list(turn);
@@ -160,7 +160,7 @@ export class Host {
     this.#forget(turn.member);
   }
 
-  /** Forgets a lane without anything waiting, listed or in flight: callers may name a new one for each request. */
+  /** Forgets a lane without anything queued, listed or in flight: callers may name a new one for each request. */
   #forget({ lane, entries, inFlight }: LaneQueue): void {
     if (entries.isEmpty() && inFlight === 0 && this.#lanes.get(lane)?.listing === null) this.#lanes.delete(lane);
   }
@@ -175,7 +175,7 @@ export class Host {
   #giveUp(lane: Lane, kept: number): readonly Entry[] {
     const entries = this.#lanes.get(lane)?.member.entries;
     const given = entries?.remove(kept, entries.length - kept) ?? [];
-    this.#waiting -= given.length;
+    this.#queued -= given.length;
     return given;
   }
 

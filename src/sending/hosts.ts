@@ -32,11 +32,11 @@ const UNLIMITED_PER_SECOND = 10_000;
 const REMEMBERED = 1_024;
 
 /**
- * Requests waiting for their turn, by destination host (P6). Turns go to the host that has used least of what is scarce:
+ * Requests queued for their turn, by destination host (P6). Turns go to the host that has used least of what is scarce:
  * each request costs one start, or its time in flight where that is a larger share of all places than one start is of the
  * rate. Within a host they go to its lanes likewise.
  *
- * A host that has something waiting is *listed*, among the responsive hosts or among the others; or *held back* until
+ * A host that has something queued is *listed*, among the responsive hosts or among the others; or *held back* until
  * places or bytes are free (`#heldBack`); or held back until there is memory for its answers (`#answersHeldBack`); or
  * *blocked* by its own concurrency, rate or pause until `release`, `finish` or `configure`.
  */
@@ -46,7 +46,7 @@ export class Hosts {
   readonly #rateOf: (host: string) => Permits | null;
   readonly #hasAnswerRoom: (host: string) => boolean;
   readonly #hosts = new Map<string, Turn<Host>>();
-  /** Hosts without anything waiting or in flight, the one that ended last at the end. */
+  /** Hosts without anything queued or in flight, the one that ended last at the end. */
   readonly #idle = new Set<string>();
   readonly #time: VirtualTime = { used: 0 };
   readonly #responsive = new Turns<Host>(this.#time);
@@ -56,7 +56,7 @@ export class Hosts {
   #heldBackUntilFree = Infinity;
   readonly #answersHeldBack = new Set<Turn<Host>>();
   #settings: ReadonlyMap<string, HostSettings> = new Map();
-  #waiting = 0;
+  #queued = 0;
   #inFlight = 0;
   #bytesInFlight = 0;
 
@@ -72,8 +72,8 @@ export class Hosts {
     this.#hasAnswerRoom = hasAnswerRoom;
   }
 
-  get waiting(): number {
-    return this.#waiting;
+  get queued(): number {
+    return this.#queued;
   }
 
   get inFlight(): number {
@@ -91,7 +91,7 @@ export class Hosts {
       this.#list(turn, now);
       this.#settle(host);
     }
-    this.#waiting -= given.length;
+    this.#queued -= given.length;
     return given;
   }
 
@@ -103,13 +103,13 @@ export class Hosts {
   add(entry: Entry, now: number): void {
     const turn = this.#turnOf(entry.host);
     turn.member.add(entry);
-    this.#waiting++;
-    if (turn.member.waiting === 1) this.#list(turn, now);
+    this.#queued++;
+    if (turn.member.queued === 1) this.#list(turn, now);
   }
 
   /** Takes the next entry whose host has room and a permit, with one of `permits`; null where nothing may start now. */
   start(permits: Permits, now: number): Flight | null {
-    if (this.#waiting === 0 || !permits.isFree()) return null;
+    if (this.#queued === 0 || !permits.isFree()) return null;
     for (let turn = this.#next(now); turn !== null; turn = this.#next(now)) {
       const { member: host } = turn;
       if (host.next === null || !this.#mayStart(turn, now)) continue;
@@ -117,7 +117,7 @@ export class Hosts {
       const cost = this.#cost(host.typicalMs ?? 0);
       turn.used += cost;
       const flight = host.take({ cost, bytes: this.#counted(host.next), now });
-      this.#waiting--;
+      this.#queued--;
       this.#inFlight++;
       this.#bytesInFlight += flight.bytes;
       this.#list(turn, now);
@@ -212,25 +212,25 @@ export class Hosts {
   giveUp(lane: Lane): readonly Entry[] {
     const given: Entry[] = [];
     for (const { member: host } of this.#hosts.values()) {
-      if (host.waiting === 0) continue;
+      if (host.queued === 0) continue;
       given.push(...host.giveUp(lane));
       this.#settle(host);
     }
-    this.#waiting -= given.length;
+    this.#queued -= given.length;
     return given;
   }
 
   /** Gives up everything not started, and returns it. */
   clear(): readonly Entry[] {
     const given = [...this.#hosts.values()].flatMap(({ member }) => member.clear());
-    this.#waiting = 0;
+    this.#queued = 0;
     for (const { member } of this.#hosts.values()) this.#settle(member);
     return given;
   }
 
   /** Lists a host that may have something to start, where it belongs now. */
   #list(turn: Turn<Host>, now: number): void {
-    if (turn.member.waiting === 0 || !turn.member.hasPlace) return;
+    if (turn.member.queued === 0 || !turn.member.hasPlace) return;
     const list = turn.member.standing(now) === "responsive" ? this.#responsive : this.#others;
     list.list(turn);
   }

@@ -7,7 +7,7 @@ export interface MemoryBounds {
   readonly requests: number;
   /** Their bodies, urls and headers in bytes; large requests have as much for themselves, and one is held whatever its size. */
   readonly bytes: number;
-  /** Requests of one lane waiting for their turn: about as many as are sent in a second, so that cancelling takes effect soon. */
+  /** Requests of one lane queued for their turn: about as many as are sent in a second, so that cancelling takes effect soon. */
   readonly perLane: number;
 }
 
@@ -45,19 +45,19 @@ export interface Room {
 export interface LaneShare {
   readonly lane: Lane;
   /** Requests of it that wait. */
-  readonly waiting: number;
+  readonly queued: number;
   /** Further ones that fit. */
   readonly room: number;
 }
 
 interface LaneUse {
-  waiting: number;
+  queued: number;
   bytes: number;
   readonly room: LaneRoom;
 }
 
 /**
- * What is held in memory, in all and by lane. A request is *waiting* from its reading to its start, and held until its
+ * What is held in memory, in all and by lane. A request is *queued* from its reading to its start, and held until its
  * result is committed. What waits can be given up, since the outbox has it: the longest lane first.
  */
 export class Memory {
@@ -115,8 +115,8 @@ export class Memory {
   /** What `lane` may take. */
   share(lane: Lane, now: number): LaneShare {
     const use = this.#lanes.get(lane);
-    if (use === undefined) return { lane, waiting: 0, room: this.#bounds.perLane };
-    return { lane, waiting: use.waiting, room: Math.max(0, use.room.at(now) - use.waiting) };
+    if (use === undefined) return { lane, queued: 0, room: this.#bounds.perLane };
+    return { lane, queued: use.queued, room: Math.max(0, use.room.at(now) - use.queued) };
   }
 
   /** The shares of all lanes of which something waits. */
@@ -124,9 +124,9 @@ export class Memory {
     return [...this.#lanes.keys()].map((lane) => this.share(lane, now));
   }
 
-  /** True where `lane` may have one more waiting, if memory as a whole has room. */
+  /** True where `lane` may have one more queued, if memory as a whole has room. */
   hasPlace(lane: Lane): boolean {
-    return (this.#lanes.get(lane)?.waiting ?? 0) < this.#bounds.perLane;
+    return (this.#lanes.get(lane)?.queued ?? 0) < this.#bounds.perLane;
   }
 
   /** The lane to give up so that `bytes` more of `lane` fit: a longer one. Null where there is none. */
@@ -143,11 +143,11 @@ export class Memory {
     this.#add(bytes, 1);
     let use = this.#lanes.get(lane);
     if (use === undefined) {
-      use = { waiting: 0, bytes: 0, room: new LaneRoom(this.#bounds.perLane, now) };
+      use = { queued: 0, bytes: 0, room: new LaneRoom(this.#bounds.perLane, now) };
       this.#lanes.set(lane, use);
     }
     this.#resize(lane, use, bytes);
-    use.waiting++;
+    use.queued++;
   }
 
   /** A request that waited in `lane` has started: it is held, and waits no more. */
@@ -171,9 +171,9 @@ export class Memory {
   }
 
   #leave(lane: Lane, use: LaneUse, bytes: number): void {
-    use.waiting--;
+    use.queued--;
     this.#resize(lane, use, -bytes);
-    if (use.waiting > 0) return;
+    if (use.queued > 0) return;
     this.#byLength[lengthOf(use.bytes)]?.delete(lane);
     this.#lanes.delete(lane);
   }
@@ -182,7 +182,7 @@ export class Memory {
     const before = lengthOf(use.bytes);
     use.bytes += by;
     const after = lengthOf(use.bytes);
-    if (before === after && use.waiting > 0) return;
+    if (before === after && use.queued > 0) return;
     this.#byLength[before]?.delete(lane);
     (this.#byLength[after] ??= new Set()).add(lane);
   }

@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import { Wake } from "../base/auto-reset-event.ts";
+import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Outcome } from "../http/outcome.ts";
 import type { AnswerBudget } from "../limits/answer-budget.ts";
 import type { AnswerMemory } from "../limits/answer-memory.ts";
@@ -10,8 +10,8 @@ import type { Request } from "../outbox/request.ts";
 import type { OutboxRow } from "../outbox/row.ts";
 import type { Inserter } from "../pg/snapshot.ts";
 import type { SweepRoom } from "../outbox/sweep.ts";
-import type { Ending } from "../results/completion.ts";
-import { endingOf } from "./completion.ts";
+import type { Completion } from "../results/completion.ts";
+import { completionOf } from "./completion.ts";
 import type { Flight } from "./host.ts";
 import { type Concurrency, Hosts, type Permits } from "./hosts.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
@@ -20,7 +20,7 @@ import { Shortage } from "./shortage.ts";
 /** What the sender asks of its neighbours. */
 export interface SenderParts {
   readonly http: { send(request: Request, memory: AnswerMemory): Promise<Outcome> };
-  readonly results: { write(ending: Ending, insertedBy: Inserter | null, memory?: AnswerMemory): void };
+  readonly results: { write(completion: Completion, insertedBy: Inserter | null, memory?: AnswerMemory): void };
   /** The memory for answers (P5, P6). */
   readonly answers: Pick<AnswerBudget, "mayStart" | "open">;
   readonly rate: Permits;
@@ -64,11 +64,11 @@ const MOST_SWEPT_BYTES = 4 * 1024 * 1024;
 
 interface Known {
   readonly bytes: number;
-  /** Its id came again: it may be another row, made when the ending of the first was committed and not yet settled. */
+  /** Its id came again: it may be another row, made when the completion of the first was committed and not yet settled. */
   seenAgain: boolean;
 }
 
-/** Holds requests within the memory bounds (P5), starts them within all limits (P6, P7), and hands their endings on. */
+/** Holds requests within the memory bounds (P5), starts them within all limits (P6, P7), and hands their completions on. */
 export class Sender {
   readonly #parts: SenderParts;
   readonly #hosts: Hosts;
@@ -79,7 +79,7 @@ export class Sender {
   /** Lanes of which rows were left to the outbox since their host is paused, with that host. */
   readonly #paused = new Map<Lane, string>();
   readonly #shortage: Shortage;
-  readonly #emptied = new Wake();
+  readonly #emptied = new AutoResetEvent();
 
   constructor(parts: SenderParts, { memory, concurrency, perSecond }: SenderSettings) {
     this.#parts = parts;
@@ -91,8 +91,8 @@ export class Sender {
     this.#shortage = new Shortage(parts.log, parts.random);
   }
 
-  get waiting(): number {
-    return this.#hosts.waiting;
+  get queued(): number {
+    return this.#hosts.queued;
   }
 
   get inFlight(): number {
@@ -121,7 +121,7 @@ export class Sender {
   /** What a sweep may bring now. Where memory is full that is a little of lanes of which nothing waits: longer ones make room for it. */
   get room(): SweepRoom {
     const perLane = this.#memory.perLane;
-    const paused = [...this.#paused.keys()].map((lane) => ({ lane, waiting: 0, room: 0 }));
+    const paused = [...this.#paused.keys()].map((lane) => ({ lane, queued: 0, room: 0 }));
     const shares = [...this.#memory.shares(this.#parts.clock.now()), ...paused];
     const { rows, bytes, largest } = this.#memory.room;
     if (this.hasRoom) return { rows, bytes: Math.min(bytes, MOST_SWEPT_BYTES), largest, perLane, shares };
@@ -137,8 +137,8 @@ export class Sender {
   /** True where half of what may wait of `lane` does not. */
   isLow(lane: Lane): boolean {
     if (this.#paused.has(lane)) return false;
-    const { waiting, room } = this.#memory.share(lane, this.#parts.clock.now());
-    return waiting <= room;
+    const { queued, room } = this.#memory.share(lane, this.#parts.clock.now());
+    return queued <= room;
   }
 
   /** True where `row` may not be sent for now, since its host is paused: it waits in the outbox. */
@@ -246,15 +246,15 @@ export class Sender {
       if (outcome.code === "aborted") this.#release(request.id);
       else {
         const delayMs = this.#shortage.delayMs(outcome.detail ?? outcome.code, clock.now());
-        results.write({ kind: "parked", request, outcome: null, delayMs }, insertedBy);
+        results.write({ kind: "deferred", request, outcome: null, delayMs }, insertedBy);
       }
-    } else results.write(endingOf(request, outcome, random()), insertedBy, memory);
+    } else results.write(completionOf(request, outcome, random()), insertedBy, memory);
     events.ended();
   }
 
   /** These need no memory any more. */
-  settled(endings: readonly Ending[]): void {
-    for (const { request } of endings) this.#release(request.id);
+  settled(completions: readonly Completion[]): void {
+    for (const { request } of completions) this.#release(request.id);
   }
 
   /** Gives up everything not started: the outbox has it. */
@@ -277,7 +277,7 @@ export class Sender {
     if (known === undefined) return;
     this.#known.delete(id);
     if (known.seenAgain) this.#parts.events.seenAgain();
-    if (this.#known.size === 0) this.#emptied.knock();
+    if (this.#known.size === 0) this.#emptied.notify();
   }
 
   /** Resolves when nothing is in memory, or when `signal` fires. */

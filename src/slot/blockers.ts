@@ -1,4 +1,4 @@
-import type { StreamTrouble } from "../wal/stream-outage.ts";
+import type { StreamOutage } from "./stream-outage.ts";
 
 /** A transaction that the creation of a slot waits for; process 0 is a prepared transaction. */
 export interface SlotBlocker {
@@ -16,7 +16,7 @@ export function selectBlockers(pid: string): string {
 }
 
 /** What keeps the slot from being created, and how to end that; null without blockers. */
-export function blockedSlot(slot: string, blockers: readonly SlotBlocker[]): StreamTrouble | null {
+export function blockedSlot(slot: string, blockers: readonly SlotBlocker[]): StreamOutage | null {
   if (blockers.length === 0) return null;
   const names = blockers.map(({ pid, user, application, since }) =>
     pid === 0

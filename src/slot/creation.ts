@@ -4,10 +4,10 @@ import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { runLoops, stopped } from "../base/loops.ts";
-import type { LockKey } from "../pg/advisory-lock.ts";
+import type { LockKey } from "../wal/advisory-lock.ts";
 import { createSlot, type SlotOptions } from "./slot.ts";
 import { blockedSlot, selectBlockers, type SlotBlocker } from "./blockers.ts";
-import type { StreamTrouble } from "../wal/stream-outage.ts";
+import type { StreamOutage } from "./stream-outage.ts";
 import { hangUp } from "../wal/wire.ts";
 
 /** What the making of a slot needs. */
@@ -25,7 +25,7 @@ export interface SlotMaking {
    */
   readonly heard: ((at: number) => void) | null;
   /** Who is waited for. */
-  readonly trouble: (trouble: StreamTrouble) => void;
+  readonly outage: (outage: StreamOutage) => void;
 }
 
 /** Most slots are made by then; from then on the session is looked after so often. */
@@ -81,7 +81,7 @@ select
   ) as blockers`;
 
 async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, signal: AbortSignal): Promise<void> {
-  const { connection, lock, answerMs, clock, log, heard, trouble } = making;
+  const { connection, lock, answerMs, clock, log, heard, outage } = making;
   await clock.sleep(LOOK_MS, signal);
   if (signal.aborted) return;
   const observer = new pg.Client({ ...connection, query_timeout: answerMs });
@@ -102,7 +102,7 @@ async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, sig
       if (waiting !== null && waiting.reason !== told) {
         told = waiting.reason;
         log.warn({ ...waiting, blockers }, "the replication slot is not made yet");
-        trouble(waiting);
+        outage(waiting);
       }
       await clock.sleep(LOOK_MS, signal);
     }

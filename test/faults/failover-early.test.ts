@@ -3,7 +3,7 @@ import { eventually } from "../support/eventually.ts";
 import { startFailover } from "../support/fault-failover.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 
 const BEFORE = 1_500;
@@ -13,7 +13,7 @@ test("P2 P3: a daemon led to a standby that is promoted later sends nothing till
   await using pair = await startFailover();
   await using receiver = await startReceiver();
   receiver.behave({ kind: "answer", delayMs: 20 });
-  await using daemon = await startPipeline(pair.url, { PGNETD_RATE_PER_SECOND: "1000" });
+  await using daemon = await startInProcess(pair.url, { PGNETD_RATE_PER_SECOND: "1000" });
   await enqueue(pair.primary, receiver.url("/before"), BEFORE);
   await receiver.waitFor(500);
   await pair.primary.server.kill();

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { canSyncSlots, slotSynchronised, startFailover } from "../support/fault-failover.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { emptied, enqueue, keysByPath } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 
 const BEFORE = 1_500;
@@ -17,7 +17,7 @@ test.each(KINDS)(
     await using pair = await startFailover({ syncSlots });
     await using receiver = await startReceiver();
     receiver.behave({ kind: "answer", delayMs: 20 });
-    await using daemon = await startPipeline(pair.url, {
+    await using daemon = await startInProcess(pair.url, {
       PGNETD_RATE_PER_SECOND: "1000",
       PGNETD_SLOT_FAILOVER: String(syncSlots),
     });

@@ -2,7 +2,7 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { refuseDaemons } from "../../src/ops/refuse-daemons.ts";
-import { HANDOVER_CLASS_ID, LOCK_CLASS_ID } from "../../src/pg/advisory-lock.ts";
+import { HANDOVER_CLASS_ID, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { configFile } from "../support/config-file.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";

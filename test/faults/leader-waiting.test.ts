@@ -50,7 +50,7 @@ test("a daemon that stands by holds back vacuum for no longer than one slice of 
   expect(performance.now() - since).toBeLessThan(22_000);
 });
 
-test("a fence as long as the server's patience is refused at the start", async () => {
+test("a fence as long as the liveness timeout is refused at the start", async () => {
   await using daemon = await startDaemon({
     databaseUrl: "postgres://app@127.0.0.1:1/app",
     env: { PGNETD_FENCE_MS: "3001", PGNETD_SENDER_TIMEOUT_MS: "4000" },
@@ -60,7 +60,7 @@ test("a fence as long as the server's patience is refused at the start", async (
   expect(daemon.log()).toContain("slot.fenceMs (PGNETD_FENCE_MS) is 3001: must be at most three quarters");
 });
 
-test("a leader frozen for longer than the server's patience starts nothing when it wakes up beside another", async () => {
+test("a leader frozen for longer than the liveness timeout starts nothing when it wakes up beside another", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await using first = await startDaemon({ databaseUrl: db.url, env: { ...NAMELESS, PGNETD_GRACE_MS: "0" } });

@@ -4,7 +4,7 @@ import { eventually } from "../support/eventually.ts";
 import { startNetwork, type Traffic } from "../support/fault-network.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { type RunningPipeline, startPipeline } from "../support/pipeline.ts";
+import { type InProcessDaemon, startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -20,8 +20,8 @@ const ENV = {
 };
 
 /** How often the daemon has lost its session. */
-function losses({ lines }: RunningPipeline): number {
-  return lines.filter(({ message, to }) => message === "phase" && to === "waiting").length;
+function losses({ lines }: InProcessDaemon): number {
+  return lines.filter(({ message, to }) => message === "phase" && to === "not-leading").length;
 }
 
 // What is frozen, whether the session is lost, when it falls silent at the latest and when it goes on.
@@ -38,7 +38,7 @@ test.each(FROZEN)(
     await using receiver = await startReceiver();
     receiver.behave({ kind: "answer", delayMs: 20 });
     await using network = await startNetwork(db.url);
-    await using daemon = await startPipeline(network.url, ENV);
+    await using daemon = await startInProcess(network.url, ENV);
     await enqueue(db, receiver.url("/"), COUNT);
     await receiver.waitFor(300);
     const frozenAt = performance.timeOrigin + performance.now();
@@ -71,7 +71,7 @@ test("P2: the whole network cut off for longer than every timeout: said so, and 
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await using network = await startNetwork(db.url);
-  await using daemon = await startPipeline(network.url, ENV);
+  await using daemon = await startInProcess(network.url, ENV);
   await enqueue(db, receiver.url("/"), COUNT);
   await receiver.waitFor(300);
   network.cutOff("replication");

@@ -3,7 +3,7 @@ import { eventually } from "../support/eventually.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { startFaultServer } from "../support/fault-server.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -18,7 +18,7 @@ test.each(["immediate", "fast"] as const)(
     await using receiver = await startReceiver();
     receiver.behave({ kind: "answer", delayMs: 20 });
     await enqueue(db, receiver.url("/"), COUNT);
-    await using daemon = await startPipeline(db.url, ENV);
+    await using daemon = await startInProcess(db.url, ENV);
     const backMs: number[] = [];
     for (const part of [300, 800, 1_300]) {
       await receiver.waitFor(part, 20_000);
@@ -52,7 +52,7 @@ test.each(Object.entries(VICTIMS))(
     await using db = await testDatabase();
     await using receiver = await startReceiver();
     receiver.behave({ kind: "answer", delayMs: 20 });
-    await using _daemon = await startPipeline(db.url, ENV);
+    await using _daemon = await startInProcess(db.url, ENV);
     // Half is swept, half is streamed.
     await enqueue(db, receiver.url("/a"), COUNT / 2);
     let ended = 0;
@@ -88,7 +88,7 @@ test("P2: a daemon started while PostgreSQL is down waits for it, and sends what
   await using receiver = await startReceiver();
   await enqueue(db, receiver.url("/"), 100);
   await db.server.stop("immediate");
-  const starting = startPipeline(db.url, ENV);
+  const starting = startInProcess(db.url, ENV);
   starting.catch(() => undefined);
   await db.server.start();
   await using daemon = await starting;

@@ -5,7 +5,7 @@ import { startNetwork } from "../support/fault-network.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { startFaultServer } from "../support/fault-server.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -46,7 +46,7 @@ test("P2 P3: the slot dropped under it, three times while 2,000 drain: all answe
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   receiver.behave({ kind: "answer", delayMs: 20 });
-  await using daemon = await startPipeline(db.url, ENV);
+  await using daemon = await startInProcess(db.url, ENV);
   await enqueue(db, receiver.url("/a"), 1_000);
   for (const part of [200, 600, 1_200]) {
     await receiver.waitFor(part);
@@ -69,7 +69,7 @@ test("P2: a slot invalidated by max_slot_wal_keep_size, while it is away and whi
     max_wal_size: "32MB",
   });
   await using receiver = await startReceiver();
-  await (await startPipeline(db.url, ENV)).stop();
+  await (await startInProcess(db.url, ENV)).stop();
   await enqueue(db, receiver.url("/away"), 500);
   await eventually(async () => {
     await outgrow(db);
@@ -78,7 +78,7 @@ test("P2: a slot invalidated by max_slot_wal_keep_size, while it is away and whi
 
   await using network = await startNetwork(db.url);
   // Patient, so that it is the server that ends the session.
-  await using daemon = await startPipeline(network.url, {
+  await using daemon = await startInProcess(network.url, {
     ...ENV,
     PGNETD_SENDER_TIMEOUT_MS: "20000",
     PGNETD_FENCE_MS: "15000",
@@ -108,7 +108,7 @@ test("P2: a slot of that name made for another plugin is made anew", async () =>
   await using receiver = await startReceiver();
   await db.query("select pg_create_logical_replication_slot('pgnetd_' || current_database(), 'test_decoding')");
   await enqueue(db, receiver.url("/"), 100);
-  await using _daemon = await startPipeline(db.url, ENV);
+  await using _daemon = await startInProcess(db.url, ENV);
   await emptied(db);
   const counts = await countFault(db, receiver, 100);
   reportFault(counts);
@@ -121,7 +121,7 @@ test("P2 P4: the outbox truncated while 40,000 drain: the flood stops within 2 s
   await using fast = await startReceiver();
   await using slow = await startReceiver();
   slow.behave({ kind: "answer", delayMs: 500 });
-  await using _daemon = await startPipeline(db.url, { PGNETD_RATE_PER_SECOND: "unlimited" });
+  await using _daemon = await startInProcess(db.url, { PGNETD_RATE_PER_SECOND: "unlimited" });
   await using client = await connectClient(db.url);
   await client.query(
     "select count(net.http_get(case when g % 2 = 0 then $1 else $2 end || g)) from generate_series(1, 40000) g",

@@ -7,7 +7,7 @@ import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { lanesBehind, startPipeline } from "../support/pipeline.ts";
+import { lanesBehind, startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
@@ -35,7 +35,7 @@ test("P2 P3: rows with low ids that commit late, across start, catch-up and over
     await enqueue(client, receiver.url(`/late${index}-`), 5);
   }
   await enqueue(db, receiver.url("/waiting"), 1_000);
-  const starting = startPipeline(db.url, { PGNETD_RATE_PER_SECOND: "1000", PGNETD_MEMORY_REQUESTS: "100" }, "polling");
+  const starting = startInProcess(db.url, { PGNETD_RATE_PER_SECOND: "1000", PGNETD_MEMORY_REQUESTS: "100" }, "polling");
   await receiver.waitFor(1);
   await atStart.query("commit");
   await using daemon = await starting;
@@ -61,7 +61,7 @@ test("P2 P3: the same with a stream: late commits in catch-up, overflow and live
   await using receiver = await startReceiver();
   receiver.behave({ kind: "answer", delayMs: 5 });
   const env = { PGNETD_RATE_PER_SECOND: "1000", PGNETD_MEMORY_REQUESTS: "100" };
-  await (await startPipeline(db.url, env)).stop();
+  await (await startInProcess(db.url, env)).stop();
   await using inCatchUp = await connectClient(db.url);
   await using inOverflow = await connectClient(db.url);
   await using whenLive = await connectClient(db.url);
@@ -70,7 +70,7 @@ test("P2 P3: the same with a stream: late commits in catch-up, overflow and live
     await enqueue(client, receiver.url(`/late${index}-`), 5);
   }
   await enqueue(db, receiver.url("/waiting"), 1_000);
-  const starting = startPipeline(db.url, env);
+  const starting = startInProcess(db.url, env);
   await receiver.waitFor(500);
   await inCatchUp.query("commit");
   await using daemon = await starting;
@@ -91,7 +91,7 @@ test("P2 P3: the same with a stream: late commits in catch-up, overflow and live
 test.each([1, 1_000, 20_000])("P2 P3: one transaction of %i rows", async (rows) => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
-  await using _daemon = await startPipeline(db.url, UNLIMITED);
+  await using _daemon = await startInProcess(db.url, UNLIMITED);
   await insertMany(db, receiver, rows);
   const began = performance.now();
   await receiver.waitFor(1, 2_000);
@@ -117,7 +117,7 @@ test("P2 P3: bodies from 1 byte to 10 MB, streamed and swept, in 1 MiB of memory
     }
   };
   await insert("swept");
-  await using _daemon = await startPipeline(db.url, { ...UNLIMITED, PGNETD_MEMORY_BYTES: "1MiB" });
+  await using _daemon = await startInProcess(db.url, { ...UNLIMITED, PGNETD_MEMORY_BYTES: "1MiB" });
   await emptied(db);
   await insert("streamed");
   await emptied(db);
@@ -187,7 +187,7 @@ test("P4 P5: 1,000,000 rows waiting at the start: sends within 2 s, in bounded m
 test("P8: an idle daemon runs no SQL for as long as it is looked at", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   await enqueue(db, receiver.url("/"), 20);
   await emptied(db);
   const activity = async (): Promise<unknown[]> =>

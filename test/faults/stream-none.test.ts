@@ -8,13 +8,13 @@ import { countFault, reportFault } from "../support/fault-report.ts";
 import { type FaultServer, startFaultServer } from "../support/fault-server.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { type RunningPipeline, startPipeline } from "../support/pipeline.ts";
+import { type InProcessDaemon, startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
 /** What /readyz says. */
-async function readyz({ address }: RunningPipeline): Promise<{ status: number; state: string; detail: string }> {
+async function readyz({ address }: InProcessDaemon): Promise<{ status: number; state: string; detail: string }> {
   const response = await fetch(`${address}/readyz`);
   return { status: response.status, ...((await response.json()) as { state: string; detail: string }) };
 }
@@ -31,7 +31,7 @@ interface Expectation {
  */
 async function expectPolling(
   db: Pick<TestDatabase, "query">,
-  daemon: RunningPipeline,
+  daemon: InProcessDaemon,
   receiver: Receiver,
   { why, mending }: Expectation,
   mend: (() => Promise<void>) | null = null,
@@ -68,8 +68,8 @@ async function expectPolling(
 }
 
 /** A daemon that is up, though not live. */
-async function startPolling(url: string, env: Readonly<Record<string, string>> = {}): Promise<RunningPipeline> {
-  return startPipeline(url, env, "polling");
+async function startPolling(url: string, env: Readonly<Record<string, string>> = {}): Promise<InProcessDaemon> {
+  return startInProcess(url, env, "polling");
 }
 
 describe("P2: with no stream to be had requests leave within 2 s, it is said why, and it is taken up when mended", () => {

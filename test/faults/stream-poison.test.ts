@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { emptied } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -35,7 +35,7 @@ test("P2 P9: rows that cannot be sent end as errors, streamed or swept, and are 
     values ('GET', 'http://x/never', '{}', 1, 'infinity')`,
   );
   await insertAll("swept");
-  await using daemon = await startPipeline(db.url);
+  await using daemon = await startInProcess(db.url);
   await emptied({
     query: async () => db.query("select from net.http_request_queue where url <> 'http://x/never'") as never,
   });
@@ -75,7 +75,7 @@ test("P2: what a database sets for its own applications is no matter here", asyn
   ];
   for (const setting of settings) await db.query(`alter database ${db.name} set ${setting}`);
   await db.query("set statement_timeout = 0");
-  await using daemon = await startPipeline(db.url);
+  await using daemon = await startInProcess(db.url);
   for (let one = 1; one <= 3; one++) {
     await db.query("select net.http_request('POST', $1, '\\x00ff5c'::bytea, delay := '50 milliseconds')", [
       receiver.url(`/later${one}`),
@@ -85,7 +85,7 @@ test("P2: what a database sets for its own applications is no matter here", asyn
   await receiver.waitFor(6);
   await emptied(db);
   expect(receiver.requests.map(({ body }) => body.toString("hex"))).toEqual(Array.from({ length: 6 }, () => "00ff5c"));
-  expect(daemon.lines.filter(({ to }) => to === "waiting")).toEqual([]);
+  expect(daemon.lines.filter(({ to }) => to === "not-leading")).toEqual([]);
   const counts = await countFault(db, receiver, 6);
   reportFault(counts);
   expect(counts).toEqual({ committed: 6, sent: 6, answered: 6, lost: 0, repeated: 0 });

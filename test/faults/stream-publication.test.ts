@@ -4,7 +4,7 @@ import { eventually } from "../support/eventually.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -37,15 +37,15 @@ test.skipIf(!HAS_PUBLICATIONS).for(SILENCES)(
     await using stream = await startStream(db.url, { publicationsEveryMs: 300 });
     await db.query(silence);
     await db.query(ROW);
-    await eventually(() => stream.trouble?.reason.startsWith('publication "pgnetd_outbox" does not'));
-    expect(stream.trouble?.hint).toContain("create publication pgnetd_outbox");
+    await eventually(() => stream.outage?.reason.startsWith('publication "pgnetd_outbox" does not'));
+    expect(stream.outage?.hint).toContain("create publication pgnetd_outbox");
     const told = stream.lines.filter(({ reason }) => String(reason).startsWith("publication"));
     await db.query(mend);
     const { sessions } = stream;
     await eventually(() => stream.sessions > sessions, 20_000);
     const [row] = await db.query<{ id: string }>(`${ROW} returning id::text`);
     await eventually(() => stream.ids.includes(row?.id ?? ""));
-    expect(stream.trouble).toBeNull();
+    expect(stream.outage).toBeNull();
     // Told once for each reason: the server's own words, and ours.
     expect(told.length).toBeLessThanOrEqual(2);
   },
@@ -61,19 +61,19 @@ test.skipIf(!HAS_PUBLICATIONS)(
     await eventually(() => stream.sessions > sessions, 20_000);
     const [row] = await db.query<{ id: string }>(`${ROW} returning id::text`);
     await eventually(() => stream.ids.includes(row?.id ?? ""));
-    expect(stream.trouble).toBeNull();
+    expect(stream.outage).toBeNull();
   },
 );
 
 test("P2: a publication dropped and made anew while the daemon is away", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
-  await (await startPipeline(db.url)).stop();
+  await (await startInProcess(db.url)).stop();
   await db.query("drop publication pgnetd_outbox");
   await enqueue(db, receiver.url("/a"), 50);
   await db.query(MAKE);
   await enqueue(db, receiver.url("/b"), 50);
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   await enqueue(db, receiver.url("/c"), 50);
   await emptied(db);
   const counts = await countFault(db, receiver, 150);

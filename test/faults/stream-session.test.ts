@@ -52,7 +52,7 @@ test("a session whose server falls silent ends within its sender timeout and one
   await stream.waitFor(2);
   expect(noticedMs).toBeGreaterThan(900);
   expect(noticedMs).toBeLessThan(1_000 + 200 + GOODBYE_MS + 200);
-  expect(stream.trouble).toBeNull();
+  expect(stream.outage).toBeNull();
   expect(stream.lines).toContainEqual(
     expect.objectContaining({ reason: "nothing was heard from the server for 1000 ms" }),
   );

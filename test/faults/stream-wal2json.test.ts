@@ -12,7 +12,7 @@ import type { FaultServer } from "../support/fault-server.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { hasWal2json, startWal2jsonServer } from "../support/fault-wal2json.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 
 const ENV = {
@@ -88,7 +88,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
   test("P2 P3: the walsender ended again and again while 2,000 drain: all answered, nothing repeated", async () => {
     await using receiver = await startReceiver();
     receiver.behave({ kind: "answer", delayMs: 20 });
-    await using _daemon = await startPipeline(db.url, ENV);
+    await using _daemon = await startInProcess(db.url, ENV);
     await enqueue(db, receiver.url("/a"), 1_000);
     for (let part = 100; part <= 1_900; part += 300) {
       await receiver.waitFor(part, 20_000);
@@ -107,7 +107,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
   test("P1 P2 P3: savepoints, late commits and overflow: each once, nothing rolled back", async () => {
     await using receiver = await startReceiver();
     receiver.behave({ kind: "answer", delayMs: 5 });
-    await using daemon = await startPipeline(db.url, { ...ENV, PGNETD_MEMORY_REQUESTS: "100" });
+    await using daemon = await startInProcess(db.url, { ...ENV, PGNETD_MEMORY_REQUESTS: "100" });
     await using late = await connectClient(db.url);
     await late.query("begin");
     await enqueue(late, receiver.url("/late"), 5);
@@ -130,7 +130,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
 
   test("P2 P3: a commit decoded before it is visible: nothing lost, left behind or repeated", async () => {
     await using receiver = await startReceiver();
-    await using _daemon = await startPipeline(db.url, ENV);
+    await using _daemon = await startInProcess(db.url, ENV);
     await using client = await connectClient(db.url);
     await using standby = await withoutStandby(db);
     await client.query("set synchronous_commit = on");
@@ -152,7 +152,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
 
   test("P2: the slot lost, and one of another plugin in its place: made anew", async () => {
     await using receiver = await startReceiver();
-    await using _daemon = await startPipeline(db.url, ENV);
+    await using _daemon = await startInProcess(db.url, ENV);
     await eventually(async () => {
       await db.query("select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where active");
       const dropped = await db.query(
@@ -181,10 +181,10 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     if (trusted === undefined) return skip("this release has no output_plugin_libraries");
     await using receiver = await startReceiver();
     {
-      await using _before = await startPipeline(db.url, ENV);
+      await using _before = await startInProcess(db.url, ENV);
     }
     await db.query("alter role current_user set output_plugin_libraries = pgoutput");
-    await using daemon = await startPipeline(db.url, ENV, "polling");
+    await using daemon = await startInProcess(db.url, ENV, "polling");
     await enqueue(db, receiver.url("/swept"), 10);
     await emptied(db);
     const slots = async (): Promise<unknown[]> => db.query("select plugin from pg_replication_slots");
@@ -204,7 +204,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
 
   test("P2: large bodies, requests for later, settings of hosts and a truncate take effect", async () => {
     await using receiver = await startReceiver();
-    await using _daemon = await startPipeline(db.url, ENV);
+    await using _daemon = await startInProcess(db.url, ENV);
     const body = "é".repeat(2_500_000);
     await db.query("select net.http_request('POST', $1, $2::text)", [receiver.url("/large"), body]);
     await receiver.waitFor(1);
@@ -233,7 +233,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
 
   test("P8: keeps up with a database that writes much and requests nothing", async () => {
     // With the usual timeouts: positions are confirmed several times within them.
-    await using _daemon = await startPipeline(db.url, { PGNETD_SLOT_PLUGIN: "wal2json" });
+    await using _daemon = await startInProcess(db.url, { PGNETD_SLOT_PLUGIN: "wal2json" });
     await db.query("create table if not exists public.other (n int, filler text)");
     const position = async (): Promise<{ behind: number; at: number }> => {
       const [row] = await db.query<{ behind: number; at: number }>(

@@ -4,14 +4,14 @@ import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { type FaultServer, startFaultServer } from "../support/fault-server.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 
 /** Longer than the daemon looks again by itself after a change. */
 const UNSEEN_MS = 2_500;
 
 /** Runs `statements` as one transaction whose commit is in the log, and so decoded, for a while before it is visible. */
-async function commitUnseen(db: FaultServer, statements: readonly string[]): Promise<void> {
+async function commitNotVisible(db: FaultServer, statements: readonly string[]): Promise<void> {
   await requireAbsentStandby(db);
   await using client = await connectClient(db.url);
   await client.query("set synchronous_commit = on");
@@ -29,9 +29,9 @@ async function commitUnseen(db: FaultServer, statements: readonly string[]): Pro
 test("P2: net.wake() takes effect also where its commit waits for a standby", async () => {
   await using db = await startFaultServer({ synchronous_commit: "local" });
   await using receiver = await startReceiver();
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   await db.query("select net.http_request('GET', $1, delay := '1 day')", [receiver.url("/woken")]);
-  await commitUnseen(db, ["update net.http_request_queue set next_attempt_at = null", "select net.wake()"]);
+  await commitNotVisible(db, ["update net.http_request_queue set next_attempt_at = null", "select net.wake()"]);
   await emptied(db);
   expect([...receiver.countByPath()]).toEqual([["/woken", 1]]);
 });
@@ -39,8 +39,8 @@ test("P2: net.wake() takes effect also where its commit waits for a standby", as
 test("P7: a host is paused also where the commit of its settings waits for a standby", async () => {
   await using db = await startFaultServer({ synchronous_commit: "local" });
   await using receiver = await startReceiver();
-  await using _daemon = await startPipeline(db.url);
-  await commitUnseen(db, ["insert into net.http_host_settings (host, paused) values ('127.0.0.1', true)"]);
+  await using _daemon = await startInProcess(db.url);
+  await commitNotVisible(db, ["insert into net.http_host_settings (host, paused) values ('127.0.0.1', true)"]);
   await using other = await startReceiver({ host: "127.0.0.2" });
   // Until the settings are read again, which is soon, requests leave.
   for (let count = 1; receiver.requests.length === count - 1; count++) {

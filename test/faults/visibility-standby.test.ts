@@ -7,7 +7,7 @@ import { connectClient } from "../support/fault-clients.ts";
 import { countFault, reportFault } from "../support/fault-report.ts";
 import { type FaultServer, startFaultServer } from "../support/fault-server.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { lanesBehind, startPipeline } from "../support/pipeline.ts";
+import { lanesBehind, startInProcess } from "../support/in-process-daemon.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
 const ENV = {
@@ -31,7 +31,7 @@ interface Waiting extends AsyncDisposable {
 }
 
 /** Commits `count` requests; resolves when the commit waits for its standby. */
-async function commitUnseen(db: FaultServer, receiver: Receiver, count: number): Promise<Waiting> {
+async function commitNotVisible(db: FaultServer, receiver: Receiver, count: number): Promise<Waiting> {
   const client = await connectClient(db.url);
   await client.query("set synchronous_commit = on");
   const committed = enqueue(client, receiver.url("/unseen"), count);
@@ -66,7 +66,7 @@ function goOn(db: FaultServer, receiver: Receiver): () => Promise<number> {
 }
 
 /** How many of the requests that nobody sees have arrived. */
-function unseenArrivals({ requests }: Receiver): number {
+function arrivalsNotVisible({ requests }: Receiver): number {
   return requests.filter(({ path }) => path.startsWith("/unseen")).length;
 }
 
@@ -96,10 +96,10 @@ test.each(
   async (_name, company, act) => {
     await using db = await startLonelyServer();
     await using receiver = await startReceiver();
-    await using _daemon = await startPipeline(db.url, ENV);
+    await using _daemon = await startInProcess(db.url, ENV);
     const stop = company === "alone" ? () => Promise.resolve(0) : goOn(db, receiver);
-    await using waiting = await commitUnseen(db, receiver, ROWS);
-    await eventually(() => unseenArrivals(receiver) === ROWS);
+    await using waiting = await commitNotVisible(db, receiver, ROWS);
+    await eventually(() => arrivalsNotVisible(receiver) === ROWS);
     await act(db);
     // Long enough for the answers to be tried, kept, and tried again.
     await delay(700);
@@ -120,14 +120,14 @@ test.each(
 test("P2 P3: such a commit when memory overflows: nothing lost, left behind or repeated", async () => {
   await using db = await startLonelyServer();
   await using receiver = await startReceiver();
-  await using daemon = await startPipeline(db.url, { ...ENV, PGNETD_MEMORY_REQUESTS: "15" });
+  await using daemon = await startInProcess(db.url, { ...ENV, PGNETD_MEMORY_REQUESTS: "15" });
   const stop = goOn(db, receiver);
-  await using waiting = await commitUnseen(db, receiver, ROWS);
+  await using waiting = await commitNotVisible(db, receiver, ROWS);
   await eventually(async () => (await lanesBehind(daemon)) === 1);
   await delay(700);
-  expect(unseenArrivals(receiver)).toBeLessThan(ROWS);
+  expect(arrivalsNotVisible(receiver)).toBeLessThan(ROWS);
   await waiting.release();
-  await eventually(() => unseenArrivals(receiver) === ROWS);
+  await eventually(() => arrivalsNotVisible(receiver) === ROWS);
   const others = await stop();
   await emptied(db);
   const counts = await countFault(db, receiver, ROWS + others);
@@ -139,13 +139,13 @@ test("P2 P3: such a commit when memory overflows: nothing lost, left behind or r
 test("P2 P3: such a commit decoded while the daemon is away, and at its start", async () => {
   await using db = await startLonelyServer();
   await using receiver = await startReceiver();
-  await (await startPipeline(db.url, ENV)).stop();
-  await using waiting = await commitUnseen(db, receiver, ROWS);
-  await using _daemon = await startPipeline(db.url, ENV);
+  await (await startInProcess(db.url, ENV)).stop();
+  await using waiting = await commitNotVisible(db, receiver, ROWS);
+  await using _daemon = await startInProcess(db.url, ENV);
   const stop = goOn(db, receiver);
   await delay(700);
   await waiting.release();
-  await eventually(() => unseenArrivals(receiver) === ROWS);
+  await eventually(() => arrivalsNotVisible(receiver) === ROWS);
   const others = await stop();
   await emptied(db);
   const counts = await countFault(db, receiver, ROWS + others);
@@ -158,8 +158,8 @@ test("P2 P3: such a commit when the daemon is killed and started again: nothing 
   await using db = await startLonelyServer();
   await using receiver = await startReceiver();
   const first = await startDaemon({ databaseUrl: db.url, env: ENV });
-  await using waiting = await commitUnseen(db, receiver, ROWS);
-  await eventually(() => unseenArrivals(receiver) === ROWS);
+  await using waiting = await commitNotVisible(db, receiver, ROWS);
+  await eventually(() => arrivalsNotVisible(receiver) === ROWS);
   // Confirmed, so that the stream does not bring it again.
   await eventually(async () => {
     const [row] = await db.query<{ confirmed: boolean }>(
@@ -171,9 +171,9 @@ test("P2 P3: such a commit when the daemon is killed and started again: nothing 
   await using _second = await startDaemon({ databaseUrl: db.url, env: ENV });
   const stop = goOn(db, receiver);
   await delay(700);
-  expect(unseenArrivals(receiver)).toBe(ROWS);
+  expect(arrivalsNotVisible(receiver)).toBe(ROWS);
   await waiting.release();
-  await eventually(() => unseenArrivals(receiver) === 2 * ROWS);
+  await eventually(() => arrivalsNotVisible(receiver) === 2 * ROWS);
   const others = await stop();
   await emptied(db);
   const counts = await countFault(db, receiver, ROWS + others);
@@ -185,11 +185,11 @@ test("P2 P3: such a commit when the daemon is killed and started again: nothing 
 test("P2 P3: every commit waits, those of the results, too: nothing lost, left behind or repeated", async () => {
   await using db = await startFaultServer();
   await using receiver = await startReceiver();
-  await using daemon = await startPipeline(db.url, { ...ENV, PGNETD_STATEMENT_TIMEOUT_MS: "1000" });
+  await using daemon = await startInProcess(db.url, { ...ENV, PGNETD_STATEMENT_TIMEOUT_MS: "1000" });
   await requireAbsentStandby(db);
   await using client = await connectClient(db.url);
   const committed = enqueue(client, receiver.url("/unseen"), ROWS);
-  await eventually(() => unseenArrivals(receiver) === ROWS);
+  await eventually(() => arrivalsNotVisible(receiver) === ROWS);
   await using local = await connectClient(db.url);
   await local.query("set synchronous_commit = local");
   await enqueue(local, receiver.url("/seen"), ROWS);

@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { emptied } from "../support/outbox.ts";
-import { type RunningPipeline, startPipeline } from "../support/pipeline.ts";
+import { type InProcessDaemon, startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
 interface Attacked extends AsyncDisposable {
   readonly db: TestDatabase;
   readonly receiver: Receiver;
-  readonly daemon: RunningPipeline;
+  readonly daemon: InProcessDaemon;
 }
 
 /** A daemon that finds what `attack` made when it starts, is told of the same again as it runs, and serves others all the while. */
@@ -22,7 +22,7 @@ async function attacked(
     db.query("select net.http_get($1)", [receiver.url(`/honest/${way}`)]);
   await attack(db, (path) => receiver.url(path), "swept");
   await honest("swept");
-  const daemon = cleanup.use(await startPipeline(db.url));
+  const daemon = cleanup.use(await startInProcess(db.url));
   await eventually(() => receiver.countByPath().has("/honest/swept"));
   await attack(db, (path) => receiver.url(path), "streamed");
   await honest("streamed");
@@ -93,9 +93,9 @@ test("a row out of range is that row's defect, and is not sent: inserted so, or 
   for (const [index, error] of got.entries()) expect(error).toMatch(cases[index % cases.length]?.[1] ?? /never/);
   expect(world.receiver.requests.filter(({ path }) => path.startsWith("/range"))).toEqual([]);
 
-  world.receiver.behave(({ path }) => ({ kind: "answer", status: path === "/parked" ? 500 : 200 }));
+  world.receiver.behave(({ path }) => ({ kind: "answer", status: path === "/deferred" ? 500 : 200 }));
   await world.db.query("select net.http_request('GET', $1, max_attempts := 3, retry_first_ms := 600000)", [
-    world.receiver.url("/parked"),
+    world.receiver.url("/deferred"),
   ]);
   await eventually(
     async () => (await world.db.query("select from net.http_request_queue where attempts = 1")).length === 1,
@@ -104,7 +104,7 @@ test("a row out of range is that row's defect, and is not sent: inserted so, or 
   await world.db.query("select net.wake()");
   await emptied(world.db);
   expect((await errors(world.db)).at(-1)).toMatch(/attempts/);
-  expect(world.receiver.requests.filter(({ path }) => path === "/parked")).toHaveLength(1);
+  expect(world.receiver.requests.filter(({ path }) => path === "/deferred")).toHaveLength(1);
 });
 
 test("P2: ids, times and timeouts at the ends of their range end as requests do, and the status is told", async () => {
@@ -134,7 +134,7 @@ test("P2: ids, times and timeouts at the ends of their range end as requests do,
   };
   await insert(ids[0] ?? "", "infinity", null);
   await insertAll(-100);
-  await using daemon = await startPipeline(db.url);
+  await using daemon = await startInProcess(db.url);
   await emptied(db);
   await insert(ids[1] ?? "", "infinity", null);
   await insertAll(100);
@@ -160,7 +160,7 @@ test("P2: columns of anybody's in the outbox are passed over, whatever they are 
     "alter table net.http_request_queue add column many point[] default '{\"(1,2)\"}', add column more json default '{}'",
   );
   await db.query("select net.http_get($1)", [receiver.url("/swept")]);
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   await receiver.waitFor(1);
   await db.query("select net.http_get($1)", [receiver.url("/streamed")]);
   await emptied(db);

@@ -10,7 +10,7 @@ import { PUBLICATIONS } from "../../src/pg/own-publications.ts";
 import { selectPublications } from "../../src/wal/publications.ts";
 import { layDecoys, usedDecoys } from "../support/decoys.ts";
 import { emptied } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -137,7 +137,7 @@ test("nothing of a schema that stands before pg_catalog in the search_path is us
 
   await command(url.href, "migrate", { webhooks: true });
   {
-    await using daemon = await startPipeline(url.href, { PGNETD_TTL: "1 hour" });
+    await using daemon = await startInProcess(url.href, { PGNETD_TTL: "1 hour" });
     await session.query("insert into net.http_host_settings (host, rate_per_second) values ('127.0.0.1', 100)");
     await session.query(requests(receiver.url("")));
     await session.query("insert into net._http_response (id, created) values (-1, '2000-01-01')");
@@ -165,7 +165,7 @@ test("functions and operators with a closer match for the daemon's arguments are
       $$ begin perform pg_catalog.set_config('search_path', 'public', false); return new; end $$;
     create trigger unpin after insert on net._http_response for each row execute function public.unpin()`);
   {
-    await using daemon = await startPipeline(db.url, { PGNETD_POOL_SIZE: "1" });
+    await using daemon = await startInProcess(db.url, { PGNETD_POOL_SIZE: "1" });
     await session.query(`select net.http_get('${receiver.url("/first")}')`);
     await emptied({ query: session.rows });
     await session.query("insert into net.http_host_settings (host, rate_per_second) values ('127.0.0.1', 100)");

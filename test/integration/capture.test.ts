@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -15,7 +15,7 @@ interface Answer {
 test("with http.mode capture requests end as answers that show them, and none arrives anywhere", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
-  await using daemon = await startPipeline(db.url, CAPTURE);
+  await using daemon = await startInProcess(db.url, CAPTURE);
   await db.query(
     `select net.http_post($1, '{"item": "tea"}', '{"q": "a b"}', '{"X-Key": "s3cret"}'),
       net.http_get('https://no-such-host.invalid/'), net.http_get('http://169.254.169.254/latest/meta-data')`,
@@ -54,7 +54,7 @@ test("with http.mode capture requests end as answers that show them, and none ar
 
 test("P7: with http.mode capture the rate holds as it does when sending", async () => {
   await using db = await testDatabase();
-  await using _daemon = await startPipeline(db.url, { ...CAPTURE, PGNETD_RATE_PER_SECOND: "10" });
+  await using _daemon = await startInProcess(db.url, { ...CAPTURE, PGNETD_RATE_PER_SECOND: "10" });
   await db.query("select net.http_get('http://h/' || g) from generate_series(1, 21) g");
   const took = await eventually(async () => {
     const [row] = await db.query<{ count: number; seconds: number }>(

@@ -3,7 +3,7 @@ import { parseCommandLine } from "../../src/cli/args.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { ENVIRONMENT_VERSION, LATEST_VERSION } from "../../src/pg/migrations.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -58,7 +58,7 @@ test("adopt --discard deletes the requests, gives a new id, and a daemon of the 
   const after = await state(db);
   expect(after).toMatchObject({ environment: "staging", place: null, requests: 0 });
   expect(after?.["id"]).not.toBe(before?.["id"]);
-  await using _daemon = await startPipeline(db.url, STAGING);
+  await using _daemon = await startInProcess(db.url, STAGING);
   await db.query("select net.http_post($1)", [receiver.url("/staging")]);
   const requests = await receiver.waitFor(1);
   expect(requests.map(({ path }) => path)).toEqual(["/staging"]);
@@ -108,7 +108,7 @@ test("adopt leaves a database of its own environment, and one that a daemon lead
   expect(await state(db)).toEqual(before);
 
   await db.query("update net.http_request_queue set next_attempt_at = 'infinity'");
-  await using _daemon = await startPipeline(db.url, { PGNETD_ENVIRONMENT: "production" });
+  await using _daemon = await startInProcess(db.url, { PGNETD_ENVIRONMENT: "production" });
   const led = await adopt(db, STAGING, "--discard");
   expect(led.failure).toMatchObject({
     code: "NOT_DONE",

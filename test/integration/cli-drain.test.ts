@@ -6,7 +6,7 @@ import { parseCommandLine } from "../../src/cli/args.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { eventually } from "../support/eventually.ts";
 import { ROOT } from "../support/markdown.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
@@ -66,13 +66,13 @@ test("drain sends what waits and ends; with its flags slot and publications are 
   expect(drain.lines.at(-3)).toMatch(/^replication slot pgnetd_\w+ is dropped$/);
   // What it prints makes them again.
   for (const line of drain.lines.slice(-2)) await db.query(/to have it again: (.*);$/.exec(line)?.[1] ?? line);
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
 });
 
 test("without flags the slot stays for the next start", async () => {
   await using db = await testDatabase();
   await using _receiver = await startReceiver();
-  await using daemon = await startPipeline(db.url);
+  await using daemon = await startInProcess(db.url);
   await daemon.stop();
   expect(await startDrain(db.url).ended).toBeNull();
   expect(await db.query(SLOTS)).toEqual([{ slots: 1 }]);
@@ -81,7 +81,7 @@ test("without flags the slot stays for the next start", async () => {
 test("while another daemon leads it says so, and goes on when that one has ended", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
-  await using daemon = await startPipeline(db.url);
+  await using daemon = await startInProcess(db.url);
   const drain = startDrain(db.url);
   await eventually(() => drain.lines.some((line) => line.startsWith("another pgnetd leads this database: stop it")));
   await daemon.stop();

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { codeBlocks, readDocument } from "../support/markdown.ts";
 import { eventually } from "../support/eventually.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { wantedMajor } from "../support/postgres-versions.ts";
 
@@ -66,7 +66,7 @@ test("status tells who leads, the slot's health and the queue; it fails while no
   expect(before.lines.join("\n")).toMatch(/waiting +1 \(0 for a later time\)/);
   expect(before.lines.join("\n")).toMatch(/slot +\S+: missing/);
 
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   const after = await status(db.url);
   expect(after.failure).toBeNull();
   expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd \(pg_net\) leader, role \S+\)/);
@@ -78,7 +78,7 @@ test("status names the session that the creation of the slot waits for", async (
   const client = await db.pool.connect();
   try {
     await client.query("begin; select pg_current_xact_id()");
-    await using daemon = await startPipeline(db.url, {}, "polling");
+    await using daemon = await startInProcess(db.url, {}, "polling");
     const { lines, failure } = await eventually(async () => {
       const now = await status(db.url);
       return String(now.failure).includes("ended: process") && now;
@@ -111,7 +111,7 @@ test.for(["-infinity", "infinity"])("status tells everything beside a request cr
   const oldest = documented.find(({ text }) => text.includes("oldest_due_seconds"))?.text ?? "";
   expect(await db.query(oldest)).toEqual([{ oldest_due_seconds: "0" }]);
   await db.query("update net.http_request_queue set next_attempt_at = 'infinity'");
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   const { lines, failure } = await status(db.url);
   expect(failure).toBeNull();
   expect(lines.join("\n")).toMatch(/waiting +1 \(1 for a later time\)/);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { parseCommandLine } from "../../src/cli/args.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { migrate } from "../../src/pg/migrate.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { dumpSchema } from "../support/schema-dump.ts";
 
@@ -30,7 +30,7 @@ async function there(db: TestDatabase): Promise<unknown> {
 
 /** As a daemon leaves it that was stopped. */
 async function leaveSlot({ url }: Pick<TestDatabase, "url">): Promise<void> {
-  await using daemon = await startPipeline(url);
+  await using daemon = await startInProcess(url);
   await daemon.stop();
 }
 
@@ -118,7 +118,7 @@ test.for([
 
 test("it refuses while a daemon runs, and names its process", async () => {
   await using db = await testDatabase();
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   const [leader] = await db.query<{ pid: number }>("select net._leader_pid() as pid");
   expect((await uninstall(db.url, "--yes", "--force")).failure).toMatchObject({
     code: "NOT_DONE",

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
 import { LATEST_VERSION } from "../../src/pg/migrations.ts";
 import { startDaemon } from "../support/daemon.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
@@ -22,7 +22,7 @@ async function served(receiver: Receiver, env: Env): Promise<TestDatabase> {
   const environment = { name: env["PGNETD_ENVIRONMENT"] ?? null, claim: true };
   await migrate(db.url, { environment });
   {
-    await using _daemon = await startPipeline(db.url, { ...env, PGNETD_SLOT_TEMPORARY: "true" });
+    await using _daemon = await startInProcess(db.url, { ...env, PGNETD_SLOT_TEMPORARY: "true" });
     await db.query("select net.http_get($1)", [receiver.url("/before")]);
     await receiver.waitFor(1);
   }
@@ -33,12 +33,12 @@ async function served(receiver: Receiver, env: Env): Promise<TestDatabase> {
 /** Starts a daemon for each of `envs` at once; each must end with a message like `message`. */
 async function refused(db: TestDatabase, message: RegExp, ...envs: readonly Env[]): Promise<void> {
   const problem = { code: "WRONG_ENVIRONMENT", message: expect.stringMatching(message) as unknown };
-  await Promise.all(envs.map((env) => expect(startPipeline(db.url, env)).rejects.toMatchObject(problem)));
+  await Promise.all(envs.map((env) => expect(startInProcess(db.url, env)).rejects.toMatchObject(problem)));
 }
 
 /** Runs a daemon, which must come to lead, until `count` requests in all have come. */
 async function sends(db: TestDatabase, env: Env, receiver: Receiver, count: number): Promise<void> {
-  await using _daemon = await startPipeline(db.url, env);
+  await using _daemon = await startInProcess(db.url, env);
   expect(await receiver.waitFor(count)).toHaveLength(count);
 }
 
@@ -138,7 +138,7 @@ test("daemons that install at the start, several at once, record their environme
   } finally {
     await Promise.all(daemons.map((daemon) => daemon.stop()));
   }
-  await (await startPipeline(db.url, PRODUCTION)).stop();
+  await (await startInProcess(db.url, PRODUCTION)).stop();
   await refused(db, /recorded for the environment production/, { ...STAGING, ...AT_START });
 });
 

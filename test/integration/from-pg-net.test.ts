@@ -7,7 +7,7 @@ import {
   installPgNet,
   startExtensionServer,
 } from "../support/extension-server.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 
 let server: ExtensionServer;
@@ -142,7 +142,7 @@ test("what was carried over is sent, and triggers fire on the answers", async ()
   expect(lines).toContain(
     "trigger noted on net._http_response runs as the daemon's role now, no superuser: see that it may do what it does",
   );
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   await receiver.waitFor(1);
   await eventually(async () => (await db.query("select from public.log where id = 1")).length === 1);
 });
@@ -200,7 +200,7 @@ test("--owner has another role own everything, which then migrates and runs by i
       "select distinct relowner::regrole::text as owner from pg_class where relnamespace = 'net'::regnamespace",
     ),
   ).toEqual([{ owner: "move_daemon" }]);
-  await using _daemon = await startPipeline(url.href);
+  await using _daemon = await startInProcess(url.href);
   await receiver.waitFor(1);
   await eventually(async () => (await db.query("select from net._http_response")).length === 1);
 });

@@ -9,7 +9,7 @@ import {
   installPgNet,
   startExtensionServer,
 } from "../support/extension-server.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
 let server: ExtensionServer;
@@ -113,7 +113,7 @@ describe.runIf(await dumpToolsAreThere())("a dump as SQL", () => {
     await using to = await server.database();
     await pgnetd(to.url, "migrate");
     await runSqlFile(to.url, dump);
-    await using _daemon = await startPipeline(to.url);
+    await using _daemon = await startInProcess(to.url);
     await to.query("insert into public.orders values (1)");
     await receiver.waitFor(1);
     expect(await to.query("select * from public.failed()")).toEqual([]);
@@ -129,7 +129,7 @@ describe.runIf(await dumpToolsAreThere())("a dump as SQL", () => {
     await pgnetd(from.url, "migrate");
     await createApplication(from, receiver);
     {
-      await using _daemon = await startPipeline(from.url);
+      await using _daemon = await startInProcess(from.url);
       await from.query("insert into public.orders values (1)");
       await receiver.waitFor(1);
     }
@@ -144,7 +144,7 @@ describe.runIf(await dumpToolsAreThere())("a dump as SQL", () => {
     const { failure } = await runCommandLine(to.url, "status");
     expect(failure).toMatchObject({ message: expect.stringMatching(/is a copy/) as unknown });
     await pgnetd(to.url, "adopt", "--keep");
-    await using _daemon = await startPipeline(to.url);
+    await using _daemon = await startInProcess(to.url);
     await to.query("insert into public.orders values (3)");
     await receiver.waitFor(3);
     expect(receiver.requests.map(({ body }) => JSON.parse(body.toString()) as unknown)).toEqual([

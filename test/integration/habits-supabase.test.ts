@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { pgnetd } from "../support/command.ts";
 import { eventually } from "../support/eventually.ts";
 import { installPgNet } from "../support/extension-server.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import {
   startSupabase,
@@ -78,7 +78,7 @@ describe.each(["postgres", "supabase_admin"] as const)("a new self-hosted Supaba
     await pgnetd(db.url(role), "migrate");
     await db.as("supabase_admin", SUPABASE_WEBHOOKS);
     await createProfiles(db);
-    await using _daemon = await startPipeline(db.url(role));
+    await using _daemon = await startInProcess(db.url(role));
     await db.as("postgres", webhookDialog(receiver.url("/functions/v1/hook")));
     await expectWebhook(db, receiver, 1);
     expect(
@@ -138,7 +138,7 @@ test.for(MOVES)("a Supabase with pg_net moves over $name, and its webhooks go on
   await removePgNet();
   await pgnetd("", "extension", server.extensions.folder);
   await db.as("supabase_admin", "create extension if not exists pg_net with schema extensions");
-  await using _daemon = await startPipeline(db.url(way.role));
+  await using _daemon = await startInProcess(db.url(way.role));
   await expectWebhook(db, receiver, 1);
 });
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type DaemonRole, daemonRole } from "../support/daemon-role.ts";
 import { eventually } from "../support/eventually.ts";
 import { emptied } from "../support/outbox.ts";
-import { type RunningPipeline, startPipeline } from "../support/pipeline.ts";
+import { type InProcessDaemon, startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Received, type Receiver, startReceiver } from "../support/receiver.ts";
 
@@ -11,7 +11,7 @@ import { type Received, type Receiver, startReceiver } from "../support/receiver
 let owner: DaemonRole;
 let db: TestDatabase;
 let receiver: Receiver;
-let daemon: RunningPipeline;
+let daemon: InProcessDaemon;
 /** A role of the application, without any right of its own. */
 let app: string;
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
   receiver = await startReceiver();
   app = `${db.name}_app`;
   await db.query(`create role ${app}; create schema app; grant usage on schema app to ${app}`);
-  daemon = await startPipeline(url);
+  daemon = await startInProcess(url);
 });
 afterAll(async () => {
   await daemon[Symbol.asyncDispose]();
@@ -202,7 +202,7 @@ test("a call that waits for its answer in a transaction of its own has it as a r
   receiver.behave({ kind: "answer" });
 });
 
-test("queries that people look for trouble with find it", async () => {
+test("queries that people look for outage with find it", async () => {
   await emptied(db);
   await db.query("delete from net._http_response");
   receiver.behave(({ path }) => {

@@ -5,7 +5,7 @@ import { readHostSettings } from "../../src/outbox/host-settings.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Received, startReceiver } from "../support/receiver.ts";
 
@@ -31,7 +31,7 @@ test("P7: a rate of a host holds from its commit on, is changed and taken away w
   await using db = await testDatabase();
   await using limited = await startReceiver({ host: "127.0.0.2" });
   await using other = await startReceiver();
-  await using _daemon = await startPipeline(db.url, FAST);
+  await using _daemon = await startInProcess(db.url, FAST);
   await db.query("insert into net.http_host_settings (host, rate_per_second) values ('127.0.0.2', 20)");
   // The daemon has it when a request that was sent after it has come.
   await db.query("select net.wake()");
@@ -66,7 +66,7 @@ test("a concurrency of a host takes effect while more are in flight, and only on
   await using receiver = await startReceiver();
   const delayMs = 100;
   receiver.behave({ kind: "answer", delayMs });
-  await using _daemon = await startPipeline(db.url, FAST);
+  await using _daemon = await startInProcess(db.url, FAST);
   const inFlightAt = ({ at }: Received): number =>
     receiver.requests.filter((one) => one.at <= at && one.at > at - delayMs + 20).length;
   await db.query("insert into net.http_host_settings (host) values ('127.0.0.1')");
@@ -101,20 +101,20 @@ test("a paused host gets nothing while others do; resumed, it gets all, each onc
   await using other = await startReceiver();
   paused.behave({ kind: "answer", delayMs: 20 });
   await db.query("insert into net.http_host_settings (host) values ('127.0.0.2')");
-  const first = await startPipeline(db.url, FAST);
+  const first = await startInProcess(db.url, FAST);
   await enqueue(db, paused.url("/"), 2_000);
   await paused.waitFor(100);
   await set(db, "127.0.0.2", "paused = true");
   await eventually(async () => {
     const health = (await (await fetch(`${first.address}/healthz`)).json()) as { requests: Record<string, number> };
-    return health.requests["waiting"] === 0 && health.requests["inFlight"] === 0;
+    return health.requests["queued"] === 0 && health.requests["inFlight"] === 0;
   }, 5_000);
   const sent = paused.requests.length;
   expect(sent).toBeLessThan(2_000);
   await enqueue(db, other.url("/"), 100);
   await other.waitFor(100, 5_000);
   await first.stop();
-  await using _second = await startPipeline(db.url, FAST);
+  await using _second = await startInProcess(db.url, FAST);
   await enqueue(db, other.url("/again-"), 100);
   await enqueue(db, paused.url("/again-"), 100);
   await other.waitFor(200, 5_000);
@@ -146,7 +146,7 @@ test("P7: while settings cannot be read at the start nothing is sent, and it is 
   await enqueue(db, other.url("/"), 1);
   await using client = await connectClient(db.url);
   await client.query("begin; lock table net.http_host_settings in access exclusive mode");
-  await using daemon = await startPipeline(db.url, { ...FAST, PGNETD_STATEMENT_TIMEOUT_MS: "1000" }, "polling");
+  await using daemon = await startInProcess(db.url, { ...FAST, PGNETD_STATEMENT_TIMEOUT_MS: "1000" }, "polling");
   const message = "settings of hosts could not be read; no request starts before, and it is tried again";
   await eventually(() => daemon.lines.some((line) => line["message"] === message), 5_000);
   expect(other.requests).toEqual([]);
@@ -160,7 +160,7 @@ test("P7: without a stream a host is paused within the next sweep or two", async
   await using receiver = await startReceiver();
   await using other = await startReceiver({ host: "127.0.0.2" });
   await db.query("drop publication pgnetd_outbox");
-  await using _daemon = await startPipeline(db.url, FAST, "polling");
+  await using _daemon = await startInProcess(db.url, FAST, "polling");
   const both = async (count: number): Promise<void> => {
     await enqueue(db, receiver.url("/"), 1);
     await enqueue(db, other.url("/"), 1);
@@ -184,7 +184,7 @@ test.each(["localhost", "localhost."])(
     await using db = await testDatabase();
     await using receiver = await startReceiver();
     await db.query("insert into net.http_host_settings (host, paused) values ($1, true)", [host]);
-    await using _daemon = await startPipeline(db.url, FAST);
+    await using _daemon = await startInProcess(db.url, FAST);
     for (const name of ["localhost", "localhost."]) {
       await db.query("select net.http_get($1)", [`http://${name}:${receiver.port}/`]);
     }

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
 test("a committed call is sent, and its answer is in net._http_response", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   receiver.behave({
     kind: "answer",
     status: 201,
@@ -42,7 +42,7 @@ test("a committed call is sent, and its answer is in net._http_response", async 
 test("P1: what is rolled back, a savepoint included, is never sent", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   const client = await db.pool.connect();
   try {
     await client.query("begin");
@@ -70,7 +70,7 @@ test("rows left from before the start are sent, each once", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await db.query("select count(net.http_get($1 || g)) from generate_series(1, 500) g", [receiver.url("/?n=")]);
-  await using _daemon = await startPipeline(db.url, { PGNETD_RATE_PER_SECOND: "unlimited" });
+  await using _daemon = await startInProcess(db.url, { PGNETD_RATE_PER_SECOND: "unlimited" });
   await eventually(async () => (await db.query("select from net._http_response")).length === 500);
   expect(receiver.requests).toHaveLength(500);
   expect(receiver.countByPath().size).toBe(500);
@@ -80,7 +80,7 @@ test("a graceful stop writes what is in flight and leaves the rest for the next 
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   receiver.behave({ kind: "answer", delayMs: 300 });
-  const daemon = await startPipeline(db.url, { PGNETD_HOST_CONCURRENCY: "10" });
+  const daemon = await startInProcess(db.url, { PGNETD_HOST_CONCURRENCY: "10" });
   await db.query("select count(net.http_get($1 || g)) from generate_series(1, 40) g", [receiver.url("/?n=")]);
   await receiver.waitFor(5);
   await daemon.stop();
@@ -90,7 +90,7 @@ test("a graceful stop writes what is in flight and leaves the rest for the next 
   );
   expect(counts).toEqual({ answered: sent, waiting: 40 - sent });
   receiver.behave({ kind: "answer" });
-  await using _again = await startPipeline(db.url);
+  await using _again = await startInProcess(db.url);
   await eventually(async () => (await db.query("select from net._http_response")).length === 40);
   expect(receiver.requests).toHaveLength(40);
 });

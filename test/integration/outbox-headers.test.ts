@@ -6,7 +6,7 @@ import { jsonbPairs } from "../../src/pg/jsonb.ts";
 import { openPool } from "../../src/pg/pool.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { emptied } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -74,7 +74,7 @@ test("header values that are no strings are sent in their own text, swept or str
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await db.query(`select net.http_get($1, headers := ${HEADERS})`, [receiver.url("/swept")]);
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   await db.query(`select net.http_get($1, headers := ${HEADERS})`, [receiver.url("/streamed")]);
   await emptied(db);
   expect(receiver.requests).toHaveLength(2);

@@ -89,8 +89,8 @@ test("P6: a sweep reads the lowest ids of every lane, as far as each has room, a
   const found: SweepResult = await sweepOnce(db, {
     known: [1n, 2n],
     shares: [
-      { lane: "flood.example", waiting: 2, room: 98 },
-      { lane: "full.example", waiting: 100, room: 0 },
+      { lane: "flood.example", queued: 2, room: 98 },
+      { lane: "full.example", queued: 100, room: 0 },
     ],
   });
   const byLane = idsByLane(found);
@@ -106,7 +106,7 @@ test("P6: a sweep reads the lowest ids of every lane, as far as each has room, a
 test("P6: where memory has not room for all, lanes of which least waits come first, each with as many as any other", async () => {
   await using db = await testDatabase();
   for (const name of ["a", "b", "c"]) await insert(db, `http://${name}/`, 50);
-  const found: SweepResult = await sweepOnce(db, { rows: 12, shares: [{ lane: "a", waiting: 4, room: 96 }] });
+  const found: SweepResult = await sweepOnce(db, { rows: 12, shares: [{ lane: "a", queued: 4, room: 96 }] });
   const sizes = [...idsByLane(found)].map(([lane, ids]) => [lane, ids.length]);
   expect(Object.fromEntries(sizes)).toEqual({ a: 2, b: 5, c: 5 });
   expect(found.left.toSorted()).toEqual(["a", "b", "c"]);

@@ -3,7 +3,7 @@ import { sweep, type SweepPlan } from "../../src/outbox/sweep.ts";
 import { openPool, type Queryable } from "../../src/pg/pool.ts";
 import { encodedDatabase } from "../support/encoded-database.ts";
 import { eventually } from "../support/eventually.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
 
@@ -90,7 +90,7 @@ test.skipIf(SLOT_PLUGIN === "wal2json")(
     const good = (path: string): Promise<unknown> => other.db.query("select net.http_get($1)", [receiver.url(path)]);
     await other.db.query(bad);
     await good("/swept");
-    await using _daemon = await startPipeline(other.url);
+    await using _daemon = await startInProcess(other.url);
     await receiver.waitFor(1);
     await other.db.query(bad);
     await good("/streamed");

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -18,7 +18,7 @@ test.each([
     await using db = await testDatabase();
     await using receiver = await startReceiver();
     receiver.behave(({ path }) => ({ kind: "answer", delayMs: path.startsWith("/first") ? 1_500 : 0 }));
-    await using _daemon = await startPipeline(db.url);
+    await using _daemon = await startInProcess(db.url);
     await enqueue(db, receiver.url("/first"), COUNT);
     await receiver.waitFor(COUNT);
     const ids = await db.query("select id from net.http_request_queue order by id");

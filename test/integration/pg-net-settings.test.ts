@@ -6,7 +6,7 @@ import { migrate } from "../../src/pg/migrate.ts";
 import { openPool } from "../../src/pg/pool.ts";
 import { type PgNetSettings, readPgNetSettings } from "../../src/pg/pg-net-settings.ts";
 import { pgnetd } from "../support/command.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
 async function readAnew(db: TestDatabase): Promise<PgNetSettings> {
@@ -102,7 +102,7 @@ test("a role that may not set them is told what a superuser can run, and migrate
 
 test("who looks for pg_net's worker by name finds the daemon's sessions", async () => {
   await using db = await testDatabase();
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   const found = await db.query<{ name: string }>(
     "select distinct application_name as name from pg_stat_activity where application_name ilike '%pg_net%' and datname = current_database()",
   );

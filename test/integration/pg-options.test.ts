@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { connect } from "../../src/pg/connection.ts";
 import { connectionConfig, openPool } from "../../src/pg/pool.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -27,7 +27,7 @@ test("options in DATABASE_URL are kept, and take nothing away from pgnetd's own"
   });
 
   await using receiver = await startReceiver();
-  await using _daemon = await startPipeline(url.href);
+  await using _daemon = await startInProcess(url.href);
   await enqueue(db, receiver.url("/"), 20);
   await emptied(db);
   expect([receiver.requests.length, receiver.countByPath().size]).toEqual([20, 20]);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
 import { eventually } from "../support/eventually.ts";
 import { emptied } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { wantedMajor } from "../support/postgres-versions.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -66,7 +66,7 @@ test.for(WAYS)("with a publication $name, the daemon sends, tries again, stores 
   let tries = 0;
   receiver.behave(() => ({ kind: "answer", status: (tries += 1) < 3 ? 503 : 200 }));
   await insertEnded(db, "2 days");
-  await using _daemon = await startPipeline(db.url, { PGNETD_DEAD_LETTER_TTL: "1 day" });
+  await using _daemon = await startInProcess(db.url, { PGNETD_DEAD_LETTER_TTL: "1 day" });
   await eventually(async () => (await count(db)).every((left) => left === 0));
   await db.query("select net.http_request('POST', $1, 'x', max_attempts := 3, retry_first_ms := 1)", [
     receiver.url("/"),

@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { emptied } from "../support/outbox.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
 test("a leader whose sweeps fail several times in a row is not ready, says why, logs it once, and is ready again", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
-  await using daemon = await startPipeline(db.url);
+  await using daemon = await startInProcess(db.url);
   const ready = async (): Promise<readonly [status: number, detail: string]> => {
     const response = await fetch(`${daemon.address}/readyz`);
     return [response.status, ((await response.json()) as { readonly detail: string }).detail];

@@ -242,7 +242,7 @@ describe("failed writes", () => {
     await using writer = openResultWriter({
       db: losing,
       listener: {
-        settled: (endings) => settled.push(...endings.map(({ request }) => request.id)),
+        settled: (completions) => settled.push(...completions.map(({ request }) => request.id)),
         gone: () => {},
         writable: () => {},
       },
@@ -251,7 +251,7 @@ describe("failed writes", () => {
       signal: new AbortController().signal,
     });
     const [first = 0n, second = 0n] = await enqueue(t.database, 2);
-    writer.write({ kind: "parked", request: requestOf(first), outcome: failure, delayMs: 1 }, null);
+    writer.write({ kind: "deferred", request: requestOf(first), outcome: failure, delayMs: 1 }, null);
     await writer.drained(never());
     writer.write(answer(second), null);
     lose = true;

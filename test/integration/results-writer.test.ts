@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import type { Ending } from "../../src/results/completion.ts";
+import type { Completion } from "../../src/results/completion.ts";
 import type { Inserter } from "../../src/pg/snapshot.ts";
 import { lowXid } from "../../src/pg/xid.ts";
 import { eventually } from "../support/eventually.ts";
@@ -21,7 +21,7 @@ function inserter(xid: string | undefined, history = new AbortController().signa
   return { xid: lowXid(BigInt(xid ?? 0)), history };
 }
 
-describe("P10 endings in the database", () => {
+describe("P10 completions in the database", () => {
   test("P10 an answer is a row in both tables, and the outbox row goes", async () => {
     await using t = await setUp();
     const [id = 0n] = await enqueue(t.database);
@@ -79,7 +79,7 @@ describe("P10 endings in the database", () => {
     await using t = await setUp();
     const [first = 0n, second = 0n] = await enqueue(t.database, 2);
     t.writer.write({ kind: "dead", request: requestOf(first, 2), outcome: failure }, null);
-    t.writer.write({ ...answer(second, { status: 503 }), kind: "dead" } as Ending, null);
+    t.writer.write({ ...answer(second, { status: 503 }), kind: "dead" } as Completion, null);
     await t.writer.drained(never());
     expect(await waiting(t.database)).toEqual([]);
     expect(await responses(t.database)).toEqual([]);
@@ -98,11 +98,11 @@ describe("P10 endings in the database", () => {
     ]);
   });
 
-  test("P2 a parked row waits by the database's clock; a try counts where there was an outcome", async () => {
+  test("P2 a deferred row waits by the database's clock; a try counts where there was an outcome", async () => {
     await using t = await setUp();
     const [tried = 0n, held = 0n] = await enqueue(t.database, 2);
-    t.writer.write({ kind: "parked", request: requestOf(tried, 4), outcome: failure, delayMs: 60_000 }, null);
-    t.writer.write({ kind: "parked", request: requestOf(held), outcome: null, delayMs: 1_500.5 }, null);
+    t.writer.write({ kind: "deferred", request: requestOf(tried, 4), outcome: failure, delayMs: 60_000 }, null);
+    t.writer.write({ kind: "deferred", request: requestOf(held), outcome: null, delayMs: 1_500.5 }, null);
     await t.writer.drained(never());
     const rows = await t.database.query<{ id: string; attempts: number; inMs: number }>(
       `select id, attempts, extract(epoch from next_attempt_at - now())::float8 * 1000 as "inMs" from net.http_request_queue order by id`,
@@ -128,7 +128,7 @@ describe("P2 rows that are not found", () => {
     expect(t.told.gone).toBe(1);
   });
 
-  test.each(["answered", "dead", "parked"] as const)(
+  test.each(["answered", "dead", "deferred"] as const)(
     "P2 a row that has the id of another now is not taken for it: %s",
     async (kind) => {
       await using t = await setUp();
@@ -146,7 +146,7 @@ describe("P2 rows that are not found", () => {
       const left = await t.database.query(
         "select id from net._http_response union all select id from net.http_dead_letter",
       );
-      expect(left).toEqual(kind === "parked" ? [] : [{ id: String(second) }]);
+      expect(left).toEqual(kind === "deferred" ? [] : [{ id: String(second) }]);
     },
   );
 
@@ -162,7 +162,7 @@ describe("P2 rows that are not found", () => {
   });
 
   test.each(["commit", "rollback"])(
-    "P2 keepUnseen: not settled before its transaction is visible, then by its %s",
+    "P2 awaitVisibility: not settled before its transaction is visible, then by its %s",
     async (end) => {
       await using t = await setUp();
       await using other = await session(t.database);
@@ -173,7 +173,7 @@ describe("P2 rows that are not found", () => {
       );
       const [row = { id: "0", xid: "0" }] = rows;
       t.writer.write(answer(BigInt(row.id)), inserter(row.xid));
-      t.writer.write({ kind: "parked", request: requestOf(BigInt(row.id)), outcome: null, delayMs: 1 }, null);
+      t.writer.write({ kind: "deferred", request: requestOf(BigInt(row.id)), outcome: null, delayMs: 1 }, null);
       await t.writer.drained(AbortSignal.timeout(400));
       expect(t.told.settled).toEqual([BigInt(row.id)]);
       await other.query(end);
@@ -184,7 +184,7 @@ describe("P2 rows that are not found", () => {
     },
   );
 
-  test("P2 keepUnseen: not after a failover: what the other server has not, it lost", async () => {
+  test("P2 awaitVisibility: not after a failover: what the other server has not, it lost", async () => {
     await using t = await setUp();
     const history = new AbortController();
     t.writer.write(answer(1n), inserter("2000000000", history.signal));
@@ -195,7 +195,7 @@ describe("P2 rows that are not found", () => {
     expect(t.told).toMatchObject({ settled: [1n], gone: 1 });
   });
 
-  test("P2 keepUnseen: many wait with one look at a time, and others go on meanwhile", async () => {
+  test("P2 awaitVisibility: many wait with one look at a time, and others go on meanwhile", async () => {
     await using t = await setUp();
     await using other = await session(t.database);
     await other.query("begin");

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
 import { shownUrl } from "../../src/results/shown-url.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { emptied } from "../support/outbox.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -42,7 +42,7 @@ test("P11: no role reads a secret of a url where requests have ended", async () 
   try {
     const url = `${receiver.url("/a?key=secret")}#x`.replace("//", "//user:secret@");
     {
-      await using _daemon = await startPipeline(db.url);
+      await using _daemon = await startInProcess(db.url);
       await db.query("select net.http_get($1)", [url]);
       await db.query(
         "select net.http_request('GET', 'http://user:secret@127.0.0.1:1/?key=secret', max_attempts := 2, retry_first_ms := 1)",

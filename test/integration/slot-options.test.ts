@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase, type TestDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -17,7 +17,7 @@ test("P2, P4: a temporary slot goes with the daemon, and what was committed mean
   await using receiver = await startReceiver();
   const call = (path: string): Promise<unknown> => db.query("select net.http_get($1)", [receiver.url(path)]);
   const env = { PGNETD_SLOT_TEMPORARY: "true" };
-  const first = await startPipeline(db.url, env);
+  const first = await startInProcess(db.url, env);
   expect(await slots(db)).toEqual([{ temporary: true }]);
   await call("/while-up");
   await answered(db, 1);
@@ -25,7 +25,7 @@ test("P2, P4: a temporary slot goes with the daemon, and what was committed mean
   await eventually(async () => (await slots(db)).length === 0);
 
   await call("/while-down");
-  await using _second = await startPipeline(db.url, env);
+  await using _second = await startInProcess(db.url, env);
   await answered(db, 2);
   expect([...receiver.countByPath()]).toEqual([
     ["/while-up", 1],
@@ -35,11 +35,11 @@ test("P2, P4: a temporary slot goes with the daemon, and what was committed mean
 
 test("a permanent slot of that name gives way to a temporary one, and back", async () => {
   await using db = await testDatabase();
-  await (await startPipeline(db.url)).stop();
+  await (await startInProcess(db.url)).stop();
   expect(await slots(db)).toEqual([{ temporary: false }]);
-  await (await startPipeline(db.url, { PGNETD_SLOT_TEMPORARY: "true" })).stop();
+  await (await startInProcess(db.url, { PGNETD_SLOT_TEMPORARY: "true" })).stop();
   await eventually(async () => (await slots(db)).length === 0);
-  await using _daemon = await startPipeline(db.url);
+  await using _daemon = await startInProcess(db.url);
   expect(await slots(db)).toEqual([{ temporary: false }]);
 });
 
@@ -50,7 +50,7 @@ test("a slot for failover is made where the server knows them; elsewhere the log
     "select current_setting('server_version_num')::int / 10000 as major",
   );
   const hasFailover = (server?.major ?? 0) >= 17;
-  await using daemon = await startPipeline(db.url, { PGNETD_SLOT_FAILOVER: "true" }, hasFailover ? "live" : "polling");
+  await using daemon = await startInProcess(db.url, { PGNETD_SLOT_FAILOVER: "true" }, hasFailover ? "live" : "polling");
   const wanted = hasFailover ? '"failover":true' : "needs PostgreSQL 17 or newer";
   await eventually(async () =>
     JSON.stringify(hasFailover ? await slots(db, "failover") : daemon.lines).includes(wanted),

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { LOCK_CLASS_ID } from "../../src/pg/advisory-lock.ts";
+import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { MESSAGE_PREFIX } from "../../src/wal/events.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 

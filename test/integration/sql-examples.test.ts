@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
-import { type RunningPipeline, startPipeline } from "../support/pipeline.ts";
+import { type InProcessDaemon, startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Received, type Receiver, startReceiver } from "../support/receiver.ts";
 
@@ -9,7 +9,7 @@ import { type Received, type Receiver, startReceiver } from "../support/receiver
 
 let db: TestDatabase;
 let receiver: Receiver;
-let daemon: RunningPipeline;
+let daemon: InProcessDaemon;
 let seen = 0;
 
 function echo(request: Received): string {
@@ -35,7 +35,7 @@ beforeAll(async () => {
     headers: { "Content-Type": "application/json" },
     body: echo(request),
   }));
-  daemon = await startPipeline(db.url, { PGNETD_ALLOW_NETWORKS: "127.0.0.0/8,::1/128" });
+  daemon = await startInProcess(db.url, { PGNETD_ALLOW_NETWORKS: "127.0.0.0/8,::1/128" });
 });
 afterAll(async () => {
   await daemon[Symbol.asyncDispose]();

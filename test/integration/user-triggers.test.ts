@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { emptied } from "../support/outbox.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
@@ -42,7 +42,7 @@ test("triggers with unqualified names run in the search_path of the database, wh
     commit; delete from app.log`,
   );
   {
-    await using _daemon = await startPipeline(db.url, RETENTION);
+    await using _daemon = await startInProcess(db.url, RETENTION);
     await emptied(db);
   }
   // The first round of retention comes with the start.
@@ -53,7 +53,7 @@ test("triggers with unqualified names run in the search_path of the database, wh
     commit; delete from app.log where what like '%UPDATE%' and what not like '%QUEUE'`,
   );
   {
-    await using _daemon = await startPipeline(db.url, RETENTION);
+    await using _daemon = await startInProcess(db.url, RETENTION);
     await eventually(async () => (await db.query("select from net.http_dead_letter")).length === 0);
   }
   const rows = await db.query<{ what: string }>("select what from app.log");
@@ -86,7 +86,7 @@ test("a role that the owner lets create triggers has them run as the daemon, or 
       create trigger plain after insert on net._http_response for each row execute function app.plain();
       create trigger definer after insert on net._http_response for each row execute function app.definer();
       reset role`);
-    await using _daemon = await startPipeline(db.url);
+    await using _daemon = await startInProcess(db.url);
     await db.query("select net.http_get($1)", [receiver.url("/")]);
     await eventually(async () => (await db.query("select from app.log")).length === 2);
     const [daemon] = await db.query<{ name: string }>("select current_user as name");

@@ -2,7 +2,7 @@ import type pg from "pg";
 import { expect, test } from "vitest";
 import { type EncodedDatabase, encodedDatabase } from "../support/encoded-database.ts";
 import { eventually } from "../support/eventually.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
 
@@ -27,7 +27,7 @@ test.each(["LATIN1", "SQL_ASCII"])(
   async (encoding) => {
     await using receiver = await startReceiver();
     await using other = await databaseIn(encoding);
-    await using _daemon = await startPipeline(other.url, {}, UNREADABLE.includes(encoding) ? "polling" : "live");
+    await using _daemon = await startInProcess(other.url, {}, UNREADABLE.includes(encoding) ? "polling" : "live");
     await other.db.query("select net.http_request('POST', $1, 'größe'::text)", [receiver.url("/é")]);
     await receiver.waitFor(1);
     expect(receiver.requests[0]).toMatchObject({ path: "/%C3%A9", body: Buffer.from("größe") });
@@ -39,7 +39,7 @@ test.each(UNREADABLE)(
   "P4: with no stream to be had from a database in %s it is said why, and no slot is left",
   async (encoding) => {
     await using other = await databaseIn(encoding);
-    await using daemon = await startPipeline(other.url, {}, "polling");
+    await using daemon = await startInProcess(other.url, {}, "polling");
     const said = await eventually(async () => {
       const health = (await (await fetch(`${daemon.address}/readyz`)).json()) as { detail: string };
       return health.detail.includes(encoding) && health.detail;

@@ -2,7 +2,7 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { connectionConfig } from "../../src/pg/pool.ts";
-import { HANDOVER_CLASS_ID, LOCK_CLASS_ID } from "../../src/pg/advisory-lock.ts";
+import { HANDOVER_CLASS_ID, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { takeOver } from "../../src/leader/handover.ts";
 import { takeLeaderLock } from "../../src/leader/lock.ts";
 import { eventually } from "../support/eventually.ts";

@@ -27,7 +27,7 @@ test("P3: a session with a stream and one without tell the same history of a ser
       clock: systemClock,
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     },
-    { waiting: () => undefined, leading: led.resolve, heard: () => undefined },
+    { standby: () => undefined, leading: led.resolve, heard: () => undefined },
     stop.signal,
   );
   const withoutStream = await Promise.race([led.promise, polling]);

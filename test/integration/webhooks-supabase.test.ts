@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pgnetd } from "../support/command.ts";
 import { eventually } from "../support/eventually.ts";
-import { startPipeline } from "../support/pipeline.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 import {
   startSupabase,
@@ -50,7 +50,7 @@ describe.each(["postgres", "supabase_admin"] as const)("with Supabase's own webh
     }
     expect(await db.as("supabase_admin", FUNCTION)).toEqual(before);
 
-    await using _daemon = await startPipeline(db.url(role));
+    await using _daemon = await startInProcess(db.url(role));
     await db.as("anon", "insert into public.profiles values (1)");
     await receiver.waitFor(1);
     expect(JSON.parse(receiver.requests[0]?.body.toString() ?? "")).toMatchObject({

@@ -17,7 +17,7 @@ function openServer(): Promise<HealthServer> {
     slot: "ok",
     positions: { current: null, received: null, confirmed: null },
     oldest: null,
-    requests: { outbox: 0, waiting: 0, inFlight: 0 },
+    requests: { outbox: 0, queued: 0, inFlight: 0 },
     lanesBehind: 0,
   };
   return openHealthServer({ host: "127.0.0.1", port: 0, health: () => health });

@@ -3,13 +3,13 @@ import type { Log } from "../../src/base/log.ts";
 import { connectionConfig } from "../../src/pg/pool.ts";
 import { openDecoder } from "../../src/wal/decoder.ts";
 import type { Begin } from "../../src/wal/events.ts";
-import { LOCK_CLASS_ID } from "../../src/pg/advisory-lock.ts";
+import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import type { Lsn } from "../../src/pg/lsn.ts";
 import { pollSession } from "../../src/replication/poll-session.ts";
 import { type ServerIdentity, type SessionOptions, streamSession } from "../../src/replication/stream-session.ts";
 import { superviseSessions } from "../../src/replication/supervise.ts";
-import { Patience } from "../../src/replication/liveness-timeout.ts";
-import type { StreamTrouble } from "../../src/wal/stream-outage.ts";
+import { LivenessTimeout } from "../../src/replication/liveness-timeout.ts";
+import type { StreamOutage } from "../../src/slot/stream-outage.ts";
 import { eventually } from "./eventually.ts";
 import { SLOT_PLUGIN } from "./slot-plugin.ts";
 import { openTestPool } from "./pool.ts";
@@ -29,7 +29,7 @@ export interface RecordedStream extends AsyncDisposable {
   /** Where the commit record of the transaction begins that came last. */
   readonly begun: Lsn | null;
   readonly messages: readonly string[];
-  readonly trouble: StreamTrouble | null;
+  readonly outage: StreamOutage | null;
   readonly lines: readonly Readonly<Record<string, unknown>>[];
   /** Resolves when `count` different rows have come. */
   waitFor(count: number, withinMs?: number): Promise<void>;
@@ -62,10 +62,10 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
     heard: 0,
     begun: null as Lsn | null,
     identity: null as ServerIdentity | null,
-    trouble: null as StreamTrouble | null,
+    outage: null as StreamOutage | null,
   };
   const listener = {
-    waiting: () => undefined,
+    standby: () => undefined,
     leading: (server: ServerIdentity) => {
       seen.identity = server;
     },
@@ -92,7 +92,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
     commit: () => undefined,
   };
   const clock = systemClock;
-  const patience = new Patience(choices.senderTimeoutMs ?? SENDER_TIMEOUT_MS);
+  const livenessTimeout = new LivenessTimeout(choices.senderTimeoutMs ?? SENDER_TIMEOUT_MS);
   const shared = {
     connection: connectionConfig(url, "pgnetd (pg_net) leader"),
     lock: choices.lock ?? { classId: LOCK_CLASS_ID, shard: 0 },
@@ -101,7 +101,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
     clock,
     log,
   };
-  const noListener = { waiting: () => undefined, leading: () => undefined, heard: () => undefined };
+  const noListener = { standby: () => undefined, leading: () => undefined, heard: () => undefined };
   const ended = superviseSessions(
     {
       stream: async (attempt, signal) => {
@@ -111,7 +111,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
             db: pool,
             slot: { name: null, plugin: SLOT_PLUGIN, temporary: false, failover: false },
             decoder: openDecoder(SLOT_PLUGIN),
-            patience,
+            livenessTimeout,
             ...attempt,
             ...choices,
           },
@@ -123,8 +123,8 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
       },
       poll: (attempt, signal) => pollSession({ ...shared, ...attempt }, noListener, signal),
       lost: () => undefined,
-      trouble: (trouble) => {
-        seen.trouble = trouble;
+      outage: (outage) => {
+        seen.outage = outage;
       },
     },
     { clock, log, signal: stop.signal },
@@ -148,8 +148,8 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
     get begun() {
       return seen.begun;
     },
-    get trouble() {
-      return seen.trouble;
+    get outage() {
+      return seen.outage;
     },
     async waitFor(count, withinMs) {
       await eventually(() => new Set(ids).size >= count, withinMs);

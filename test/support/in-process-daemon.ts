@@ -6,7 +6,7 @@ import { eventually } from "./eventually.ts";
 import { SLOT_PLUGIN } from "./slot-plugin.ts";
 
 /** A daemon inside the test's process. Closing it stops it gracefully. */
-export interface RunningPipeline extends AsyncDisposable {
+export interface InProcessDaemon extends AsyncDisposable {
   readonly address: string;
   /** Log lines so far. */
   readonly lines: readonly Readonly<Record<string, unknown>>[];
@@ -14,12 +14,12 @@ export interface RunningPipeline extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Starts the pipeline against `databaseUrl` and waits until it is in `state`; loopback is allowed. */
-export async function startPipeline(
+/** Starts the daemon against `databaseUrl` and waits until it is in `state`; loopback is allowed. */
+export async function startInProcess(
   databaseUrl: string,
   env: Readonly<Record<string, string>> = {},
   state: "live" | "polling" = "live",
-): Promise<RunningPipeline> {
+): Promise<InProcessDaemon> {
   const port = await freePort();
   const lines: Readonly<Record<string, unknown>>[] = [];
   const say = (fields: Readonly<Record<string, unknown>>, message: string): void => {
@@ -41,7 +41,7 @@ export async function startPipeline(
   const ended = run({ load: () => loaded, log, stop: stop.signal });
   ended.catch(() => undefined);
   const address = `http://127.0.0.1:${port}`;
-  const running: RunningPipeline = {
+  const running: InProcessDaemon = {
     address,
     lines,
     async stop() {
@@ -54,7 +54,7 @@ export async function startPipeline(
     },
   };
   const early: Promise<never> = ended.then(() => {
-    throw new Error(`the pipeline ended before it was live: ${JSON.stringify(lines)}`);
+    throw new Error(`the daemon ended before it was live: ${JSON.stringify(lines)}`);
   });
   await Promise.race([early, until(state, address)]);
   return running;
@@ -68,6 +68,6 @@ async function until(state: string, address: string): Promise<void> {
 }
 
 /** Lanes that are behind, as `/readyz` tells it. */
-export async function lanesBehind({ address }: RunningPipeline): Promise<unknown> {
+export async function lanesBehind({ address }: InProcessDaemon): Promise<unknown> {
   return ((await (await fetch(`${address}/readyz`)).json()) as { lanesBehind: unknown }).lanesBehind;
 }

@@ -4,7 +4,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import type { Answered, Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { openPool, type Pool } from "../../src/pg/pool.ts";
-import type { Ending, ResultWriter } from "../../src/results/completion.ts";
+import type { Completion, ResultWriter } from "../../src/results/completion.ts";
 import { openResultWriter, type ResultWriterOptions } from "../../src/results/writer.ts";
 import { testDatabase, type TestDatabase } from "./postgres.ts";
 
@@ -21,7 +21,7 @@ export function requestOf(id: bigint, attempts = 0): Request {
 }
 
 /** An answer to request `id`, whose content is the id. */
-export function answer(id: bigint, part: Partial<Answered> = {}): Ending {
+export function answer(id: bigint, part: Partial<Answered> = {}): Completion {
   const outcome: Outcome = {
     kind: "answered",
     status: 200,
@@ -72,7 +72,7 @@ export async function setUp(options: Partial<ResultWriterOptions> = {}): Promise
   const writer = openResultWriter({
     db: pool,
     listener: {
-      settled: (endings) => told.settled.push(...endings.map(({ request }) => request.id)),
+      settled: (completions) => told.settled.push(...completions.map(({ request }) => request.id)),
       gone: () => {
         told.gone += 1;
       },

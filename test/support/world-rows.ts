@@ -84,10 +84,10 @@ export function readRows(
   const inMs = (row: Row): number => (row.nextAttemptAt ?? 0) - now;
   const ready = waiting.filter((row) => inMs(row) <= 0 || row.nextAttemptAt === null);
   const lanes = [...new Set(ready.map(({ lane }) => lane))].map((lane) => {
-    const share = shares.find((one) => one.lane === lane) ?? { waiting: 0, room: perLane };
+    const share = shares.find((one) => one.lane === lane) ?? { queued: 0, room: perLane };
     const unknown = ready.filter((row) => row.lane === lane && !known.includes(row.id));
     const byId = unknown.toSorted((one, other) => Number(one.id - other.id));
-    const fits = byId.slice(0, share.room).map((row, index) => ({ row, place: share.waiting + index }));
+    const fits = byId.slice(0, share.room).map((row, index) => ({ row, place: share.queued + index }));
     return { lane, fits, unread: share.room === 0 ? Infinity : unknown.length };
   });
   const inTurn = lanes.flatMap(({ fits }) => fits).toSorted((one, other) => one.place - other.place);

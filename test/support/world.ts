@@ -4,7 +4,7 @@ import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { type Inserter, isDecided } from "../../src/pg/snapshot.ts";
 import type { SweepPlan, SweepResult } from "../../src/outbox/sweep.ts";
-import type { Ending } from "../../src/results/completion.ts";
+import type { Completion } from "../../src/results/completion.ts";
 import { lsn } from "../../src/pg/lsn.ts";
 import { lowXid } from "../../src/pg/xid.ts";
 import { FakeClock } from "./fake-clock.ts";
@@ -54,7 +54,7 @@ export class World {
   #confirmed = 0;
   #received = 0;
   #part = 0;
-  #writes: { readonly ending: Ending; readonly insertedBy: Inserter | null }[] = [];
+  #writes: { readonly completion: Completion; readonly insertedBy: Inserter | null }[] = [];
   #flights: Flight[] = [];
   #sweep: PendingSweep | null = null;
   #streaming = false;
@@ -84,7 +84,7 @@ export class World {
         },
         reconnect: () => this.returnSweep(true),
         http: { send: (request) => this.#send(request) },
-        results: { write: (ending, insertedBy) => this.#writes.push({ ending, insertedBy }) },
+        results: { write: (completion, insertedBy) => this.#writes.push({ completion, insertedBy }) },
         answers: UNBOUNDED_ANSWERS,
         rate: { isFree: () => true, tryTake: () => true },
         rateOf: () => null,
@@ -260,7 +260,7 @@ export class World {
   /** SIGKILL and a new start: memory is gone, requests in flight may have arrived. */
   crash(): void {
     for (const { row } of this.#flights) row.excused++;
-    for (const { ending } of this.#writes) this.#excuse(ending);
+    for (const { completion } of this.#writes) this.#excuse(completion);
     this.#flights = [];
     this.#writes = [];
     this.#sweep = null;
@@ -271,7 +271,7 @@ export class World {
     this.#dispatcher = this.#start();
   }
 
-  #excuse({ request, outcome }: Ending): void {
+  #excuse({ request, outcome }: Completion): void {
     const row = this.rows.get(request.created);
     if (row !== undefined && outcome !== null) row.excused++;
   }
@@ -355,25 +355,25 @@ export class World {
     return this.#writes.length;
   }
 
-  /** One ending is written; kept where its row is not visible yet (rule keepUnseen). */
+  /** One completion is written; kept where its row is not visible yet (rule awaitVisibility). */
   writeBack(which: number): void {
     const index = which % Math.max(1, this.#writes.length);
     const write = this.#writes[index];
     if (write === undefined) return;
-    const { ending, insertedBy } = write;
-    const row = this.rows.get(ending.request.created);
+    const { completion, insertedBy } = write;
+    const row = this.rows.get(completion.request.created);
     const isThere = row !== undefined && this.#isVisible(row) && row.state === "waiting";
     if (!isThere && insertedBy !== null && !isDecided(snapshotOf(this.transactions), insertedBy)) return;
     this.#writes.splice(index, 1);
-    if (isThere) this.#apply(ending, row);
-    this.#dispatcher.settled([ending]);
+    if (isThere) this.#apply(completion, row);
+    this.#dispatcher.settled([completion]);
     if (!isThere) this.#dispatcher.gone();
   }
 
-  #apply(ending: Ending, row: Row): void {
-    if (ending.kind === "parked") {
-      row.nextAttemptAt = this.clock.now() + ending.delayMs;
-      if (ending.outcome !== null) row.attempts++;
+  #apply(completion: Completion, row: Row): void {
+    if (completion.kind === "deferred") {
+      row.nextAttemptAt = this.clock.now() + completion.delayMs;
+      if (completion.outcome !== null) row.attempts++;
     } else row.state = "answered";
   }
 

@@ -206,7 +206,7 @@ describe("settings of hosts", () => {
     dispatcher.heard(clock.now());
     dispatcher.streaming();
     await turn();
-    expect({ sent, waiting: dispatcher.state.waiting }).toEqual({ sent: 0, waiting: 1 });
+    expect({ sent, queued: dispatcher.state.queued }).toEqual({ sent: 0, queued: 1 });
     dispatcher.configureHosts(new Map());
     expect(sent).toBe(1);
     stop.abort();

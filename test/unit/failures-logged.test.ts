@@ -4,7 +4,7 @@ import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import { FailureLog } from "../../src/pg/failure-log.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
 import type { Pending } from "../../src/results/backlog.ts";
-import { Unseen } from "../../src/results/awaiting-visibility.ts";
+import { AwaitingVisibility } from "../../src/results/awaiting-visibility.ts";
 import { xid } from "../../src/pg/xid.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
@@ -70,8 +70,8 @@ test("that slot and outbox cannot be looked at for the health is logged once for
       blockers: null,
       retained: null,
       leader: null,
-      waiting: 0,
-      parked: 0,
+      outbox_rows: 0,
+      deferred: 0,
       dead_letters: 0,
       oldest_id: null,
       oldest_age: null,
@@ -92,7 +92,7 @@ test("that a snapshot cannot be had for results that wait for it is logged once 
   const clock = new FakeClock();
   const db = failing(CODES, [{ snapshot: "10:10:" }]);
   const seen: Pending[] = [];
-  const unseen = new Unseen({
+  const unseen = new AwaitingVisibility({
     db,
     clock,
     log,
@@ -100,14 +100,14 @@ test("that a snapshot cannot be had for results that wait for it is logged once 
     signal: new AbortController().signal,
   });
   const request = requestOf("http://a/", { id: 7n });
-  const ending = { kind: "parked", request, outcome: null, delayMs: 1 } as const;
+  const completion = { kind: "deferred", request, outcome: null, delayMs: 1 } as const;
   const insertedBy = { xid: xid(5), history: new AbortController().signal };
-  unseen.keep({ ending, insertedBy, bytes: 1, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 });
+  unseen.keep({ completion, insertedBy, bytes: 1, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 });
   for (let step = 0; seen.length === 0; step++) {
     expect(step).toBeLessThan(100);
     clock.advance(1_000);
     await turn();
   }
-  expect([db.left, seen[0]?.ending]).toEqual([0, ending]);
+  expect([db.left, seen[0]?.completion]).toEqual([0, completion]);
   expectOncePerCause(lines, /could not be looked at/);
 });

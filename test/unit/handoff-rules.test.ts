@@ -150,7 +150,7 @@ const ways: Readonly<Record<string, Way>> = {
     concurrency: 1,
     acts: [insertThree, record(0), reveal(0), returnSweep, reconnect],
   },
-  "keepUnseen: a result waits for its row to be visible": {
+  "awaitVisibility: a result waits for its row to be visible": {
     acts: [insert, record(0), returnSweep, stream, confirm, answer, writeBack, reveal(0), reconnect, returnSweep],
   },
   "again: a row with the id of one that a failover lost is read when that one has ended": {

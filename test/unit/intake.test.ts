@@ -46,7 +46,7 @@ test("P5: a sweep and what is streamed meanwhile do not take the same room twice
   expect(world.harms).toEqual([]);
 });
 
-test("P2 keepUnseen: a result waits for no transaction of a history that is over", async () => {
+test("P2 awaitVisibility: a result waits for no transaction of a history that is over", async () => {
   const world = new World({ memory: { requests: 10, bytes: 1 << 20, perLane: 10 } });
   world.connect(false);
   await turn();

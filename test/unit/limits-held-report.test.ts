@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Wake } from "../../src/base/auto-reset-event.ts";
+import { AutoResetEvent } from "../../src/base/auto-reset-event.ts";
 import type { HeldDestination } from "../../src/limits/answer-budget.ts";
 import { reportHeld } from "../../src/limits/held-report.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -12,13 +12,13 @@ function setUp() {
     lines.push(`${level} ${String(fields["host"])}`);
   };
   const log = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
-  const answers = { held: [] as readonly HeldDestination[], refusal: new Wake() };
+  const answers = { held: [] as readonly HeldDestination[], refusal: new AutoResetEvent() };
   const stop = new AbortController();
   const ended = reportHeld(answers, { clock, log })(stop.signal);
   const hold = (...names: string[]): void => {
     const since = clock.now();
     answers.held = names.map((name) => ({ name, since, answers: 1, bytes: 1 }));
-    answers.refusal.knock();
+    answers.refusal.notify();
   };
   const seconds = async (count: number): Promise<void> => {
     for (let second = 0; second < count; second += 1) {

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
-import type { Ending } from "../../src/results/completion.ts";
+import type { Completion } from "../../src/results/completion.ts";
 import { Hosts } from "../../src/sending/hosts.ts";
 import { Sender } from "../../src/sending/sender.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -15,7 +15,7 @@ import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 const MIB = 1024 * 1024;
 /** Each takes a second or so, more on a busy machine. */
 const SLOW = { timeout: 60_000 };
-const KINDS = ["answered", "dead", "parked"] as const;
+const KINDS = ["answered", "dead", "deferred"] as const;
 const quiet = (): void => undefined;
 const outcome = {
   kind: "failed",
@@ -37,12 +37,12 @@ test(
   "P5: of 300,000 requests with bodies, each of a lane of its own, nothing is held once they ended, while those of their host never cease to wait",
   SLOW,
   async () => {
-    const ended: Ending[] = [];
+    const ended: Completion[] = [];
     const permits = { isFree: () => true, tryTake: () => true };
     const sender = new Sender(
       {
         http: { send: async () => outcome },
-        results: { write: (ending) => ended.push(ending) },
+        results: { write: (completion) => ended.push(completion) },
         answers: UNBOUNDED_ANSWERS,
         rate: permits,
         rateOf: () => null,
@@ -71,13 +71,13 @@ test(
     let next = 0;
     const grown = await growth(300_000, async (_from, to) => {
       while (next < to) {
-        while (sender.waiting < 1_000) accept(row(next++));
+        while (sender.queued < 1_000) accept(row(next++));
         sender.start();
         await turn();
         sender.settled(ended.splice(0));
       }
     });
-    expect([sender.inMemory, sender.waiting > 0]).toEqual([sender.waiting, true]);
+    expect([sender.inMemory, sender.queued > 0]).toEqual([sender.queued, true]);
     expect(grown / MIB).toBeLessThan(8);
   },
 );
@@ -87,8 +87,17 @@ test("P5: of 12,000 answers nothing is held once they were taken, while others n
   const pending = (id: number): Pending => {
     const request = requestOf("http://a/", { id: BigInt(id), body: Buffer.alloc(8_192) });
     const kind = KINDS[id % 3] ?? "answered";
-    const ending: Ending = kind === "parked" ? { kind, request, outcome, delayMs: 1 } : { kind, request, outcome };
-    return { ending, insertedBy: null, bytes: 8_192, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 };
+    const completion: Completion =
+      kind === "deferred" ? { kind, request, outcome, delayMs: 1 } : { kind, request, outcome };
+    return {
+      completion,
+      insertedBy: null,
+      bytes: 8_192,
+      memory: UNBOUNDED,
+      refusal: null,
+      refusals: 0,
+      longFailures: 0,
+    };
   };
   for (let id = 0; id < 30; id++) backlog.push(pending(id));
   const grown = await growth(12_000, async (from, to) => {

@@ -5,7 +5,7 @@ const NOTHING = {
   mode: "send",
   positions: { current: null, received: null, confirmed: null },
   oldest: null,
-  requests: { outbox: null, waiting: 0, inFlight: 0 },
+  requests: { outbox: null, queued: 0, inFlight: 0 },
   lanesBehind: 0,
 } as const;
 const LIVE: Health = { ...NOTHING, state: "live", ready: true, detail: "leads; streaming", slot: "ok" };

@@ -38,7 +38,7 @@ const STATE: DispatcherState = {
   holder: null,
   stalled: null,
   unread: null,
-  waiting: 3,
+  queued: 3,
   inFlight: 2,
   inMemory: 5,
   memoryBytes: 5_000,
@@ -54,28 +54,28 @@ const DATABASE: DatabaseStatus = {
   current: parseLsn("0/200"),
   confirmed: parseLsn("0/190"),
   leader: { pid: 42, gid: null, user: "daemon", application: "pgnetd (pg_net) leader", address: null, mayLead: true },
-  waiting: 7,
-  parked: 1,
+  outboxRows: 7,
+  deferred: 1,
   oldest: { id: "9", ageSeconds: 1.25 },
   deadLetters: 0,
 };
 
 test("health tells the positions, the oldest request and what is in hand", () => {
-  expect(healthOf({ state: STATE, trouble: null, database: DATABASE, mode: "send", waitingFor: null })).toMatchObject({
+  expect(healthOf({ state: STATE, outage: null, database: DATABASE, mode: "send", waitingFor: null })).toMatchObject({
     state: "live",
     ready: true,
     slot: "ok",
     positions: { current: "0/200", received: "0/1A0", confirmed: "0/190" },
     oldest: { id: "9", ageSeconds: 1.25 },
-    requests: { outbox: 7, waiting: 3, inFlight: 2 },
+    requests: { outbox: 7, queued: 3, inFlight: 2 },
   });
 });
 
 test("health says why there is no stream, and what mends it", () => {
-  const trouble = { reason: "no slot is free", sqlstate: "53400", hint: "Raise max_replication_slots." };
+  const outage = { reason: "no slot is free", sqlstate: "53400", hint: "Raise max_replication_slots." };
   const health = healthOf({
     state: { ...STATE, phase: "polling" },
-    trouble,
+    outage,
     database: null,
     mode: "send",
     waitingFor: null,
@@ -88,7 +88,7 @@ test("health says why a leader starts nothing", () => {
   const stalled = "no request starts until the settings of hosts are read";
   const health = healthOf({
     state: { ...STATE, stalled },
-    trouble: null,
+    outage: null,
     database: null,
     mode: "send",
     waitingFor: null,
@@ -99,9 +99,9 @@ test("health says why a leader starts nothing", () => {
 test("a leader that cannot read the outbox is not ready; one that stands by is, whatever it could not read before", () => {
   const unread = "the outbox could not be read 3 times in a row: no (42501)";
   const health = (part: Partial<DispatcherState>): object =>
-    healthOf({ state: { ...STATE, unread, ...part }, trouble: null, database: null, mode: "send", waitingFor: null });
+    healthOf({ state: { ...STATE, unread, ...part }, outage: null, database: null, mode: "send", waitingFor: null });
   expect(health({})).toMatchObject({ ready: false, detail: `leading, but ${unread}` });
-  expect(health({ phase: "waiting", standby: true })).toMatchObject({ ready: true });
+  expect(health({ phase: "not-leading", standby: true })).toMatchObject({ ready: true });
 });
 
 test.each([
@@ -109,20 +109,20 @@ test.each([
   ["whose name is another, whatever its role", "psql", true],
 ])("a session %s, that has the leader's lock is no reason to be ready, and is named", (_, application, mayLead) => {
   const holder = { pid: 4711, gid: null, user: "app", application, address: null, mayLead };
-  const state = { ...STATE, phase: "waiting", standby: true, holder } as const;
-  expect(healthOf({ state, trouble: null, database: null, mode: "send", waitingFor: null })).toMatchObject({
+  const state = { ...STATE, phase: "not-leading", standby: true, holder } as const;
+  expect(healthOf({ state, outage: null, database: null, mode: "send", waitingFor: null })).toMatchObject({
     ready: false,
     detail: `process 4711 (${application}, role app) has the leader's lock and is no pgnetd. End it: select pg_terminate_backend(4711);`,
   });
   const leader = { ...holder, application: "pgnetd (pg_net) leader", mayLead: true };
   expect(
-    healthOf({ state: { ...state, holder: leader }, trouble: null, database: null, mode: "send", waitingFor: null })
+    healthOf({ state: { ...state, holder: leader }, outage: null, database: null, mode: "send", waitingFor: null })
       .ready,
   ).toBe(true);
 });
 
 test("health says that nothing is sent where requests are captured", () => {
-  expect(healthOf({ state: STATE, trouble: null, database: null, mode: "capture", waitingFor: null })).toMatchObject({
+  expect(healthOf({ state: STATE, outage: null, database: null, mode: "capture", waitingFor: null })).toMatchObject({
     ready: true,
     mode: "capture",
     detail: expect.stringMatching(/^capture mode, nothing is sent; leading: /) as unknown,
@@ -130,22 +130,24 @@ test("health says that nothing is sent where requests are captured", () => {
 });
 
 test("a daemon is not ready without the database, and is while it stands by", () => {
-  const without = healthOf({ state: null, trouble: null, database: null, mode: "send", waitingFor: null });
+  const without = healthOf({ state: null, outage: null, database: null, mode: "send", waitingFor: null });
   expect(without).toMatchObject({ state: "starting", ready: false });
   const missing = new PgnetdError("SCHEMA_MISSING", "there is no schema net", { hint: "Run pgnetd migrate." });
-  const why = healthOf({ state: null, trouble: null, database: null, mode: "send", waitingFor: missing }).detail;
+  const why = healthOf({ state: null, outage: null, database: null, mode: "send", waitingFor: missing }).detail;
   expect(why).toBe("waiting for the database and its schema: there is no schema net. Run pgnetd migrate.");
-  const waiting = { ...STATE, phase: "waiting" } as const;
-  expect(healthOf({ state: waiting, trouble: null, database: null, mode: "send", waitingFor: null }).ready).toBe(false);
+  const notLeading = { ...STATE, phase: "not-leading" } as const;
+  expect(healthOf({ state: notLeading, outage: null, database: null, mode: "send", waitingFor: null }).ready).toBe(
+    false,
+  );
   expect(
-    healthOf({ state: { ...waiting, standby: true }, trouble: null, database: null, mode: "send", waitingFor: null })
+    healthOf({ state: { ...notLeading, standby: true }, outage: null, database: null, mode: "send", waitingFor: null })
       .ready,
   ).toBe(true);
 });
 
 test("the status names what an operator looks for", () => {
   expect(
-    Object.fromEntries(statusLines({ ...DATABASE, waiting: 100_000 }, { mode: "send", environment: null })),
+    Object.fromEntries(statusLines({ ...DATABASE, outboxRows: 100_000 }, { mode: "send", environment: null })),
   ).toEqual({
     environment: "none",
     mode: "send",

@@ -16,17 +16,17 @@ function database(version: number): Queryable {
   return { query: async ({ text }) => (text.includes("pg_auth_members") ? nothingForeign : answer) as never };
 }
 
-/** Waits for a database of `version` whose reading ends as `endings` say, one after the other. */
-function wait(version: number, endings: readonly (string | Error)[]) {
+/** Waits for a database of `version` whose reading ends as `completions` say, one after the other. */
+function wait(version: number, completions: readonly (string | Error)[]) {
   const clock = new FakeClock();
   const warnings: string[] = [];
   const quiet = (): void => undefined;
   const log = { debug: quiet, info: quiet, warn: (_: unknown, text: string) => warnings.push(text), error: quiet };
-  const left = [...endings];
+  const left = [...completions];
   const read = async (): Promise<{ readonly what: string }> => {
-    const ending = left.shift() ?? new Error("read once too often");
-    if (ending instanceof Error) throw ending;
-    return { what: ending };
+    const completion = left.shift() ?? new Error("read once too often");
+    if (completion instanceof Error) throw completion;
+    return { what: completion };
   };
   const stop = new AbortController();
   const result = awaitSchema(database(version), { read }, { clock, log, signal: stop.signal });

@@ -5,7 +5,7 @@ import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
-import type { Ending } from "../../src/results/completion.ts";
+import type { Completion } from "../../src/results/completion.ts";
 
 const outcome: Outcome = {
   kind: "failed",
@@ -15,7 +15,7 @@ const outcome: Outcome = {
   timings: { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 },
 };
 
-function pending(id: number, kind: Ending["kind"], bytes: number): Pending {
+function pending(id: number, kind: Completion["kind"], bytes: number): Pending {
   const options = { maxAttempts: 1, retryFirstMs: 1, retryMaxMs: 1, maxRedirects: 5, keep: "all" as const };
   const request: Request = {
     id: BigInt(id),
@@ -29,8 +29,9 @@ function pending(id: number, kind: Ending["kind"], bytes: number): Pending {
     options,
     bytes: 1,
   };
-  const ending: Ending = kind === "parked" ? { kind, request, outcome, delayMs: 1 } : { kind, request, outcome };
-  return { ending, insertedBy: null, bytes, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 };
+  const completion: Completion =
+    kind === "deferred" ? { kind, request, outcome, delayMs: 1 } : { kind, request, outcome };
+  return { completion, insertedBy: null, bytes, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 };
 }
 
 const step = fc.oneof(
@@ -38,7 +39,7 @@ const step = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       push: fc.array(
-        fc.record({ kind: fc.constantFrom("answered", "dead", "parked"), bytes: fc.integer({ min: 1, max: 60 }) }),
+        fc.record({ kind: fc.constantFrom("answered", "dead", "deferred"), bytes: fc.integer({ min: 1, max: 60 }) }),
         {
           maxLength: 40,
         },
@@ -54,7 +55,7 @@ const step = fc.oneof(
   },
 );
 
-test("every ending is taken once, in order within its kind, in batches of one kind within the bounds", () => {
+test("every completion is taken once, in order within its kind, in batches of one kind within the bounds", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const backlog = new Backlog();
@@ -71,7 +72,7 @@ test("every ending is taken once, in order within its kind, in batches of one ki
         }
         const batch = backlog.take(one.take);
         expect(batch.length).toBeLessThanOrEqual(one.take.rows);
-        expect(new Set(batch.map(({ ending }) => ending.kind)).size).toBeLessThanOrEqual(1);
+        expect(new Set(batch.map(({ completion }) => completion.kind)).size).toBeLessThanOrEqual(1);
         const bytes = batch.reduce((sum, item) => sum + item.bytes, 0);
         expect(batch.length <= 1 || bytes <= one.take.bytes).toBe(true);
         expect(batch.length > 0 || taken.length === pushed.length).toBe(true);
@@ -85,8 +86,8 @@ test("every ending is taken once, in order within its kind, in batches of one ki
       ) {
         taken.push(...batch);
       }
-      for (const kind of ["answered", "dead", "parked"] as const) {
-        const of = (items: readonly Pending[]) => items.filter(({ ending }) => ending.kind === kind);
+      for (const kind of ["answered", "dead", "deferred"] as const) {
+        const of = (items: readonly Pending[]) => items.filter(({ completion }) => completion.kind === kind);
         expect(of(taken)).toEqual(of(pushed));
       }
     }),
@@ -96,7 +97,7 @@ test("every ending is taken once, in order within its kind, in batches of one ki
 test("P6: large answers are apart from others, and left where the slot they may have is used", () => {
   const backlog = new Backlog();
   const bounds = { rows: 9, bytes: 4_000_000 };
-  const ids = (batch: readonly Pending[]): bigint[] => batch.map(({ ending }) => ending.request.id);
+  const ids = (batch: readonly Pending[]): bigint[] => batch.map(({ completion }) => completion.request.id);
   for (const [id, bytes] of [3_000_000, 100, 2_000_000, 100, 1_500_000, 100].entries())
     backlog.push(pending(id, "answered", bytes));
   expect(ids(backlog.take(bounds, false))).toEqual([1n, 3n, 5n]);

@@ -36,17 +36,17 @@ test("an outage is said once for each code, and its end once", () => {
   expect(lines).toHaveLength(4);
 });
 
-test("an outage lasts until each kind of ending that failed is written, by a write begun after the failure", () => {
+test("an outage lasts until each kind of completion that failed is written, by a write begun after the failure", () => {
   const { outage, lines, time } = outageWithLines();
   time.now = 100;
   outage.failed("answered", failure("42501"));
-  outage.succeeded("parked", 200);
+  outage.succeeded("deferred", 200);
   outage.succeeded("answered", 99);
   expect(outage.lasts).toBe(true);
-  outage.failed("parked", failure("42501"));
+  outage.failed("deferred", failure("42501"));
   outage.succeeded("answered", 200);
   expect(outage.lasts).toBe(true);
-  outage.succeeded("parked", 200);
+  outage.succeeded("deferred", 200);
   expect(outage.lasts).toBe(false);
   expect(lines.map((line) => line.split(" ")[0])).toEqual(["error", "info"]);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { endingOf } from "../../src/sending/completion.ts";
+import { completionOf } from "../../src/sending/completion.ts";
 import type { FailureCode, Outcome } from "../../src/http/outcome.ts";
 import type { Request, RequestOptions } from "../../src/outbox/request.ts";
 
@@ -31,9 +31,9 @@ function failure(code: FailureCode): Outcome {
 
 /** The wait before the next try. */
 function delayMs(attempts: number, outcome: Outcome, chance: number, options: Partial<RequestOptions> = {}): number {
-  const ending = endingOf(request(attempts, options), outcome, chance);
-  if (ending.kind !== "parked") throw new Error(`it ended as ${ending.kind}`);
-  return ending.delayMs;
+  const completion = completionOf(request(attempts, options), outcome, chance);
+  if (completion.kind !== "deferred") throw new Error(`it ended as ${completion.kind}`);
+  return completion.delayMs;
 }
 
 const TRANSIENT: readonly Outcome[] = [
@@ -51,19 +51,19 @@ function nameOf(outcome: Outcome): string {
 
 describe.each(TRANSIENT.map((outcome) => [nameOf(outcome), outcome] as const))("P2: %s", (_, outcome) => {
   it("is the answer where nobody asked for a second try", () => {
-    expect(endingOf(request(0, { maxAttempts: 1 }), outcome, 0)).toMatchObject({ kind: "answered", outcome });
+    expect(completionOf(request(0, { maxAttempts: 1 }), outcome, 0)).toMatchObject({ kind: "answered", outcome });
   });
 
   it("is tried again, and a dead letter after the last try", () => {
-    const kinds = [0, 1, 2, 3].map((attempts) => endingOf(request(attempts), outcome, 0).kind);
-    expect(kinds).toEqual(["parked", "parked", "parked", "dead"]);
+    const kinds = [0, 1, 2, 3].map((attempts) => completionOf(request(attempts), outcome, 0).kind);
+    expect(kinds).toEqual(["deferred", "deferred", "deferred", "dead"]);
   });
 });
 
 it.each(FINAL.map((outcome) => [nameOf(outcome), outcome] as const))(
   "P2: %s is the answer, however many tries are left",
   (_, outcome) => {
-    expect(endingOf(request(0), outcome, 0)).toMatchObject({ kind: "answered", outcome });
+    expect(completionOf(request(0), outcome, 0)).toMatchObject({ kind: "answered", outcome });
   },
 );
 

@@ -97,7 +97,7 @@ describe("P6: places", () => {
       finishAll(hosts, flights, now, now % 2 === 0);
       ended += flights.length;
     }
-    expect([ended, hosts.waiting, hosts.inFlight]).toEqual([100, 0, 0]);
+    expect([ended, hosts.queued, hosts.inFlight]).toEqual([100, 0, 0]);
   });
 
   it("large bodies in flight to one host leave as many bytes to others", () => {
@@ -195,12 +195,12 @@ describe("settings of a host", () => {
     const hosts = open();
     hosts.add(entryFor("a"), 0);
     expect(hosts.configure(set("a", { paused: true }), 0)).toHaveLength(1);
-    expect([hosts.isPaused("a"), hosts.isPaused("b"), hosts.waiting]).toEqual([true, false, 0]);
+    expect([hosts.isPaused("a"), hosts.isPaused("b"), hosts.queued]).toEqual([true, false, 0]);
     hosts.configure(new Map(), 10);
     expect(fill(hosts, "a", 2, { now: 10 })).toHaveLength(2);
   });
 
-  it("a host whose own rate has no permit keeps nobody waiting, and goes on when it has one", () => {
+  it("a host whose own rate has no permit keeps nobody queued, and goes on when it has one", () => {
     let allowed = 1;
     const rate: Permits = { isFree: () => allowed > 0, tryTake: () => allowed-- > 0 };
     const hosts = new Hosts({ total: 256, perHost: 64, bytes: 1e9, largeFrom: 1e9, perSecond: 200 }, (host) =>
@@ -218,6 +218,6 @@ describe("settings of a host", () => {
     for (const lane of ["x", "y", "x", "x"]) hosts.add(entryFor("a", { lane }), 0);
     expect(hosts.giveUp("x").map(({ lane }) => lane)).toEqual(["x", "x"]);
     expect([hosts.giveUp("x").length, hosts.giveUp("x").length]).toEqual([1, 0]);
-    expect([hosts.waiting, startAll(hosts, 0).map(({ entry }) => entry.lane)]).toEqual([1, ["y"]]);
+    expect([hosts.queued, startAll(hosts, 0).map(({ entry }) => entry.lane)]).toEqual([1, ["y"]]);
   });
 });

@@ -53,12 +53,12 @@ describe("P5: memory", () => {
   it("takes no more of a lane than may wait of it, and less once that starts slowly", () => {
     const memory = filled({ a: 50 });
     expect([memory.hasPlace("a"), memory.hasPlace("b")]).toEqual([false, true]);
-    expect(memory.share("a", 500)).toMatchObject({ waiting: 50, room: 0 });
+    expect(memory.share("a", 500)).toMatchObject({ queued: 50, room: 0 });
     const slow = new Memory({ ...BOUNDS, requests: 1_000, perLane: 500 });
     for (let one = 0; one < 40; one++) slow.hold("a", 600, 0);
     for (let one = 0; one < 25; one++) slow.start("a", 600);
-    expect(slow.share("a", 500)).toMatchObject({ waiting: 15, room: 485 });
-    expect(slow.share("a", 1_000)).toMatchObject({ waiting: 15, room: 35 });
+    expect(slow.share("a", 500)).toMatchObject({ queued: 15, room: 485 });
+    expect(slow.share("a", 1_000)).toMatchObject({ queued: 15, room: 35 });
   });
 
   it("is empty again when everything that was held has ended or was given up", () => {
@@ -70,10 +70,10 @@ describe("P5: memory", () => {
     fc.assert(
       fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
         const memory = new Memory(BOUNDS);
-        const waiting: { lane: string; bytes: number }[] = [];
+        const queued: { lane: string; bytes: number }[] = [];
         const started: number[] = [];
         const next = (what: string): void => {
-          const one = waiting.shift();
+          const one = queued.shift();
           if (one === undefined) return;
           if (what === "give up") return memory.giveUp(one.lane, one.bytes);
           memory.start(one.lane, one.bytes);
@@ -82,12 +82,12 @@ describe("P5: memory", () => {
         for (const { what, lane, bytes } of acts) {
           if (what === "hold") {
             memory.hold(lane, bytes, 0);
-            waiting.push({ lane, bytes });
+            queued.push({ lane, bytes });
           } else if (what === "release") memory.release(started.shift() ?? 0);
           else next(what);
           if (what === "release" && started.length === 0) break;
         }
-        while (waiting.length > 0) next("give up");
+        while (queued.length > 0) next("give up");
         for (const { room } of memory.shares(0)) expect(room).toBe(BOUNDS.perLane);
         expect([memory.shares(0), memory.longerThan("", 0)]).toEqual([[], null]);
       }),

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Outcome } from "../../src/http/outcome.ts";
 import { Sender } from "../../src/sending/sender.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
-import type { Ending } from "../../src/results/completion.ts";
+import type { Completion } from "../../src/results/completion.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { silentLog } from "../support/silent-log.ts";
@@ -11,8 +11,8 @@ import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 
 const quiet = (): void => undefined;
 
-test("P2: a row with the id of one whose ending is committed but not settled yet is read from the outbox then", async () => {
-  const endings: Ending[] = [];
+test("P2: a row with the id of one whose completion is committed but not settled yet is read from the outbox then", async () => {
+  const completions: Completion[] = [];
   let again = 0;
   const permits = { isFree: () => true, tryTake: () => true };
   const timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
@@ -20,7 +20,7 @@ test("P2: a row with the id of one whose ending is committed but not settled yet
   const sender = new Sender(
     {
       http: { send: async () => ({ kind: "answered", status: 500, headers: [], contentType: null, content, timings }) },
-      results: { write: (ending) => endings.push(ending) },
+      results: { write: (completion) => completions.push(completion) },
       answers: UNBOUNDED_ANSWERS,
       rate: permits,
       rateOf: () => null,
@@ -49,15 +49,15 @@ test("P2: a row with the id of one whose ending is committed but not settled yet
   accept(row("2026-11-21 09:20:32+00"));
   sender.start();
   await turn();
-  expect(endings).toHaveLength(1);
+  expect(completions).toHaveLength(1);
   accept(row("2026-11-21 09:20:33+00"));
   expect([sender.inMemory, again]).toEqual([1, 0]);
-  sender.settled(endings);
+  sender.settled(completions);
   expect([sender.inMemory, again]).toEqual([0, 1]);
 });
 
 test("P2: a request that could not be sent for want of resources waits in the outbox, with all its tries", async () => {
-  const endings: Ending[] = [];
+  const completions: Completion[] = [];
   const permits = { isFree: () => true, tryTake: () => true };
   const timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
   const shortage: Outcome = {
@@ -71,7 +71,7 @@ test("P2: a request that could not be sent for want of resources waits in the ou
   const sender = new Sender(
     {
       http: { send: async () => shortage },
-      results: { write: (ending) => endings.push(ending) },
+      results: { write: (completion) => completions.push(completion) },
       answers: UNBOUNDED_ANSWERS,
       rate: permits,
       rateOf: () => null,
@@ -91,7 +91,7 @@ test("P2: a request that could not be sent for want of resources waits in the ou
   sender.accept({ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }, null);
   sender.start();
   await turn();
-  expect(endings).toEqual([{ kind: "parked", request, outcome: null, delayMs: 500 }]);
-  sender.settled(endings);
+  expect(completions).toEqual([{ kind: "deferred", request, outcome: null, delayMs: 500 }]);
+  sender.settled(completions);
   expect([sender.inFlight, sender.inMemory]).toEqual([0, 0]);
 });

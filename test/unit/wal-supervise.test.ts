@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
 import { stopped } from "../../src/base/loops.ts";
 import { type PollTry, type StreamTry, superviseSessions } from "../../src/replication/supervise.ts";
-import type { StreamTrouble } from "../../src/wal/stream-outage.ts";
+import type { StreamOutage } from "../../src/slot/stream-outage.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 type Step = (attempt: StreamTry, clock: FakeClock, signal: AbortSignal) => unknown;
@@ -26,7 +26,7 @@ function supervise(
   readonly clock: FakeClock;
   readonly tries: { readonly at: number; readonly renewSlot: boolean }[];
   readonly lines: unknown[];
-  readonly troubles: (StreamTrouble | null)[];
+  readonly outages: (StreamOutage | null)[];
   readonly polls: number[];
   /** What began and ended, in order. */
   readonly events: string[];
@@ -37,7 +37,7 @@ function supervise(
   const stop = new AbortController();
   const tries: { at: number; renewSlot: boolean }[] = [];
   const lines: unknown[] = [];
-  const troubles: (StreamTrouble | null)[] = [];
+  const outages: (StreamOutage | null)[] = [];
   const polls: number[] = [];
   const events: string[] = [];
   const say = (fields: object, message: string): void => {
@@ -61,7 +61,7 @@ function supervise(
         await poll(attempt, signal).finally(() => events.push("sweep ended"));
       },
       lost: () => events.push("lost"),
-      trouble: (now) => troubles.push(now),
+      outage: (now) => outages.push(now),
     },
     { clock, log: { debug: say, info: say, warn: say, error: say }, signal: stop.signal, handover },
   );
@@ -69,7 +69,7 @@ function supervise(
     clock,
     tries,
     lines,
-    troubles,
+    outages,
     polls,
     events,
     async run(ms) {
@@ -99,7 +99,7 @@ test("without a stream it sweeps, tries again after growing waits, and says the 
   expect(waits).toEqual([100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
   expect(run.polls).toEqual([0]);
   expect(run.lines).toHaveLength(1);
-  expect(run.troubles.at(-1)).toMatchObject({ reason: "no slot is free" });
+  expect(run.outages.at(-1)).toMatchObject({ reason: "no slot is free" });
 });
 
 test("a stream that ends as soon as it began is no reason to try without pause, or to say it again", async () => {

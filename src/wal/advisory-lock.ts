@@ -1,6 +1,6 @@
 import type pg from "pg";
 
-import { ask } from "../wal/wire.ts";
+import { ask } from "./wire.ts";
 
 /** `pgnt` in ASCII: the lock that makes a daemon the leader of a database; `net.check_worker_is_up()` looks for it. */
 export const LOCK_CLASS_ID = 0x70676e74;

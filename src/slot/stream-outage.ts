@@ -4,10 +4,10 @@ import { PgnetdError, toError } from "../base/errors.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
 import { PUBLICATIONS } from "../pg/own-publications.ts";
-import { IN_USE_HINT } from "../slot/slot.ts";
+import { IN_USE_HINT } from "./slot.ts";
 
 /** Why there is no stream, and what mends it. Free of secrets (P11). */
-export interface StreamTrouble {
+export interface StreamOutage {
   readonly reason: string;
   readonly sqlstate: string | null;
   readonly hint: string;
@@ -29,7 +29,7 @@ const HINTS: Readonly<Record<string, string>> = {
 const CRASHED: ReadonlySet<string> = new Set([SQLSTATE.crashShutdown, SQLSTATE.cannotConnectNow]);
 
 /** What an error that ended a session means to the operator. */
-export function troubleOf(error: unknown): StreamTrouble {
+export function outageOf(error: unknown): StreamOutage {
   const sqlstate = sqlstateOf(error);
   const code = isUnreachable(error) ? "PG_UNREACHABLE" : "STREAM_UNAVAILABLE";
   const general = error instanceof PgnetdError ? error : new PgnetdError(code, "");
