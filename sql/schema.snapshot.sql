@@ -15,6 +15,7 @@ type net.request_status | How far a request is: PENDING while waiting or in flig
 table net._http_response | logged, identified by all columns | One row per request that ended, kept for the retention time (6 hours unless set). | autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_threshold=5000, toast.autovacuum_vacuum_cost_delay=0, toast.autovacuum_vacuum_insert_threshold=-1, toast.autovacuum_vacuum_scale_factor=0.05, toast.autovacuum_vacuum_threshold=5000 | public: delete, insert, select, truncate, update
 table net.http_dead_letter | logged, identified by all columns | Requests that used up their tries, whole, so that net.http_replay can send them again. |  | public: references
 table net.http_host_settings | logged | Limits for one destination host each; the daemon takes a committed change over at once. |  | public: select
+table net.http_lane_activity | unlogged | What the leading daemon has in memory by lane, written every five seconds while that is something, the busiest 1,000 lanes; net.http_lane_status() reads it. |  | public: select
 table net.http_request_queue | logged | The outbox: one row per request that has not ended. Insert to send after commit, delete or truncate to cancel what was not sent yet. | autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=20000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, toast.autovacuum_vacuum_cost_delay=0, toast.autovacuum_vacuum_insert_threshold=-1, toast.autovacuum_vacuum_scale_factor=0, toast.autovacuum_vacuum_threshold=5000 | public: delete, insert, select, truncate, update
 sequence net.http_request_queue_id_seq | logged | Request ids. |  | public: select, usage
 table net.http_response_detail | logged, identified by all columns | What net._http_response has no column for; joined to it by id and kept for the same time. | autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_threshold=5000, toast.autovacuum_vacuum_cost_delay=0, toast.autovacuum_vacuum_insert_threshold=-1, toast.autovacuum_vacuum_scale_factor=0.05, toast.autovacuum_vacuum_threshold=5000 | public: select
@@ -52,6 +53,15 @@ column net.http_host_settings.host | 1 text not null | The host as in the url: a
 column net.http_host_settings.rate_per_second | 2 numeric | Requests that may start per second, above 0 and at most 100000; null for the configured default. | -
 column net.http_host_settings.concurrency | 3 integer | Requests that may be in flight at once; null for the configured default. | -
 column net.http_host_settings.paused | 4 boolean not null default false | True: nothing is sent to this host; its requests wait. | -
+column net.http_lane_activity.lane | 1 text not null | The lane's key: destination, and the name that callers gave. | -
+column net.http_lane_activity.host | 2 text not null | The host as in net.http_host_settings. | -
+column net.http_lane_activity.queued | 3 integer not null | Requests in memory that have not started. | -
+column net.http_lane_activity.in_flight | 4 integer not null | Requests that have started and not ended. | -
+column net.http_lane_activity.is_behind | 5 boolean not null | The outbox may have requests of the lane that are not in memory. | -
+column net.http_lane_activity.is_paused | 6 boolean not null | The host is paused by net.http_host_settings. | -
+column net.http_lane_activity.last_error | 7 text | Code of the last failure of the host, or its status from 500 on; null without one since the host was last idle for long. | -
+column net.http_lane_activity.last_error_at | 8 timestamp with time zone | When that was. | -
+column net.http_lane_activity.reported | 9 timestamp with time zone not null default now() | When the daemon wrote the row. | -
 column net.http_request_queue.id | 1 bigint not null default nextval('net.http_request_queue_id_seq'::regclass) | The request id that the functions return. | -
 column net.http_request_queue.method | 2 net.http_method not null | GET, POST, PUT, PATCH, DELETE or HEAD. | -
 column net.http_request_queue.url | 3 text not null | Absolute, http or https, with its query. | -
@@ -414,6 +424,13 @@ end
 $function$
 | The headers for a JSON body: with a Content-Type where it is missing; raises where it is another. | -
 
+CREATE OR REPLACE FUNCTION net._lane(url text, lane text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN "left"((lower((split_part(split_part(url, '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || lane), ''::text)), 255)
+| The lane of a request. | -
+
 CREATE OR REPLACE FUNCTION net._leader_pid()
  RETURNS integer
  LANGUAGE sql
@@ -707,6 +724,60 @@ begin
 end
 $function$
 | Queues a HEAD request, sent after commit; returns its id. | -
+
+CREATE OR REPLACE FUNCTION net.http_lane_status(most integer DEFAULT 100)
+ RETURNS TABLE(lane text, host text, outbox_rows bigint, deferred bigint, oldest timestamp with time zone, next_due timestamp with time zone, queued integer, in_flight integer, is_behind boolean, is_paused boolean, last_error text, last_error_at timestamp with time zone, reported timestamp with time zone)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  with recursive activity as (
+    select * from net.http_lane_activity where reported > now() - interval '15 seconds'
+  ), fresh (lane, n) as (
+    (select net._lane(q.url, q.lane), 1
+     from net.http_request_queue q where q.next_attempt_at is null order by 1 limit 1)
+    union all
+    select (select net._lane(q.url, q.lane)
+            from net.http_request_queue q
+            where q.next_attempt_at is null and net._lane(q.url, q.lane) > f.lane order by 1 limit 1), f.n + 1
+    from fresh f where f.lane is not null and f.n < most
+  ), later (lane, n) as (
+    (select net._lane(q.url, q.lane), 1
+     from net.http_request_queue q where q.next_attempt_at is not null order by 1 limit 1)
+    union all
+    select (select net._lane(q.url, q.lane)
+            from net.http_request_queue q
+            where q.next_attempt_at is not null and net._lane(q.url, q.lane) > l.lane order by 1 limit 1), l.n + 1
+    from later l where l.lane is not null and l.n < most
+  ), known as (
+    (select a.lane from activity a order by a.queued + a.in_flight desc, a.lane limit most)
+    union select f.lane from fresh f where f.lane is not null
+    union select l.lane from later l where l.lane is not null
+  )
+  select k.lane, a.host,
+    waits.now + waits.later, waits.later, waits.oldest, waits.next_due,
+    coalesce(a.queued, 0), coalesce(a.in_flight, 0), a.is_behind, a.is_paused, a.last_error, a.last_error_at, a.reported
+  from known k left join activity a on a.lane = k.lane cross join lateral (
+    select
+      (select count(*) from (
+        select from net.http_request_queue q
+        where q.next_attempt_at is null and net._lane(q.url, q.lane) = k.lane
+        limit 10000) one) as now,
+      (select count(*) from (
+        select from net.http_request_queue q
+        where q.next_attempt_at is not null and net._lane(q.url, q.lane) = k.lane
+        limit 10000) one) as later,
+      (select q.created from net.http_request_queue q
+       where q.next_attempt_at is null and net._lane(q.url, q.lane) = k.lane
+       order by q.id limit 1) as oldest,
+      (select q.next_attempt_at from net.http_request_queue q
+       where q.next_attempt_at is not null and net._lane(q.url, q.lane) = k.lane
+       order by q.next_attempt_at limit 1) as next_due
+  ) waits
+  order by waits.now + waits.later desc, k.lane
+  limit most
+$function$
+| What waits in each lane, the longest first, and what the daemon does with it: rows are counted up to 10,000 of each kind; what the daemon reports is up to five seconds old, and null where it reports nothing. | -
 
 CREATE OR REPLACE FUNCTION net.http_patch(url text, body jsonb DEFAULT '{}'::jsonb, params jsonb DEFAULT '{}'::jsonb, headers jsonb DEFAULT '{"Content-Type": "application/json"}'::jsonb, timeout_milliseconds integer DEFAULT 5000)
  RETURNS bigint

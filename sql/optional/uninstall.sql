@@ -34,7 +34,9 @@ drop function if exists
   net.wait_until_running(),
   net.worker_restart(),
   net.wake(),
-  net._leader_pid();
+  net._leader_pid(),
+  net.http_lane_status(integer),
+  net._lane(text, text);
 
 drop table if exists
   net.http_request_queue,
@@ -42,6 +44,7 @@ drop table if exists
   net.http_response_detail,
   net.http_dead_letter,
   net.http_host_settings,
+  net.http_lane_activity,
   net.pgnetd_installation,
   net.pgnetd_parts,
   net.pgnetd_migrations;

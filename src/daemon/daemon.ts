@@ -16,6 +16,7 @@ import { reportHeld } from "../limits/held-report.ts";
 import { HostRates } from "../limits/host-rates.ts";
 import { openRateLimit } from "../limits/rate.ts";
 import type { HealthSource } from "../ops/health.ts";
+import { reportLanes } from "../ops/lane-report.ts";
 import { SlotWatch } from "../ops/slot-watch.ts";
 import { healthOf } from "../ops/status.ts";
 import { readHostSettings, ratesOf } from "../outbox/host-settings.ts";
@@ -242,6 +243,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     dispatcher.run,
     control.run,
     reportHeld(answers, { clock, log }),
+    reportLanes({ db, dispatcher, clock, log }),
     (signal) => superviseSessions(sessions, { clock, log, signal, handover }),
     expireResults({ db, clock, log, retention: () => retentionOf(results) }),
   ]);

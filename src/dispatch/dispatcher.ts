@@ -8,7 +8,7 @@ import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Lane } from "../outbox/lane.ts";
 import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
 import type { Completion, ResultListener } from "../results/completion.ts";
-import { Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
+import { type LaneActivity, Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
 import type { Begin } from "../wal/events.ts";
 import type { ControlCommand } from "./control.ts";
 import { endHint } from "../pg/lock-owner.ts";
@@ -133,6 +133,12 @@ export class Dispatcher implements SessionListener, ResultListener {
     const session = { phase: this.#phase, standby: this.#standby, holder: this.#holder, received: this.#received };
     const { unread, lanesBehind } = this.#intake;
     return { ...session, stalled: this.#stalled, unread, lanesBehind, queued, inFlight, inMemory, memoryBytes };
+  }
+
+  /** The lanes of which something is in memory, the busiest first, and whether each is behind. */
+  lanes(most: number): readonly (LaneActivity & { readonly isBehind: boolean })[] {
+    if (!mayStart(this.#phase)) return [];
+    return this.#sender.lanes(most).map((lane) => ({ ...lane, isBehind: this.#intake.isBehind(lane.lane) }));
   }
 
   /** Reads the outbox until `signal` fires. */

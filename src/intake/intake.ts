@@ -123,6 +123,10 @@ export class Intake {
     return `the outbox could not be read ${this.#failures} times in a row: ${why}`;
   }
 
+  isBehind(lane: Lane): boolean {
+    return this.#handoff.behind.has(lane);
+  }
+
   /** How many lanes are behind. */
   get lanesBehind(): number | "every" {
     return this.#handoff.behind.count;

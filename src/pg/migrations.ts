@@ -13,6 +13,7 @@ export const MIGRATIONS = [
   "0009_hardening.sql",
   "0010_lanes.sql",
   "0011_lane_indexes.sql",
+  "0012_lane_status.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */

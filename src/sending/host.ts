@@ -33,6 +33,21 @@ export interface FlightEnd {
   readonly answered: boolean;
 }
 
+/** What a host last did wrong. */
+export interface HostFailure {
+  /** Of the outcome, or the status where that is 500 or more. */
+  readonly code: string;
+  /** By the clock of the daemon. */
+  readonly at: number;
+}
+
+/** What there is of one lane in memory. */
+export interface LaneLoad {
+  readonly lane: Lane;
+  readonly queued: number;
+  readonly inFlight: number;
+}
+
 /** A host whose requests take less than this in flight is responsive, in milliseconds. */
 const RESPONSIVE_MS = 1_000;
 /** And it must have answered within this time. */
@@ -60,6 +75,8 @@ export class Host {
   /** Moving average of the time in flight, in milliseconds; null before the first end. */
   #typicalMs: number | null = null;
   #answeredAt = Number.NEGATIVE_INFINITY;
+  /** The failure that came last; null before the first. */
+  lastFailure: HostFailure | null = null;
 
   constructor(name: string, settings: HostSettings | undefined, defaultConcurrency: number) {
     this.name = name;
@@ -101,6 +118,15 @@ export class Host {
   standing(now: number): Standing {
     if (this.#typicalMs === null || now - this.#answeredAt >= ANSWERED_WITHIN_MS) return "silent";
     return this.#typicalMs < RESPONSIVE_MS ? "responsive" : "slow";
+  }
+
+  /** What there is of each lane. */
+  get load(): readonly LaneLoad[] {
+    return [...this.#lanes.values()].map(({ member: { lane, entries, inFlight } }) => ({
+      lane,
+      queued: entries.length,
+      inFlight,
+    }));
   }
 
   /** True where nothing waits or is in flight. */

@@ -202,6 +202,16 @@ export class Hosts {
     this.#settle(turn.member);
   }
 
+  /** A request to this host failed. */
+  failed(host: string, code: string, now: number): void {
+    this.#turnOf(host).member.lastFailure = { code, at: now };
+  }
+
+  /** The hosts of which something is in memory. */
+  get busy(): readonly Host[] {
+    return [...this.#hosts.values()].flatMap(({ member }) => (member.isIdle ? [] : [member]));
+  }
+
   /** A permit of this host's own rate is free. */
   release(host: string, now: number): void {
     const turn = this.#hosts.get(host);

@@ -12,7 +12,7 @@ import type { Inserter } from "../pg/snapshot.ts";
 import type { SweepRoom } from "../outbox/sweep.ts";
 import type { Completion } from "../results/completion.ts";
 import { completionOf } from "./completion.ts";
-import type { Flight } from "./host.ts";
+import type { Flight, HostFailure, LaneLoad } from "./host.ts";
 import { type Concurrency, Hosts, type Permits } from "./hosts.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
 import { Shortage } from "./shortage.ts";
@@ -51,6 +51,13 @@ export interface SenderSettings {
   readonly concurrency: Concurrency;
   /** Requests started per second at most. */
   readonly perSecond: number | "unlimited";
+}
+
+/** What is done with one lane. */
+export interface LaneActivity extends LaneLoad {
+  readonly host: string;
+  readonly isPaused: boolean;
+  readonly lastFailure: HostFailure | null;
 }
 
 /** Of the bytes in memory, so much may be in flight: the rest is left for what comes in. */
@@ -208,6 +215,18 @@ export class Sender {
     }
   }
 
+  /** The lanes of which something is in memory, or left to the outbox since their host is paused; the busiest first. */
+  lanes(most: number): readonly LaneActivity[] {
+    const active = this.#hosts.busy.flatMap(({ name, lastFailure, load }) =>
+      load.map((lane) => ({ ...lane, host: name, isPaused: false, lastFailure })),
+    );
+    const nothing = { queued: 0, inFlight: 0, isPaused: true, lastFailure: null };
+    const paused = [...this.#paused].map(([lane, host]) => ({ ...nothing, lane, host }));
+    return [...active, ...paused]
+      .toSorted((one, other) => other.queued + other.inFlight - one.queued - one.inFlight)
+      .slice(0, most);
+  }
+
   /** A permit of this host's own rate is free. */
   release(host: string): void {
     this.#hosts.release(host, this.#parts.clock.now());
@@ -238,7 +257,9 @@ export class Sender {
 
   #end(flight: Flight, outcome: Outcome, memory: AnswerMemory): void {
     const { results, clock, random, events } = this.#parts;
-    const { request, insertedBy } = flight.entry;
+    const { request, insertedBy, host } = flight.entry;
+    const failure = failureOf(outcome);
+    if (failure !== null) this.#hosts.failed(host, failure, clock.now());
     this.#hosts.finish(flight, outcome.kind === "answered", clock.now());
     // The row stays in the outbox and is sent by whoever leads next.
     if (outcome.kind === "failed" && (outcome.code === "aborted" || outcome.code === "shortage")) {
@@ -284,6 +305,12 @@ export class Sender {
   async empty(signal: AbortSignal): Promise<void> {
     while (this.#known.size > 0 && !signal.aborted) await this.#emptied.wait(null, this.#parts.clock, signal);
   }
+}
+
+/** What `net.http_lane_status()` shows of an outcome; null where it went well. */
+function failureOf(outcome: Outcome): string | null {
+  if (outcome.kind === "failed") return outcome.code === "aborted" ? null : outcome.code;
+  return outcome.status >= 500 ? String(outcome.status) : null;
 }
 
 function defective(message: string): Outcome {

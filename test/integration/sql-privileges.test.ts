@@ -62,6 +62,7 @@ describe("as installed, as with pg_net", () => {
       { name: "_http_response", rights: all },
       { name: "http_dead_letter", rights: "references" },
       { name: "http_host_settings", rights: "select" },
+      { name: "http_lane_activity", rights: "select" },
       { name: "http_request_queue", rights: all },
       { name: "http_response_detail", rights: "select" },
       { name: "pgnetd_installation", rights: "references" },
