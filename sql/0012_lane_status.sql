@@ -25,12 +25,14 @@ comment on column net.http_lane_activity.reported is 'When the daemon wrote the 
 grant select on net.http_lane_activity to public;
 
 -- API: private
--- The expression of the indexes by lane; written so that it is inlined, and the indexes serve.
-create function net._lane(url text, lane text) returns text
-language sql immutable parallel safe
-return pg_catalog.left(pg_catalog.lower(
-  pg_catalog.split_part(pg_catalog.split_part(url, '/', 3), '@', -1) collate "C") || coalesce(' ' || lane, ''), 255);
-comment on function net._lane(text, text) is 'The lane of a request.';
+-- Its column lane is the expression of the indexes by lane, so that they serve.
+create view net._request_lanes as
+select q.id, q.created, q.next_attempt_at,
+  pg_catalog.left(pg_catalog.lower(
+    pg_catalog.split_part(pg_catalog.split_part(q.url, '/', 3), '@', -1) collate "C") || coalesce(' ' || q.lane, ''), 255) as lane
+from net.http_request_queue q;
+comment on view net._request_lanes is 'Requests in the outbox, with their lanes.';
+grant select on net._request_lanes to public;
 
 -- API: public
 create function net.http_lane_status(most integer default 100)
@@ -55,20 +57,20 @@ as $$
   with recursive activity as (
     select * from net.http_lane_activity where reported > now() - interval '15 seconds'
   ), fresh (lane, n) as (
-    (select net._lane(q.url, q.lane), 1
-     from net.http_request_queue q where q.next_attempt_at is null order by 1 limit 1)
+    (select q.lane, 1
+     from net._request_lanes q where q.next_attempt_at is null order by 1 limit 1)
     union all
-    select (select net._lane(q.url, q.lane)
-            from net.http_request_queue q
-            where q.next_attempt_at is null and net._lane(q.url, q.lane) > f.lane order by 1 limit 1), f.n + 1
+    select (select q.lane
+            from net._request_lanes q
+            where q.next_attempt_at is null and q.lane > f.lane order by 1 limit 1), f.n + 1
     from fresh f where f.lane is not null and f.n < most
   ), later (lane, n) as (
-    (select net._lane(q.url, q.lane), 1
-     from net.http_request_queue q where q.next_attempt_at is not null order by 1 limit 1)
+    (select q.lane, 1
+     from net._request_lanes q where q.next_attempt_at is not null order by 1 limit 1)
     union all
-    select (select net._lane(q.url, q.lane)
-            from net.http_request_queue q
-            where q.next_attempt_at is not null and net._lane(q.url, q.lane) > l.lane order by 1 limit 1), l.n + 1
+    select (select q.lane
+            from net._request_lanes q
+            where q.next_attempt_at is not null and q.lane > l.lane order by 1 limit 1), l.n + 1
     from later l where l.lane is not null and l.n < most
   ), known as (
     (select a.lane from activity a order by a.queued + a.in_flight desc, a.lane limit most)
@@ -81,18 +83,18 @@ as $$
   from known k left join activity a on a.lane = k.lane cross join lateral (
     select
       (select count(*) from (
-        select from net.http_request_queue q
-        where q.next_attempt_at is null and net._lane(q.url, q.lane) = k.lane
+        select from net._request_lanes q
+        where q.next_attempt_at is null and q.lane = k.lane
         limit 10000) one) as now,
       (select count(*) from (
-        select from net.http_request_queue q
-        where q.next_attempt_at is not null and net._lane(q.url, q.lane) = k.lane
+        select from net._request_lanes q
+        where q.next_attempt_at is not null and q.lane = k.lane
         limit 10000) one) as later,
-      (select q.created from net.http_request_queue q
-       where q.next_attempt_at is null and net._lane(q.url, q.lane) = k.lane
+      (select q.created from net._request_lanes q
+       where q.next_attempt_at is null and q.lane = k.lane
        order by q.id limit 1) as oldest,
-      (select q.next_attempt_at from net.http_request_queue q
-       where q.next_attempt_at is not null and net._lane(q.url, q.lane) = k.lane
+      (select q.next_attempt_at from net._request_lanes q
+       where q.next_attempt_at is not null and q.lane = k.lane
        order by q.next_attempt_at limit 1) as next_due
   ) waits
   order by waits.now + waits.later desc, k.lane

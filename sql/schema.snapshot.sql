@@ -424,13 +424,6 @@ end
 $function$
 | The headers for a JSON body: with a Content-Type where it is missing; raises where it is another. | -
 
-CREATE OR REPLACE FUNCTION net._lane(url text, lane text)
- RETURNS text
- LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
-RETURN "left"((lower((split_part(split_part(url, '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || lane), ''::text)), 255)
-| The lane of a request. | -
-
 CREATE OR REPLACE FUNCTION net._leader_pid()
  RETURNS integer
  LANGUAGE sql
@@ -734,20 +727,20 @@ AS $function$
   with recursive activity as (
     select * from net.http_lane_activity where reported > now() - interval '15 seconds'
   ), fresh (lane, n) as (
-    (select net._lane(q.url, q.lane), 1
-     from net.http_request_queue q where q.next_attempt_at is null order by 1 limit 1)
+    (select q.lane, 1
+     from net._request_lanes q where q.next_attempt_at is null order by 1 limit 1)
     union all
-    select (select net._lane(q.url, q.lane)
-            from net.http_request_queue q
-            where q.next_attempt_at is null and net._lane(q.url, q.lane) > f.lane order by 1 limit 1), f.n + 1
+    select (select q.lane
+            from net._request_lanes q
+            where q.next_attempt_at is null and q.lane > f.lane order by 1 limit 1), f.n + 1
     from fresh f where f.lane is not null and f.n < most
   ), later (lane, n) as (
-    (select net._lane(q.url, q.lane), 1
-     from net.http_request_queue q where q.next_attempt_at is not null order by 1 limit 1)
+    (select q.lane, 1
+     from net._request_lanes q where q.next_attempt_at is not null order by 1 limit 1)
     union all
-    select (select net._lane(q.url, q.lane)
-            from net.http_request_queue q
-            where q.next_attempt_at is not null and net._lane(q.url, q.lane) > l.lane order by 1 limit 1), l.n + 1
+    select (select q.lane
+            from net._request_lanes q
+            where q.next_attempt_at is not null and q.lane > l.lane order by 1 limit 1), l.n + 1
     from later l where l.lane is not null and l.n < most
   ), known as (
     (select a.lane from activity a order by a.queued + a.in_flight desc, a.lane limit most)
@@ -760,18 +753,18 @@ AS $function$
   from known k left join activity a on a.lane = k.lane cross join lateral (
     select
       (select count(*) from (
-        select from net.http_request_queue q
-        where q.next_attempt_at is null and net._lane(q.url, q.lane) = k.lane
+        select from net._request_lanes q
+        where q.next_attempt_at is null and q.lane = k.lane
         limit 10000) one) as now,
       (select count(*) from (
-        select from net.http_request_queue q
-        where q.next_attempt_at is not null and net._lane(q.url, q.lane) = k.lane
+        select from net._request_lanes q
+        where q.next_attempt_at is not null and q.lane = k.lane
         limit 10000) one) as later,
-      (select q.created from net.http_request_queue q
-       where q.next_attempt_at is null and net._lane(q.url, q.lane) = k.lane
+      (select q.created from net._request_lanes q
+       where q.next_attempt_at is null and q.lane = k.lane
        order by q.id limit 1) as oldest,
-      (select q.next_attempt_at from net.http_request_queue q
-       where q.next_attempt_at is not null and net._lane(q.url, q.lane) = k.lane
+      (select q.next_attempt_at from net._request_lanes q
+       where q.next_attempt_at is not null and q.lane = k.lane
        order by q.next_attempt_at limit 1) as next_due
   ) waits
   order by waits.now + waits.later desc, k.lane

@@ -35,8 +35,9 @@ drop function if exists
   net.worker_restart(),
   net.wake(),
   net._leader_pid(),
-  net.http_lane_status(integer),
-  net._lane(text, text);
+  net.http_lane_status(integer);
+
+drop view if exists net._request_lanes;
 
 drop table if exists
   net.http_request_queue,
