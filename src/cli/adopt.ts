@@ -1,26 +1,28 @@
-import { PgnetdError } from "../base/errors.ts";
+import type { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
 import { type Adoptable, adopt, type Adoption, readAdoptable } from "../ops/adopt.ts";
 import { connect } from "../pg/connection.ts";
 import { migrate } from "../pg/migrate.ts";
 import { missingAccess } from "../pg/schema-access.ts";
-import type { CommandContext } from "./args.ts";
+import type { CommandContext, ConfigFlag } from "./context.ts";
+import { usage } from "./usage.ts";
 
 const ADOPTIONS: readonly Adoption[] = ["discard", "keep", "moved"];
 
+/** What `pgnetd adopt` takes: one of `ADOPTIONS` at most. */
+export type AdoptFlags = ConfigFlag & { readonly [adoption in Adoption]?: boolean };
+
 /** `pgnetd adopt`: makes a copy of a database an installation of its own; without a flag it only says what is there. */
-export async function runAdopt({ env, values, switches, print, stop }: CommandContext): Promise<void> {
-  const { database } = loadConfig({ env, file: values.get("config") });
-  const asked = ADOPTIONS.filter((one) => switches.has(one));
-  const [adoption] = asked;
-  if (asked.length > 1) throw usage(`adopt takes one of ${flags(asked)}`);
+export async function runAdopt(flags: AdoptFlags, { env, print, stop }: CommandContext): Promise<void> {
+  const { database } = loadConfig({ env, file: flags.config });
+  const adoption = ADOPTIONS.find((one) => flags[one] === true);
   const client = await connect(database.url, "adopt");
   try {
     const missing = await missingAccess(client);
     if (missing !== null) throw missing;
     if (adoption === undefined) {
       for (const line of planLines(await readAdoptable(client), database.environment)) print(line);
-      throw usage(`nothing was changed: adopt needs one of ${flags(ADOPTIONS)}`);
+      throw usage(`nothing was changed: adopt needs one of ${ADOPTIONS.map((one) => `--${one}`).join(", ")}`, "adopt");
     }
     // Whatever it is recorded for: the schema may be of a version that knows no environments.
     const waiting = ({ message, hint }: PgnetdError): void => print(`${message}. ${hint}`);
@@ -50,12 +52,4 @@ function doneLines({ requests }: Adoptable, environment: string | null, adoption
 
 function named(environment: string | null): string {
   return environment === null ? "no environment" : `the environment ${environment}`;
-}
-
-function flags(adoptions: readonly Adoption[]): string {
-  return adoptions.map((one) => `--${one}`).join(", ");
-}
-
-function usage(message: string): PgnetdError {
-  return new PgnetdError("USAGE", message, { hint: "See pgnetd adopt --help." });
 }

@@ -11,7 +11,7 @@ import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { PUBLICATIONS } from "../pg/own-publications.ts";
 import { dropPublications, dropSlot } from "../uninstall/slots.ts";
-import type { CommandContext } from "./args.ts";
+import type { CommandContext, ConfigFlag } from "./context.ts";
 import { run } from "./run.ts";
 
 /** The outbox is looked at so often, and told of so often, in milliseconds. */
@@ -20,15 +20,21 @@ const TELL_EVERY_MS = 5_000;
 /** The slot is free so soon after the session that used it. */
 const SLOT_WAIT_MS = 5_000;
 
+/** What `pgnetd drain` takes. */
+export interface DrainFlags extends ConfigFlag {
+  readonly dueOnly?: boolean;
+  readonly dropSlot?: boolean;
+  readonly dropPublications?: boolean;
+}
+
 /** `pgnetd drain`: sends until nothing waits, then ends; throws NOT_DONE where it was told to end before. */
-export async function drain(context: CommandContext): Promise<void> {
-  const { env, values, switches, print, stop } = context;
-  const load = (): LoadedConfig => asDrain(readConfig({ env, file: values.get("config") }));
+export async function drain(flags: DrainFlags, { env, print, stop }: CommandContext): Promise<void> {
+  const load = (): LoadedConfig => asDrain(readConfig({ env, file: flags.config }));
   const { database, slot } = load().config;
   await using db = openPool({ ...database, size: 1 });
   const problem = await schemaProblem(db);
   if (problem !== null) throw problem;
-  const watch = new OutboxWatch(db, systemClock, print, switches.has("due-only"));
+  const watch = new OutboxWatch(db, systemClock, print, flags.dueOnly === true);
   await runLoops(stop, [
     async (signal) => run({ load, log: await openDrainLog(load()), stop: signal, watched: (now) => watch.look(now) }),
     (signal) => watch.untilEmpty(signal),
@@ -36,11 +42,11 @@ export async function drain(context: CommandContext): Promise<void> {
   if (!watch.isEmptied) throw await unfinished(db);
   const left = await readRemaining(db, null);
   print(isEmpty(left, false) ? "drained: the outbox is empty" : `drained; left in the outbox: ${described(left)}`);
-  if (switches.has("drop-slot")) {
+  if (flags.dropSlot === true) {
     const dropped = await dropSlot(db, { name: slot.name, waitMs: SLOT_WAIT_MS, clock: systemClock });
     print(dropped === null ? "there is no replication slot to drop" : `replication slot ${dropped} is dropped`);
   }
-  if (switches.has("drop-publications")) {
+  if (flags.dropPublications === true) {
     for (const name of await dropPublications(db)) {
       const again = PUBLICATIONS.find((one) => one.name === name)?.make ?? "";
       print(`publication ${name} is dropped; to have it again: ${again};`);

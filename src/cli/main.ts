@@ -1,9 +1,6 @@
-import { readFileSync } from "node:fs";
 import { PgnetdError } from "../base/errors.ts";
-import { parseCommandLine } from "./args.ts";
 import { askOnTerminal } from "./ask.ts";
-import { COMMANDS } from "./commands.ts";
-import { commandHelp, overview } from "./help.ts";
+import { runProgram } from "./program.ts";
 import { reportOf } from "./report.ts";
 import { stopSignal } from "./stop-signal.ts";
 
@@ -25,15 +22,7 @@ try {
 async function main(argv: readonly string[], stop: AbortSignal): Promise<void> {
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
   const ask = process.stdin.isTTY ? (question: string): Promise<boolean> => askOnTerminal(question, stop) : null;
-  const asked = parseCommandLine(argv, COMMANDS);
-  switch (asked.kind) {
-    case "help":
-      return print(asked.command === undefined ? overview(COMMANDS) : commandHelp(asked.command));
-    case "version":
-      return print(version());
-    case "run":
-      return asked.command.run({ ...asked, env: process.env, print, ask, stop });
-  }
+  await runProgram(argv, { env: process.env, print, ask, stop });
 }
 
 /** Commands are loaded only after this: an older Node cannot read their syntax. */
@@ -42,11 +31,4 @@ function requireNode(): void {
   throw new PgnetdError("USAGE", `pgnetd needs Node ${NODE_MAJOR} or newer; this is ${process.versions.node}`, {
     hint: "From a clone, npm run pgnetd uses the Node that npm ci installed.",
   });
-}
-
-function version(): string {
-  const file = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-    readonly version: string;
-  };
-  return file.version;
 }

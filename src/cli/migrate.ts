@@ -1,27 +1,36 @@
-import { PgnetdError } from "../base/errors.ts";
+import type { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
-import { quotable } from "../config/redact.ts";
 import { migrate, type MigrateOptions } from "../pg/migrate.ts";
-import type { CommandContext } from "./args.ts";
-import { move } from "./move.ts";
+import type { CommandContext, ConfigFlag } from "./context.ts";
+import { move, type MoveFlags } from "./move.ts";
+import { usage } from "./usage.ts";
+
+/** What `pgnetd migrate` takes. */
+export interface MigrateFlags extends ConfigFlag, MoveFlags {
+  readonly webhooks?: boolean;
+  readonly grants?: "open" | "restricted";
+  readonly callers?: string;
+  readonly fromPgNet?: boolean;
+  readonly owner?: string;
+}
 
 /** `pgnetd migrate`: installs or upgrades the schema, and says from where to where. */
-export async function runMigrate(context: CommandContext): Promise<void> {
-  const { env, values, switches, print, stop } = context;
-  const grants = grantsOf(values);
-  const moves = switches.has("from-pg-net");
-  for (const flag of ["dry-run", "yes", "owner"]) {
-    if (!moves && (switches.has(flag) || values.has(flag))) throw usage(`--${flag} goes with --from-pg-net`);
+export async function runMigrate(flags: MigrateFlags, context: CommandContext): Promise<void> {
+  const { env, print, stop } = context;
+  const grants = grantsOf(flags);
+  const { fromPgNet = false, dryRun = false, yes = false, owner } = flags;
+  if (!fromPgNet && (dryRun || yes || owner !== undefined)) {
+    throw usage(`${dryRun ? "--dry-run" : yes ? "--yes" : "--owner"} goes with --from-pg-net`, "migrate");
   }
-  const { database } = loadConfig({ env, file: values.get("config") });
+  const { database } = loadConfig({ env, file: flags.config });
   const environment = { name: database.environment, claim: true };
   const waiting = ({ message, hint }: PgnetdError): void => print(`${message}. ${hint}`);
   const { url } = database;
-  const options = { url, webhooks: switches.has("webhooks"), grants, environment, signal: stop, waiting };
-  if (moves) {
-    if (await move(url, { ...options, owner: values.get("owner") }, context)) return;
+  const options = { url, webhooks: flags.webhooks === true, grants, environment, signal: stop, waiting };
+  if (fromPgNet) {
+    if (await move(url, { ...options, owner }, flags, context)) return;
     print("the extension pg_net is not in this database: there is nothing to move over");
-    if (switches.has("dry-run")) return;
+    if (dryRun) return;
   }
   const { from, to, notes } = await migrate(url, options);
   if (from === to) print(`the schema is at version ${to} already; nothing to do`);
@@ -30,23 +39,13 @@ export async function runMigrate(context: CommandContext): Promise<void> {
   for (const note of notes) print(note);
 }
 
-function grantsOf(values: CommandContext["values"]): MigrateOptions["grants"] {
-  const callers = values.get("callers");
-  const kind = values.get("grants");
-  if (callers !== undefined && kind !== "restricted") throw usage("--callers goes with --grants restricted");
-  switch (kind) {
-    case undefined:
-      return undefined;
-    case "open":
-      return { kind };
-    case "restricted":
-      if (callers === undefined) throw usage("--grants restricted needs --callers <role>, the role that may call");
-      return { kind, callers };
-    default:
-      throw usage(`--grants is ${quotable(kind)}: must be open or restricted`);
+function grantsOf({ grants, callers }: MigrateFlags): MigrateOptions["grants"] {
+  if (grants !== "restricted") {
+    if (callers !== undefined) throw usage("--callers goes with --grants restricted", "migrate");
+    return grants === undefined ? undefined : { kind: grants };
   }
-}
-
-function usage(message: string): PgnetdError {
-  return new PgnetdError("USAGE", message, { hint: "See pgnetd migrate --help." });
+  if (callers === undefined) {
+    throw usage("--grants restricted needs --callers <role>, the role that may call", "migrate");
+  }
+  return { kind: grants, callers };
 }

@@ -1,21 +1,29 @@
 import { PgnetdError } from "../base/errors.ts";
 import { connect } from "../pg/connection.ts";
 import { type Moved, moveFromPgNet, type MoveOptions, type MovePlan, planMove } from "../pg/pg-net-move.ts";
-import type { CommandContext } from "./args.ts";
+import type { CommandContext } from "./context.ts";
+import { usage } from "./usage.ts";
+
+/** What a move takes. */
+export interface MoveFlags {
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
 
 /** `pgnetd migrate --from-pg-net`: shows or does the move; false where there is no pg_net to move over from. */
 export async function move(
   url: string,
   options: MoveOptions,
-  { switches, print, ask }: Pick<CommandContext, "switches" | "print" | "ask">,
+  { dryRun = false, yes = false }: MoveFlags,
+  { print, ask }: Pick<CommandContext, "print" | "ask">,
 ): Promise<boolean> {
   const client = await connect(url, "migrate");
   try {
     const plan = await planMove(client, options);
     if (plan === null) return false;
-    if (switches.has("dry-run") || !switches.has("yes")) for (const line of planLines(plan)) print(line);
-    if (switches.has("dry-run")) return true;
-    if (!switches.has("yes")) await agreed(ask);
+    if (dryRun || !yes) for (const line of planLines(plan)) print(line);
+    if (dryRun) return true;
+    if (!yes) await agreed(ask);
     const moved = await moveFromPgNet(client, options);
     if (moved === null) return false;
     for (const line of movedLines(moved)) print(line);
@@ -27,9 +35,7 @@ export async function move(
 
 async function agreed(ask: CommandContext["ask"]): Promise<void> {
   if (ask === undefined || ask === null) {
-    throw new PgnetdError("USAGE", "nothing was changed: without a terminal to ask on, it needs --yes", {
-      hint: "See pgnetd migrate --help.",
-    });
+    throw usage("nothing was changed: without a terminal to ask on, it needs --yes", "migrate");
   }
   if (await ask("Move over now?")) return;
   throw new PgnetdError("NOT_DONE", "nothing was changed: the answer was not yes", {

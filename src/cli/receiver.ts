@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { PgnetdError, toError } from "../base/errors.ts";
 import { stopped } from "../base/loops.ts";
+import type { CommandContext } from "./context.ts";
 
 /** One request as the receiver got it. */
 export interface Arrival {
@@ -31,6 +32,7 @@ export interface ReceiverOptions {
 /** Bodies are shown up to here. */
 const MAX_BODY_BYTES = 64 * 1024;
 const SHOWN_CHARACTERS = 1_000;
+const DEFAULT_PORT = 8080;
 
 /**
  * Opens a receiver that answers 200 with a small JSON object; `/status/404` answers 404, `/delay/2000` answers after that
@@ -60,13 +62,18 @@ export async function openReceiver(options: ReceiverOptions): Promise<HttpReceiv
   };
 }
 
-/** The command `pgnetd receiver`: prints a line for each request until `stop` fires. */
+/** What `pgnetd receiver` takes. */
+export interface ReceiverFlags {
+  readonly host?: string;
+  readonly port?: number;
+}
+
+/** `pgnetd receiver`: prints a line for each request until `stop` fires. */
 export async function receive(
-  options: { readonly host: string; readonly port: number },
-  print: (line: string) => void,
-  stop: AbortSignal,
+  { host, port = DEFAULT_PORT }: ReceiverFlags,
+  { print, stop }: CommandContext,
 ): Promise<void> {
-  await using receiver = await openReceiver({ ...options, onRequest: (arrival) => print(describeArrival(arrival)) });
+  await using receiver = await openReceiver({ host, port, onRequest: (arrival) => print(describeArrival(arrival)) });
   print(`listening on ${receiver.address}`);
   await stopped(stop);
 }

@@ -4,14 +4,21 @@ import { quotable } from "../config/redact.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
-import type { CommandContext } from "./args.ts";
+import type { CommandContext, ConfigFlag } from "./context.ts";
+import { usage } from "./usage.ts";
 
 const SELECT_IDS = "select id::text from net.http_dead_letter group by id order by id";
 
+/** What `pgnetd replay` takes. */
+export interface ReplayFlags extends ConfigFlag {
+  readonly id?: string;
+  readonly all?: boolean;
+}
+
 /** `pgnetd replay`: puts one dead letter, or all of them, back into the outbox. */
-export async function replay({ env, values, switches, print, stop }: CommandContext): Promise<void> {
-  const one = idOf(values, switches);
-  const { database } = loadConfig({ env, file: values.get("config") });
+export async function replay(flags: ReplayFlags, { env, print, stop }: CommandContext): Promise<void> {
+  const one = idOf(flags);
+  const { database } = loadConfig({ env, file: flags.config });
   await using db = openPool({ ...database, size: 1 });
   const problem = await schemaProblem(db);
   if (problem !== null) throw problem;
@@ -50,13 +57,9 @@ async function isReplayed(db: Queryable, id: string): Promise<boolean> {
   }
 }
 
-function idOf(values: CommandContext["values"], switches: CommandContext["switches"]): string | null {
-  const id = values.get("id");
-  if ((id !== undefined) === switches.has("all")) throw usage("replay needs either --id <id> or --all");
-  if (id !== undefined && !/^-?\d{1,18}$/.test(id)) throw usage(`--id is ${quotable(id)}: must be the id of a request`);
+function idOf({ id, all }: ReplayFlags): string | null {
+  if (id === undefined && all !== true) throw usage("replay needs either --id <id> or --all", "replay");
+  if (id !== undefined && !/^-?\d{1,18}$/.test(id))
+    throw usage(`--id is ${quotable(id)}: must be the id of a request`, "replay");
   return id ?? null;
-}
-
-function usage(message: string): PgnetdError {
-  return new PgnetdError("USAGE", message, { hint: "See pgnetd replay --help." });
 }

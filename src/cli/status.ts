@@ -11,13 +11,13 @@ import { formatLsn, type Lsn } from "../pg/lsn.ts";
 import { type ForeignPublication, readForeignPublications } from "../wal/foreign-publications.ts";
 import { isStranger, strangerText } from "../leader/holder.ts";
 import { blockedSlot } from "../slot/blockers.ts";
-import type { CommandContext } from "./args.ts";
+import type { CommandContext, ConfigFlag } from "./context.ts";
 
 const STATEMENT_TIMEOUT_MS = 10_000;
 
 /** `pgnetd status`: what the database knows of slot, leader and outbox. Throws where somebody should act. */
-export async function printStatus({ env, values, print }: CommandContext): Promise<void> {
-  const { database, slot, http } = loadConfig({ env, file: values.get("config") });
+export async function printStatus({ config }: ConfigFlag, { env, print }: CommandContext): Promise<void> {
+  const { database, slot, http } = loadConfig({ env, file: config });
   await using db = openPool({ url: database.url, size: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
   const unusable = await schemaProblem(db);
   if (unusable !== null) throw unusable;

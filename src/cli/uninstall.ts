@@ -1,23 +1,27 @@
 import { systemClock } from "../base/clock.ts";
-import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
 import { type Losses, readCallers, readLosses, uninstall, type Uninstalled } from "../uninstall/uninstall.ts";
 import { connect } from "../pg/connection.ts";
-import type { CommandContext } from "./args.ts";
+import type { CommandContext, ConfigFlag } from "./context.ts";
+import { usage } from "./usage.ts";
+
+/** What `pgnetd uninstall` takes. */
+export interface UninstallFlags extends ConfigFlag {
+  readonly yes?: boolean;
+  readonly force?: boolean;
+}
 
 /** `pgnetd uninstall`: drops slot, publications and schema; without --yes it only says what would go. */
-export async function runUninstall({ env, values, switches, print }: CommandContext): Promise<void> {
-  const { database, slot } = loadConfig({ env, file: values.get("config") });
+export async function runUninstall(flags: UninstallFlags, { env, print }: CommandContext): Promise<void> {
+  const { database, slot } = loadConfig({ env, file: flags.config });
   const client = await connect(database.url, "uninstall");
   try {
     const callers = await readCallers(client);
-    if (!switches.has("yes")) {
+    if (flags.yes !== true) {
       for (const line of planLines(await readLosses(client), callers)) print(line);
-      throw new PgnetdError("USAGE", "nothing was dropped: uninstall needs --yes", {
-        hint: "See pgnetd uninstall --help.",
-      });
+      throw usage("nothing was dropped: uninstall needs --yes", "uninstall");
     }
-    const force = switches.has("force");
+    const force = flags.force === true;
     const done = await uninstall(client, { slotName: slot.name, force, clock: systemClock });
     for (const line of [...summaryLines(done), ...callerLines(callers)]) print(line);
   } finally {

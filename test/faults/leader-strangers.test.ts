@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { refuseDaemons } from "../../src/ops/refuse-daemons.ts";
 import { HANDOVER_CLASS_ID, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { configFile } from "../support/config-file.ts";
@@ -42,9 +42,8 @@ async function mallory(db: TestDatabase): Promise<pg.Client & AsyncDisposable> {
 
 async function status(db: TestDatabase): Promise<unknown> {
   try {
-    const command = COMMANDS.find(({ name }) => name === "status");
-    const context = { env: { DATABASE_URL: db.url }, values: new Map(), switches: new Set<string>() };
-    await command?.run({ ...context, print: () => undefined, stop: new AbortController().signal });
+    const context = { env: { DATABASE_URL: db.url }, print: () => undefined };
+    await runProgram(["status"], { ...context, stop: new AbortController().signal });
     return null;
   } catch (error) {
     return error;

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { LATEST_VERSION } from "../../src/pg/migrations.ts";
 import { ownObjects } from "../../src/pg/own-objects.ts";
@@ -54,15 +54,9 @@ async function run(url: string, text: string): Promise<void> {
   }
 }
 
-async function command(url: string, name: string, ...switches: string[]): Promise<unknown> {
-  const found = COMMANDS.find((one) => one.name === name);
-  const context = {
-    env: { DATABASE_URL: url },
-    values: new Map(),
-    switches: new Set(switches),
-    print: () => undefined,
-  };
-  return found?.run({ ...context, stop: AbortSignal.timeout(10_000) });
+async function command(url: string, ...argv: string[]): Promise<void> {
+  const context = { env: { DATABASE_URL: url }, print: () => undefined };
+  return runProgram(argv, { ...context, stop: AbortSignal.timeout(10_000) });
 }
 
 /** A function that says who ran it, and what is left of it whatever becomes of the transaction. */
@@ -163,10 +157,10 @@ describe.each(["superuser", "owner"])("as %s", (who) => {
     const foreign = expect.stringMatching(`^schema net belongs to role ${MALLORY}`) as unknown;
     for (const name of ["migrate", "status", "drain", "uninstall", "adopt"]) {
       await expect(
-        command(url, name, ...(name === "uninstall" ? ["yes", "force"] : name === "adopt" ? ["keep"] : [])),
+        command(url, name, ...(name === "uninstall" ? ["--yes", "--force"] : name === "adopt" ? ["--keep"] : [])),
       ).rejects.toMatchObject({ message: foreign });
     }
-    await expect(command(url, "replay", "all")).rejects.toMatchObject({ code: "SCHEMA_FOREIGN", message: foreign });
+    await expect(command(url, "replay", "--all")).rejects.toMatchObject({ code: "SCHEMA_FOREIGN", message: foreign });
     await using daemon = await startDaemon({
       databaseUrl: url,
       env: { PGNETD_MIGRATE: "true" },

@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import { expect, test } from "vitest";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { readDatabaseStatus } from "../../src/ops/database-status.ts";
 import { readRemaining } from "../../src/uninstall/remaining.ts";
 import { connectionConfig, openPool } from "../../src/pg/pool.ts";
@@ -100,18 +100,10 @@ async function openSession(db: TestDatabase): Promise<pg.Client & AsyncDisposabl
 }
 
 /** Runs a command of the command line; returns what it printed, and its error, if any. */
-async function command(
-  url: string,
-  name: string,
-  flags: Readonly<Record<string, string | true>> = {},
-): Promise<string> {
+async function command(url: string, ...argv: readonly string[]): Promise<string> {
   const lines: string[] = [];
-  const entries = Object.entries(flags);
-  const found = COMMANDS.find((one) => one.name === name);
-  await found?.run({
+  await runProgram(argv, {
     env: { DATABASE_URL: url, PGNETD_ALLOW_NETWORKS: "127.0.0.1" },
-    values: new Map(entries.flatMap(([flag, value]) => (value === true ? [] : [[flag, value]]))),
-    switches: new Set(entries.flatMap(([flag, value]) => (value === true ? [flag] : []))),
     print: (line) => lines.push(line),
     stop: AbortSignal.timeout(20_000),
   });
@@ -135,7 +127,7 @@ test("nothing of a schema that stands before pg_catalog in the search_path is us
   url.searchParams.set("options", "-c search_path=evil,pg_catalog");
   await using receiver = await startReceiver();
 
-  await command(url.href, "migrate", { webhooks: true });
+  await command(url.href, "migrate", "--webhooks");
   {
     await using daemon = await startInProcess(url.href, { PGNETD_TTL: "1 hour" });
     await session.query("insert into net.http_host_settings (host, rate_per_second) values ('127.0.0.1', 100)");
@@ -146,13 +138,13 @@ test("nothing of a schema that stands before pg_catalog in the search_path is us
     await command(url.href, "status");
   }
   expect(await session.rows("select from net.http_dead_letter")).toHaveLength(1);
-  await command(url.href, "replay", { all: true });
-  await command(url.href, "drain", { "drop-slot": true, "drop-publications": true });
-  await command(url.href, "adopt", { moved: true });
-  await command(url.href, "migrate", { grants: "restricted", callers: user });
-  await command(url.href, "migrate", { grants: "open" });
+  await command(url.href, "replay", "--all");
+  await command(url.href, "drain", "--drop-slot", "--drop-publications");
+  await command(url.href, "adopt", "--moved");
+  await command(url.href, "migrate", "--grants", "restricted", "--callers", user);
+  await command(url.href, "migrate", "--grants", "open");
   await expect(command(url.href, "uninstall")).rejects.toMatchObject({ code: "USAGE" });
-  expect(await command(url.href, "uninstall", { yes: true, force: true })).toContain("schema net is dropped");
+  expect(await command(url.href, "uninstall", "--yes", "--force")).toContain("schema net is dropped");
   expect(await usedDecoys(session, "evil")).toEqual([]);
 });
 

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { parseCommandLine } from "../../src/cli/args.ts";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { ENVIRONMENT_VERSION, LATEST_VERSION } from "../../src/pg/migrations.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -16,10 +15,8 @@ async function adopt(
   ...flags: readonly string[]
 ): Promise<{ readonly lines: readonly string[]; readonly failure: unknown }> {
   const lines: string[] = [];
-  const asked = parseCommandLine(["adopt", ...flags], COMMANDS);
-  if (asked.kind !== "run") throw new Error("not a command");
   const context = { env: { DATABASE_URL: db.url, ...env }, print: (line: string) => void lines.push(line) };
-  const failure = await asked.command.run({ ...asked, ...context, stop: new AbortController().signal }).then(
+  const failure = await runProgram(["adopt", ...flags], { ...context, stop: new AbortController().signal }).then(
     () => null,
     (error: unknown) => error,
   );

@@ -2,8 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { parseCommandLine } from "../../src/cli/args.ts";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { eventually } from "../support/eventually.ts";
 import { ROOT } from "../support/markdown.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -24,11 +23,10 @@ interface Draining {
 function startDrain(url: string, ...flags: string[]): Draining {
   const lines: string[] = [];
   const stop = new AbortController();
-  const asked = parseCommandLine(["drain", ...flags], COMMANDS);
-  if (asked.kind !== "run") throw new Error("not a command");
   const env = { DATABASE_URL: url, PGNETD_ALLOW_NETWORKS: "127.0.0.0/8", PGNETD_GRACE_MS: "1000" };
   const print = (line: string): void => void lines.push(line);
-  const ended = asked.command.run({ ...asked, env: { ...env, PGNETD_LOG_LEVEL: "error" }, print, stop: stop.signal });
+  const context = { env: { ...env, PGNETD_LOG_LEVEL: "error" }, print, stop: stop.signal };
+  const ended = runProgram(["drain", ...flags], context);
   return {
     lines,
     stop: () => stop.abort(),

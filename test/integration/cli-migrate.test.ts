@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { parseCommandLine } from "../../src/cli/args.ts";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { testDatabase } from "../support/postgres.ts";
 
 async function pgnetd(url: string, ...argv: string[]): Promise<readonly string[]> {
@@ -9,11 +8,8 @@ async function pgnetd(url: string, ...argv: string[]): Promise<readonly string[]
 
 async function inEnvironment(name: string | null, url: string, ...argv: string[]): Promise<readonly string[]> {
   const lines: string[] = [];
-  const asked = parseCommandLine(argv, COMMANDS);
-  if (asked.kind !== "run") throw new Error(`not a command: ${argv.join(" ")}`);
   const print = (line: string): void => void lines.push(line);
-  await asked.command.run({
-    ...asked,
+  await runProgram(argv, {
     env: { DATABASE_URL: url, PGNETD_ENVIRONMENT: name ?? "" },
     print,
     stop: new AbortController().signal,
@@ -69,7 +65,7 @@ test("migrate --grants restricted leaves calling to one role", async () => {
 
 test.for([
   [["--grants", "restricted"], "--grants restricted needs --callers <role>, the role that may call"],
-  [["--grants", "some"], "--grants is some: must be open or restricted"],
+  [["--grants", "some"], "option '--grants <who>' argument 'some' is invalid. Allowed choices are open, restricted."],
   [["--callers", "app"], "--callers goes with --grants restricted"],
 ] as const)("migrate %j is refused", async ([argv, message]) => {
   await expect(pgnetd("postgres://nowhere/x", "migrate", ...argv)).rejects.toMatchObject({ code: "USAGE", message });

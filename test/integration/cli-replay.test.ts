@@ -1,15 +1,12 @@
 import { expect, test } from "vitest";
-import { parseCommandLine } from "../../src/cli/args.ts";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
 async function replay(url: string, ...flags: string[]): Promise<{ lines: string[]; failure: unknown }> {
   const lines: string[] = [];
-  const asked = parseCommandLine(["replay", ...flags], COMMANDS);
-  if (asked.kind !== "run") throw new Error("not a command");
   const print = (line: string): void => void lines.push(line);
-  const context = { ...asked, env: { DATABASE_URL: url }, print, stop: new AbortController().signal };
-  const failure = await asked.command.run(context).then(
+  const context = { env: { DATABASE_URL: url }, print, stop: new AbortController().signal };
+  const failure = await runProgram(["replay", ...flags], context).then(
     () => null,
     (error: unknown) => error,
   );

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { codeBlocks, readDocument } from "../support/markdown.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -9,20 +9,11 @@ import { wantedMajor } from "../support/postgres-versions.ts";
 /** Runs `pgnetd status` against `url`; what it printed, and how it ended. */
 async function status(url: string): Promise<{ readonly lines: string[]; readonly failure: unknown }> {
   const lines: string[] = [];
-  const command = COMMANDS.find(({ name }) => name === "status");
-  if (command === undefined) throw new Error("there is no such command");
-  const failure = await command
-    .run({
-      env: { DATABASE_URL: url },
-      values: new Map(),
-      switches: new Set(),
-      print: (line) => lines.push(line),
-      stop: new AbortController().signal,
-    })
-    .then(
-      () => null,
-      (error: unknown) => error,
-    );
+  const context = { env: { DATABASE_URL: url }, print: (line: string) => void lines.push(line) };
+  const failure = await runProgram(["status"], { ...context, stop: new AbortController().signal }).then(
+    () => null,
+    (error: unknown) => error,
+  );
   return { lines, failure };
 }
 

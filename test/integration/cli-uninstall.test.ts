@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { parseCommandLine } from "../../src/cli/args.ts";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
@@ -8,11 +7,9 @@ import { dumpSchema } from "../support/schema-dump.ts";
 
 async function uninstall(url: string, ...flags: string[]): Promise<{ lines: string[]; failure: unknown }> {
   const lines: string[] = [];
-  const asked = parseCommandLine(["uninstall", ...flags], COMMANDS);
-  if (asked.kind !== "run") throw new Error("not a command");
   const print = (line: string): void => void lines.push(line);
-  const context = { ...asked, env: { DATABASE_URL: url }, print, stop: new AbortController().signal };
-  const failure = await asked.command.run(context).then(
+  const context = { env: { DATABASE_URL: url }, print, stop: new AbortController().signal };
+  const failure = await runProgram(["uninstall", ...flags], context).then(
     () => null,
     (error: unknown) => error,
   );

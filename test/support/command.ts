@@ -1,6 +1,5 @@
 import { toError } from "../../src/base/errors.ts";
-import { parseCommandLine } from "../../src/cli/args.ts";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 
 /** What a command printed, and the error that ended it; null without one. */
 export interface CommandRun {
@@ -19,12 +18,10 @@ export async function runCommandAsked(
   ask: ((question: string) => Promise<boolean>) | null,
   ...argv: readonly string[]
 ): Promise<CommandRun> {
-  const asked = parseCommandLine(argv, COMMANDS);
-  if (asked.kind !== "run") throw new Error(`not a command: ${argv.join(" ")}`);
   const lines: string[] = [];
   const print = (line: string): void => void lines.push(line);
-  const context = { ...asked, env: { DATABASE_URL: url }, print, ask, stop: new AbortController().signal };
-  const failure = await asked.command.run(context).then(
+  const context = { env: { DATABASE_URL: url }, print, ask, stop: new AbortController().signal };
+  const failure = await runProgram(argv, context).then(
     () => null,
     (error: unknown) => error,
   );

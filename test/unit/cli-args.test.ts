@@ -1,81 +1,104 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { type Command, parseCommandLine } from "../../src/cli/args.ts";
-import { COMMANDS } from "../../src/cli/commands.ts";
-import { commandHelp, EXIT_CODES, overview } from "../../src/cli/help.ts";
+import { EXIT_CODES } from "../../src/cli/exit-codes.ts";
+import { runProgram } from "../../src/cli/program.ts";
 
-const RUN: Command = {
-  name: "run",
-  summary: "Run it",
-  about: "It runs.",
-  flags: { once: { about: "One round" }, config: { value: "file", about: "A file" } },
-  run: () => Promise.resolve(),
-};
-const STATUS: Command = { ...RUN, name: "status", flags: {} };
-const COPY: Command = { ...RUN, name: "copy", argument: { name: "dir", about: "Where to" } };
-const THREE = [RUN, STATUS, COPY];
+const COMMANDS = [
+  "migrate",
+  "extension",
+  "run",
+  "status",
+  "drain",
+  "replay",
+  "adopt",
+  "uninstall",
+  "receiver",
+  "config",
+] as const;
+
+/** What `pgnetd ...argv` prints. */
+async function printed(...argv: readonly string[]): Promise<string> {
+  const lines: string[] = [];
+  const env = { DATABASE_URL: "postgres://h/d" };
+  await runProgram(argv, { env, print: (line) => lines.push(line), stop: AbortSignal.abort() });
+  return lines.join("\n");
+}
 
 it.each([
-  [["--help"], { kind: "help", command: undefined }],
-  [["-h"], { kind: "help", command: undefined }],
-  [["help"], { kind: "help", command: undefined }],
-  [["help", "run"], { kind: "help", command: RUN }],
-  [["run", "--help"], { kind: "help", command: RUN }],
-  [["run", "--once", "-h"], { kind: "help", command: RUN }],
-  [["--version"], { kind: "version" }],
-  [["run"], { kind: "run", command: RUN, values: new Map(), switches: new Set() }],
-  [
-    ["run", "--once", "--config", "a.yaml"],
-    { kind: "run", command: RUN, values: new Map([["config", "a.yaml"]]), switches: new Set(["once"]) },
-  ],
-  [
-    ["run", "--config=a", "--config", "-b"],
-    { kind: "run", command: RUN, values: new Map([["config", "-b"]]), switches: new Set() },
-  ],
-  [
-    ["copy", "here", "--once"],
-    { kind: "run", command: COPY, argument: "here", values: new Map(), switches: new Set(["once"]) },
-  ],
-])("reads %j", (argv, invocation) => {
-  expect(parseCommandLine(argv, THREE)).toEqual(invocation);
+  [[], "no command given; there is migrate, "],
+  [["stauts"], "unknown command 'stauts'; did you mean status?"],
+  [["xyzzy"], "unknown command 'xyzzy'; there is migrate, "],
+  [["help", "xyzzy"], "unknown command 'xyzzy'; there is migrate, "],
+  [["xyzzy", "--help"], "unknown command 'xyzzy'; there is migrate, "],
+  [["--yes", "run"], "unknown option '--yes'; there is --version, --help, and other options go after the command"],
+])("refuses %j and says what commands there are", async (argv, message) => {
+  const refusal = { code: "USAGE", exitCode: 64, hint: "See pgnetd --help." };
+  await expect(printed(...argv)).rejects.toMatchObject({
+    ...refusal,
+    message: expect.stringContaining(message) as unknown,
+  });
 });
 
 it.each([
-  [[], "no command given; there is run, status, copy"],
-  [["stauts"], "there is no command stauts; did you mean status?"],
-  [["xyzzy"], "there is no command xyzzy; there is run, status, copy"],
-  [["help", "xyzzy"], "there is no command xyzzy; there is run, status, copy"],
+  [["drain", "--due-olny"], "unknown option '--due-olny'; did you mean --due-only?"],
+  [["run", "--fast"], "unknown option '--fast'; there is --config, --help"],
+  [["run", "--fast=1"], "unknown option '--fast'; there is --config, --help"],
+  [["run", "-o"], "unknown option '-o'; there is --config, --help"],
+  [["run", "--constructor"], "unknown option '--constructor'; there is --config, --help"],
+  [["uninstall", "--yes=no"], "option '--yes' takes no value"],
+  [["run", "--config"], "option '--config <file>' argument missing"],
+  [["run", "--config="], "option '--config <file>' argument missing"],
+  [["uninstall", "--config", "--yes"], "option '--config <file>' argument missing"],
+  [["run", "now"], "too many arguments for 'run'. Expected 0 arguments but got 1"],
+  [["run", "--", "now"], "too many arguments for 'run'. Expected 0 arguments but got 1"],
+  [["extension", "here", "there"], "too many arguments for 'extension'. Expected 1 argument but got 2"],
   [
-    ["--once", "run"],
-    "--once is not known before the command; there is --help and --version, and flags go after the command",
+    ["migrate", "--grants", "some"],
+    "option '--grants <who>' argument 'some' is invalid. Allowed choices are open, restricted.",
   ],
-  [["run", "--onec"], "run has no --onec; did you mean --once?"],
-  [["run", "--fast"], "run has no --fast; there is --once, --config, --help"],
-  [["run", "-o"], "run has no -o; there is --once, --config, --help"],
-  [["run", "--once=yes"], "--once takes no value"],
-  [["run", "--config"], "--config needs a value: --config <file>"],
-  [["run", "--config="], "--config needs a value: --config <file>"],
-  [["run", "--config", "--once"], "--config needs a value: --config <file>"],
-  [["run", "now"], "run takes no argument now"],
-  [["run", "--", "now"], "run takes no argument now"],
-  [["copy", "here", "there"], "copy takes no argument there"],
-  [["run", "--constructor"], "run has no --constructor; there is --once, --config, --help"],
-])("refuses %j and says what there is", (argv, message) => {
-  expect(() => parseCommandLine(argv, THREE)).toThrow(
-    expect.objectContaining({ code: "USAGE", exitCode: 64, message }),
-  );
+  [
+    ["receiver", "--port", "x"],
+    "option '--port <port>' argument 'x' is invalid. It must be a whole number from 0 to 65535.",
+  ],
+  [["adopt", "--keep", "--moved"], "option '--moved' cannot be used with option '--keep'"],
+  [["replay", "--all", "--id", "7"], "option '--all' cannot be used with option '--id <id>'"],
+])("refuses %j and points to the help of the command", async (argv, message) => {
+  const hint = `See pgnetd ${argv[0]} --help.`;
+  await expect(printed(...argv)).rejects.toMatchObject({ code: "USAGE", exitCode: 64, message, hint });
 });
 
-it("help names every command, every flag and every exit code", () => {
-  const text = overview(COMMANDS);
-  for (const command of COMMANDS) {
-    expect(text).toMatch(new RegExp(`^  ${command.name} +${command.summary}$`, "m"));
-    for (const name of [...Object.keys(command.flags), "help"]) expect(commandHelp(command)).toContain(`  --${name}`);
-    expect(commandHelp(command)).toContain(
-      `pgnetd ${command.name}${command.argument ? ` [${command.argument.name}]` : ""} [`,
-    );
-  }
+it.each([
+  ["'; hunter2\n(Did you mean x?)", []],
+  ["hunter2'=x' is invalid", ["run"]],
+  ["--hunter2=hunter2", ["run"]],
+  ["--a'b'='hunter2", ["run"]],
+  ["a 'x': hunter2", ["run"]],
+  ["' is invalid. hunter2", ["migrate", "--grants"]],
+  ["' is' is hunter2", ["receiver", "--port"]],
+])("P11: what was typed is not quoted when it may be a secret: %j", async (typed, before) => {
+  const failure: unknown = await printed(...before, typed).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: "USAGE", message: expect.not.stringContaining("hunter2") as unknown });
+});
+
+it("the last of several values of an option counts, given with = or without", async () => {
+  const failure = printed("config", "--config=a", "--config", "-b");
+  await expect(failure).rejects.toMatchObject({ message: "the configuration file cannot be read: ENOENT" });
+  expect(await printed("config", "--config=/", "--config", "/dev/null")).toContain("url: postgres://h/d");
+});
+
+it.each([["--help"], ["-h"], ["help"]])("%s names every command and every exit code", async (...argv) => {
+  const text = await printed(...argv);
+  for (const name of COMMANDS) expect(text).toMatch(new RegExp(`^  ${name} +\\S`, "m"));
   for (const [code, meaning] of EXIT_CODES) expect(text).toMatch(new RegExp(`^  ${code} +${meaning}$`, "m"));
+});
+
+it.each(COMMANDS)("the help of %s names its options and every exit code, however it is asked for", async (name) => {
+  const text = await printed(name, "--help");
+  expect(text).toMatch(new RegExp(`^Usage: pgnetd ${name} \\[options\\]`));
+  expect(text).toMatch(/^ {2}-h, --help +Print this help$/m);
+  for (const [code, meaning] of EXIT_CODES) expect(text).toMatch(new RegExp(`^  ${code} +${meaning}$`, "m"));
+  expect(await printed("help", name)).toBe(text);
+  expect(await printed(name, "--nonsense", "-h")).toBe(text);
 });
 
 it("documents the exit code of every error", () => {

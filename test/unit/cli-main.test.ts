@@ -43,7 +43,7 @@ it("prints its version and exits 0", async () => {
 it("exits 64 on a wrong command, with what to do and without a stack", async () => {
   const { code, out, error } = await ended(start(["rnu"]));
   expect([code, out]).toEqual([64, ""]);
-  expect(error).toBe("pgnetd: there is no command rnu; did you mean run?\nhint: See pgnetd --help.\n");
+  expect(error).toBe("pgnetd: unknown command 'rnu'; did you mean run?\nhint: See pgnetd --help.\n");
 });
 
 it("P11: exits 78 on a wrong setting; a stack is shown at debug level, the password is not", async () => {

@@ -7,8 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
-import { parseCommandLine } from "../../src/cli/args.ts";
-import { COMMANDS } from "../../src/cli/commands.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { reportOf } from "../../src/cli/report.ts";
 import type { Environment } from "../../src/config/load.ts";
 
@@ -149,13 +148,12 @@ async function outputOf({ argv, env, file = "" }: Given): Promise<string> {
   const lines: string[] = [];
   vi.stubEnv("PGPASSWORD", env["PGPASSWORD"]);
   try {
-    const asked = parseCommandLine(argv.map(real), COMMANDS);
     const context = {
       env: Object.fromEntries(Object.entries(env).map(([name, value]) => [name, real(value ?? "")])),
       print: (line: string) => void lines.push(line),
       stop: AbortSignal.abort(),
     };
-    if (asked.kind === "run") await asked.command.run({ ...asked, ...context });
+    await runProgram(argv.map(real), context);
   } catch (error) {
     lines.push(reportOf(error, true).text);
   }
