@@ -28,7 +28,7 @@ const WARM_UP = 200;
 const count = Number(values.rate) * Number(values.seconds);
 const everyMs = 1000 / Number(values.rate);
 
-await using rig = await openRig({ track_commit_timestamp: "on" });
+await using rig = await openRig({ settings: { track_commit_timestamp: "on" } });
 await rig.client.query("create table bench_call (n int primary key)");
 await using daemon = await rig.startDaemon("unlimited");
 

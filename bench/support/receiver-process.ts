@@ -40,4 +40,6 @@ process.on("message", () => {
 });
 process.on("disconnect", () => process.exit(0));
 
-server.listen(0, "0.0.0.0", () => process.send?.((server.address() as AddressInfo).port));
+server.listen({ port: 0, host: "0.0.0.0", backlog: 4_096 }, () =>
+  process.send?.((server.address() as AddressInfo).port),
+);

@@ -1,11 +1,14 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import pg from "pg";
 import { startPostgres } from "../../demo/embedded-postgres.ts";
-import { migrate } from "../../src/pg/migrate.ts";
-import { type Daemon, startDaemon } from "../../test/support/daemon.ts";
+import type { Daemon, DaemonOptions } from "../../test/support/daemon.ts";
 import type { Report } from "./receiver-process.ts";
+
+const OWN_FOLDER = join(import.meta.dirname, "../..");
 
 /** PostgreSQL with the schema, and a receiver; each a process of its own. */
 export interface Rig extends AsyncDisposable {
@@ -13,6 +16,8 @@ export interface Rig extends AsyncDisposable {
   readonly client: pg.Client;
   /** `http://127.0.0.1:port/?n=`, to be completed with a number. */
   readonly receiverUrl: string;
+  /** The same receiver at another loopback address: a destination of its own for each `host`. */
+  readonly hostUrl: (host: number) => string;
   /** The same of another destination, whose arrivals nobody asks for. */
   readonly otherReceiverUrl: string;
   /** A connection of its own for single requests. */
@@ -23,32 +28,61 @@ export interface Rig extends AsyncDisposable {
   startDaemon(rate: string): Promise<Daemon>;
 }
 
+/** What `openRig` may be told. */
+export interface RigOptions {
+  /** Server settings. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** The working copy whose schema and daemon are measured. Default: this one. */
+  readonly folder?: string;
+}
+
 /** Sets up what is measured. Commits wait for the disk, as in production. */
-export async function openRig(settings: Readonly<Record<string, string>> = {}): Promise<Rig> {
+export async function openRig({ settings = {}, folder = OWN_FOLDER }: RigOptions = {}): Promise<Rig> {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(
     await startPostgres({ fsync: true, settings: { shared_buffers: "256MB", max_wal_size: "4GB", ...settings } }),
   );
-  await migrate(server.url());
+  const databaseUrl = server.url();
+  await promisify(execFile)(process.execPath, [join(folder, "src/cli/main.ts"), "migrate"], {
+    env: { PATH: process.env["PATH"], DATABASE_URL: databaseUrl },
+  });
   const [receiver, port] = await startReceiver(stack);
   const [, otherPort] = await startReceiver(stack);
-  const [client, trickleClient] = [await connectTo(server.url(), stack), await connectTo(server.url(), stack)];
+  const [client, trickleClient] = [await connectTo(databaseUrl, stack), await connectTo(databaseUrl, stack)];
+  const daemons = (await import(pathToFileURL(join(folder, "test/support/daemon.ts")).href)) as DaemonModule;
   const owned = stack.move();
   return {
-    databaseUrl: server.url(),
+    databaseUrl,
     client,
     trickleClient,
     receiverUrl: `http://127.0.0.1:${port}/?n=`,
+    hostUrl: (host) => `http://${loopbackAddress(host)}:${port}/?n=`,
     otherReceiverUrl: `http://127.0.0.8:${otherPort}/?n=`,
     async report() {
       receiver.send("report");
       const [report] = (await once(receiver, "message")) as [Report];
       return report;
     },
-    startDaemon: (rate) =>
-      startDaemon({ databaseUrl: server.url(), env: { PGNETD_RATE_PER_SECOND: rate, PGNETD_LOG_LEVEL: "warn" } }),
+    startDaemon: (rate) => daemons.startDaemon({ databaseUrl, env: daemonEnvironment(rate) }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** What a version's own `test/support/daemon.ts` exports. */
+interface DaemonModule {
+  startDaemon(options: DaemonOptions): Promise<Daemon>;
+}
+
+/** `BENCH_NODE_OPTIONS` reaches the daemon alone, such as `--cpu-prof --cpu-prof-dir=/tmp/profiles`. */
+function daemonEnvironment(rate: string): Readonly<Record<string, string>> {
+  const nodeOptions = process.env["BENCH_NODE_OPTIONS"];
+  const settings = { PGNETD_RATE_PER_SECOND: rate, PGNETD_LOG_LEVEL: "warn" };
+  return nodeOptions === undefined ? settings : { ...settings, NODE_OPTIONS: nodeOptions };
+}
+
+/** Addresses of the loopback network, from 127.1.0.1 on. */
+export function loopbackAddress(host: number): string {
+  return `127.${1 + Math.floor(host / 62_500)}.${Math.floor(host / 250) % 250}.${1 + (host % 250)}`;
 }
 
 async function startReceiver(stack: AsyncDisposableStack): Promise<readonly [ChildProcess, port: number]> {

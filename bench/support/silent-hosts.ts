@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { loopbackAddress } from "./rig.ts";
 
 /** Any number of hosts that accept and never answer: addresses of the loopback network, all on one port. */
 export interface SilentHosts extends AsyncDisposable {
@@ -20,8 +21,7 @@ export async function openSilentHosts(): Promise<SilentHosts> {
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
-    url: (host) =>
-      `http://127.${1 + Math.floor(host / 62_500)}.${Math.floor(host / 250) % 250}.${1 + (host % 250)}:${port}/?n=`,
+    url: (host) => `http://${loopbackAddress(host)}:${port}/?n=`,
     async [Symbol.asyncDispose]() {
       const closed = once(server, "close");
       server.close();
