@@ -41,7 +41,6 @@ const POLICY = {
     exitCode: 75,
     hint: "Remove what the message names and run the command again.",
   },
-  NOT_LEADER: { retry: true, exitCode: 0, hint: "Another pgnetd leads this database; this one waits." },
   INTERNAL: { retry: true, exitCode: 70, hint: "This is a defect in pgnetd; please report it with the log." },
 } as const satisfies Record<string, { readonly retry: boolean; readonly exitCode: number; readonly hint: string }>;
 
@@ -65,7 +64,7 @@ export class PgnetdError extends Error {
     this.hint = options?.hint ?? POLICY[code].hint;
   }
 
-  /** True when trying again later may help. */
+  /** False where no waiting mends it: the daemon then ends instead of trying again. */
   get retry(): boolean {
     return POLICY[this.code].retry;
   }

@@ -6,6 +6,7 @@ const MAX_WAIT_MS = 100;
 /**
  * Calls `probe` until it returns something other than `undefined` or `false`, and resolves to that. A probe that throws,
  * such as a failed expectation, is tried again too; after `withinMs` (default 10 s) the last failure is thrown.
+ * Not `vi.waitFor`, since benchmarks use this too, and run without vitest.
  */
 export async function eventually<T>(
   probe: () => T | Promise<T>,

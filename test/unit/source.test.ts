@@ -26,3 +26,12 @@ it.each(FILES.filter((file) => file.startsWith("src/") && !AT_THE_PROCESS.includ
     expect(readFileSync(join(ROOT, file), "utf8")).not.toMatch(/process\s*\.\s*exit\b|process\.on(ce)?\(/);
   },
 );
+
+it("every error code is given to an error somewhere", () => {
+  const errors = readFileSync(join(ROOT, "src/base/errors.ts"), "utf8");
+  const codes = [...errors.matchAll(/^ {2}([A-Z_]+): \{/gm)].map(([, code]) => String(code));
+  const others = FILES.filter((file) => file.startsWith("src/") && file !== "src/base/errors.ts");
+  const source = others.map((file) => readFileSync(join(ROOT, file), "utf8")).join("\n");
+  expect(codes).toContain("USAGE");
+  expect(codes.filter((code) => !source.includes(`"${code}"`))).toEqual([]);
+});
