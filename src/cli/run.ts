@@ -6,7 +6,7 @@ import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { type Health, openHealthServer, type HealthServer } from "../ops/health.ts";
-import type { Refresh } from "../daemon/daemon.ts";
+import type { Refresh } from "../daemon/resources.ts";
 import { serve, type Serving } from "./serving.ts";
 
 /** What a run needs. */

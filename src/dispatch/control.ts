@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { Loop } from "../base/loops.ts";
+import { type Loop, runLoops } from "../base/loops.ts";
 import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import { HOST_SETTINGS_TABLE, type HostSettings } from "../outbox/host-settings.ts";
 import { sqlstateOf } from "../pg/sqlstate.ts";
@@ -18,6 +18,8 @@ export interface ControlParts {
   readonly assumeSpent: () => void;
   /** `net.worker_restart()` was called; it may be called at any rate. */
   readonly restart: () => void;
+  /** The outbox is to be read now, or when the transaction being received is visible. */
+  readonly readOutbox: (when: "now" | "visible") => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -34,7 +36,10 @@ const COMMANDS: ReadonlyMap<string, ControlCommand> = new Map([
 ]);
 
 /** What a control message asks for. */
-export type ControlCommand = "restart" | "wake" | "unknown";
+type ControlCommand = "restart" | "wake" | "unknown";
+
+/** `net.wake()` has the outbox read at once, but not more often than this, in milliseconds. */
+const WOKEN_EVERY_MS = 1_000;
 
 /** No lead has this number. */
 const NEVER = -1;
@@ -46,6 +51,7 @@ const TOLD_EVERY_MS = 10_000;
 export class Control {
   readonly #parts: ControlParts;
   readonly #notified = new AutoResetEvent();
+  readonly #woken = new AutoResetEvent();
   /** Null before the first reading. */
   #hosts: ReadonlyMap<string, HostSettings> | null = null;
   /** Counts the leads, and the last one in which the database was identified. */
@@ -64,12 +70,22 @@ export class Control {
     if (table === HOST_SETTINGS_TABLE) this.#notified.notify();
   }
 
-  /** A control message came; one that this version does not know is passed over. Says what it asks for. */
-  message(content: string): ControlCommand {
+  /** A control message came, of any role, and at any rate; one that this version does not know is passed over. */
+  message(content: string): void {
     const command = COMMANDS.get(content) ?? "unknown";
     this.#tell(command);
-    if (command === "restart") this.#parts.restart();
-    return command;
+    switch (command) {
+      case "restart":
+        this.#parts.restart();
+        break;
+      case "wake":
+        // What it was called for may have been committed with it, and be visible only later.
+        this.#parts.readOutbox("visible");
+        this.#woken.notify();
+        break;
+      case "unknown":
+        break;
+    }
   }
 
   #tell(command: string): void {
@@ -99,8 +115,21 @@ export class Control {
     this.#notified.notify();
   }
 
+  /** Carries out what was asked for, until `signal` fires. */
+  readonly run: Loop = (signal) => runLoops(signal, [this.#readSettings, this.#readWoken]);
+
+  readonly #readWoken: Loop = async (signal) => {
+    const { clock, readOutbox } = this.#parts;
+    while (!signal.aborted) {
+      await this.#woken.wait(null, clock, signal);
+      if (signal.aborted) return;
+      readOutbox("now");
+      await clock.sleep(WOKEN_EVERY_MS, signal);
+    }
+  };
+
   /** Reads the settings of hosts at every change of them, and again soon after the last. */
-  readonly run: Loop = async (signal) => {
+  readonly #readSettings: Loop = async (signal) => {
     const { clock } = this.#parts;
     let again: readonly number[] = [];
     while (!signal.aborted) {

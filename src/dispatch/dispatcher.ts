@@ -1,16 +1,14 @@
 import type { Clock } from "../base/clock.ts";
-import { Coalesced } from "../base/coalesced.ts";
 import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
 import { Intake, type IntakeParts } from "../intake/intake.ts";
 import type { Reading } from "../intake/schedule.ts";
-import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Lane } from "../outbox/lane.ts";
 import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
-import type { Completion, ResultListener } from "../results/completion.ts";
+import type { Completion } from "../results/completion.ts";
 import { type LaneActivity, Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
 import type { Begin } from "../wal/events.ts";
-import type { ControlCommand } from "./control.ts";
+import type { DispatcherEvent, DispatcherEvents } from "./events.ts";
 import { endHint } from "../pg/lock-owner.ts";
 import { isStranger, type LockHolder } from "../leader/holder.ts";
 import type { Lsn } from "../pg/lsn.ts";
@@ -19,16 +17,19 @@ import { mayStart, nextPhase, type Phase, type PhaseEvent } from "./phase.ts";
 
 /** What the dispatcher asks of its neighbours. */
 export interface DispatcherParts extends Omit<SenderParts, "events"> {
+  /** What the other parts report. */
+  readonly events: Pick<DispatcherEvents, "subscribe">;
   readonly outbox: IntakeParts["outbox"];
   /** Ends the connections to the server of before a failover: what it answers is of a history that is over. */
   readonly reconnect: () => void;
-  /** A table other than the outbox changed, or a control message came: `schema.name`, or the message. */
   readonly control: {
+    /** A table other than the outbox changed, by its `schema.name`. */
     changed(table: string): void;
-    message(content: string): ControlCommand;
+    /** A control message came. */
+    message(content: string): void;
     /** Without a stream the outbox was swept, or there is a stream now: nobody told of changes meanwhile. */
     polled(): void;
-    /** Leads to `configureHosts`; nothing is started before. */
+    /** Leads to `hosts-configured`; nothing is started before. */
     leading(): void;
   };
 }
@@ -41,9 +42,6 @@ export interface DispatcherSettings extends SenderSettings {
   /** `schema.name` of the outbox. */
   readonly outboxTable: string;
 }
-
-/** `net.wake()` has the outbox read at once, but not more often than this, in milliseconds. */
-const WOKEN_EVERY_MS = 1_000;
 
 /** What the dispatcher tells the page, the health checks and the metrics. */
 export interface DispatcherState {
@@ -76,7 +74,7 @@ const READING: Record<Phase, Reading> = {
 };
 
 /** Leads or stands by: joins what the session and the results tell with the intake of rows and their sending. */
-export class Dispatcher implements SessionListener, ResultListener {
+export class Dispatcher implements SessionListener {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #control: DispatcherParts["control"];
@@ -93,20 +91,18 @@ export class Dispatcher implements SessionListener, ResultListener {
   /** Tables beside the outbox whose changes may not be visible yet. */
   readonly #changed = new Set<string>();
   #received: Lsn | null = null;
-  readonly #woken: Coalesced;
-  readonly #ended = new AbortController();
   #standby = false;
   #holder: LockHolder | null = null;
 
   constructor(parts: DispatcherParts, settings: DispatcherSettings) {
-    const { log, clock, control, outbox, reconnect } = parts;
+    const { log, clock, control, outbox, reconnect, events } = parts;
     this.#log = log;
     this.#clock = clock;
     this.#control = control;
     this.#reconnect = reconnect;
     this.#settings = settings;
     const senderEvents = {
-      ended: () => this.pump(),
+      ended: () => this.#pump(),
       low: (lane: Lane) => this.#intake.low(lane),
       givenUp: (lane: Lane) => this.#intake.givenUp(lane),
       seenAgain: () => this.#intake.dueIn(0),
@@ -120,12 +116,11 @@ export class Dispatcher implements SessionListener, ResultListener {
       reading: () => READING[this.#phase],
       events: {
         swept: (isEveryBehind) => this.#move(isEveryBehind ? "every-lane-behind" : "swept"),
-        accepted: () => this.pump(),
+        accepted: () => this.#pump(),
         visible: () => this.#visible(),
       },
     });
-    const act = (): void => this.#intake.ask();
-    this.#woken = new Coalesced({ act, everyMs: WOKEN_EVERY_MS, clock, signal: this.#ended.signal });
+    events.subscribe((event) => this.#handle(event));
   }
 
   get state(): DispatcherState {
@@ -176,11 +171,11 @@ export class Dispatcher implements SessionListener, ResultListener {
     this.#move("streaming");
   }
 
-  /** P3: a leader that was not heard for long may have been replaced; see `pump`. */
+  /** P3: a leader that was not heard for long may have been replaced; see `#pump`. */
   heard(at: number): void {
     const wasFenced = this.#isFenced;
     this.#heardAt = Math.max(this.#heardAt, at);
-    if (wasFenced) this.pump();
+    if (wasFenced) this.#pump();
   }
 
   get #isFenced(): boolean {
@@ -201,7 +196,9 @@ export class Dispatcher implements SessionListener, ResultListener {
   insert(table: string, row: Readonly<Record<string, unknown>>): void {
     if (table !== this.#settings.outboxTable) return this.change(table);
     const lane = laneOfRow(row);
-    this.#intake.row(lane, () => readRow(row, this.#settings.rowDefaults, { lane }));
+    // A flood brings a million rows of a lane that is behind: what is dropped in any case is not parsed.
+    if (this.#intake.drops(lane)) this.#intake.skip();
+    else this.#intake.row(readRow(row, this.#settings.rowDefaults, { lane }));
   }
 
   /** What changed is read at once, and again when it is visible for certain. */
@@ -224,11 +221,8 @@ export class Dispatcher implements SessionListener, ResultListener {
     this.#move("truncated");
   }
 
-  /** Any role may write them, as many as it likes. */
   message(content: string): void {
-    if (this.#control.message(content) !== "wake") return;
-    this.#intake.watch();
-    this.#woken.ask();
+    this.#control.message(content);
   }
 
   commit(): void {
@@ -239,35 +233,38 @@ export class Dispatcher implements SessionListener, ResultListener {
     this.#received = position;
   }
 
-  // What the results tell.
+  // What the other parts report.
 
-  settled(completions: readonly Completion[]): void {
+  #handle(event: DispatcherEvent): void {
+    switch (event.kind) {
+      case "settled":
+        return this.#settled(event.completions);
+      case "gone":
+        // P2: ids of commits that a failover lost are given again, and those of a sequence that was restarted.
+        return this.#intake.ask();
+      case "read-outbox":
+        return event.when === "now" ? this.#intake.ask() : this.#intake.watch();
+      case "writable":
+        this.#isWritable = event.ok;
+        break;
+      case "permit":
+        if (event.host !== null) this.#sender.release(event.host);
+        break;
+      case "answers-have-room":
+        this.#sender.answersHaveRoom();
+        break;
+      case "hosts-configured":
+        this.#sender.configureHosts(event.settings);
+        this.#knowsHosts = true;
+        break;
+    }
+    this.#pump();
+  }
+
+  #settled(completions: readonly Completion[]): void {
     this.#sender.settled(completions);
     for (const completion of completions) if (completion.kind === "deferred") this.#intake.dueIn(completion.delayMs);
     this.#intake.changed();
-  }
-
-  /** P2: ids of commits that a failover lost are given again, and those of a sequence that was restarted. */
-  gone(): void {
-    this.#intake.ask();
-  }
-
-  writable(ok: boolean): void {
-    this.#isWritable = ok;
-    this.pump();
-  }
-
-  // What its owner tells.
-
-  /** Reads the outbox once more. */
-  refresh(): void {
-    this.#intake.ask();
-  }
-
-  configureHosts(settings: ReadonlyMap<string, HostSettings>): void {
-    this.#sender.configureHosts(settings);
-    this.#knowsHosts = true;
-    this.pump();
   }
 
   get #stalled(): string | null {
@@ -278,20 +275,8 @@ export class Dispatcher implements SessionListener, ResultListener {
     return this.#isFenced ? "no request starts until the database is heard again" : null;
   }
 
-  /** A permit of this host's own rate is free. */
-  release(host: string): void {
-    this.#sender.release(host);
-    this.pump();
-  }
-
-  /** There may be memory for answers of hosts that were refused a start for want of it. */
-  answersHaveRoom(): void {
-    this.#sender.answersHaveRoom();
-    this.pump();
-  }
-
   /** Starts what may start now. Called whenever a row, a permit or a place becomes free. */
-  pump(): void {
+  #pump(): void {
     if (!mayStart(this.#phase) || this.#stalled !== null) return;
     this.#sender.start();
     this.#intake.changed();
@@ -299,7 +284,6 @@ export class Dispatcher implements SessionListener, ResultListener {
 
   /** Starts nothing more, gives up what was not started, and resolves when the rest has ended and is written. */
   async stop(signal: AbortSignal): Promise<void> {
-    this.#ended.abort();
     this.#cut(true);
     this.#move("stop");
     await this.#sender.empty(signal);

@@ -139,22 +139,20 @@ export class Intake {
     this.#begunAt = this.#parts.clock.now();
   }
 
-  /** `read` parses the row; it is not called where the row is dropped in any case. */
-  row(lane: Lane, read: () => OutboxRow): void {
-    if (this.#receivingSince === null && this.#parts.clock.now() - this.#begunAt > LARGE_MS) {
-      this.#receivingSince = this.#begunAt;
-      this.#notified.notify();
-    }
-    if (this.#handoff.drops(lane)) this.#handoff.skip();
-    else this.#streamed(read());
+  /** True where rows of `lane` of the transaction being received are dropped whatever is in them: `skip` does for `row`. */
+  drops(lane: Lane): boolean {
+    return this.#handoff.drops(lane);
   }
 
-  commit(): void {
-    this.#handoff.commit();
-    this.#receivingSince = null;
+  /** A row came of a lane of which `drops` is true. */
+  skip(): void {
+    this.#receives();
+    this.#handoff.skip();
   }
 
-  #streamed(row: OutboxRow): void {
+  /** Brings a row of the transaction being received. */
+  row(row: OutboxRow): void {
+    this.#receives();
     if (row.nextAttemptAt !== null) {
       this.watch();
       return;
@@ -178,6 +176,17 @@ export class Intake {
       case "drop":
         break;
     }
+  }
+
+  #receives(): void {
+    if (this.#receivingSince !== null || this.#parts.clock.now() - this.#begunAt <= LARGE_MS) return;
+    this.#receivingSince = this.#begunAt;
+    this.#notified.notify();
+  }
+
+  commit(): void {
+    this.#handoff.commit();
+    this.#receivingSince = null;
   }
 
   /** The transaction being received did something that only a sweep, or another reading, can see: that is done when it is visible. */

@@ -1,6 +1,8 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
+import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Log } from "../base/log.ts";
+import type { Loop } from "../base/loops.ts";
 import { isDecided, type Snapshot } from "../pg/snapshot.ts";
 import { currentSnapshot } from "../outbox/sweep.ts";
 import { FailureLog } from "../pg/failure-log.ts";
@@ -15,7 +17,6 @@ interface AwaitingVisibilityOptions {
   readonly log: Log;
   /** Their transactions are visible now, or lost. */
   readonly visible: (items: readonly Pending[]) => void;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -26,7 +27,7 @@ export class AwaitingVisibility {
   readonly #options: AwaitingVisibilityOptions;
   readonly #failures: FailureLog;
   readonly #items = new Set<Pending>();
-  #watching = false;
+  readonly #kept = new AutoResetEvent();
 
   constructor(options: AwaitingVisibilityOptions) {
     this.#options = options;
@@ -38,18 +39,20 @@ export class AwaitingVisibility {
 
   keep(item: Pending): void {
     this.#items.add(item);
-    if (!this.#watching) void this.#watch();
+    this.#kept.notify();
   }
 
-  async #watch(): Promise<void> {
-    this.#watching = true;
-    const { clock, signal } = this.#options;
-    for (let looks = 0; this.#items.size > 0 && !signal.aborted; looks += 1) {
-      await clock.sleep(backoffMs(looks, WAITS), signal);
-      if (!signal.aborted) await this.#look();
+  /** Looks until `signal` fires. P8: without anything to look for it sleeps until there is. */
+  readonly run: Loop = async (signal) => {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      await this.#kept.wait(null, clock, signal);
+      for (let looks = 0; this.#items.size > 0 && !signal.aborted; looks += 1) {
+        await clock.sleep(backoffMs(looks, WAITS), signal);
+        if (!signal.aborted) await this.#look();
+      }
     }
-    this.#watching = false;
-  }
+  };
 
   async #look(): Promise<void> {
     let snapshot: Snapshot;

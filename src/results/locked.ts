@@ -1,6 +1,8 @@
 import { backoffMs } from "../base/backoff.ts";
+import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import type { Loop } from "../base/loops.ts";
 import type { Queryable } from "../pg/pool.ts";
 import type { Pending } from "./backlog.ts";
 import { lockedStatement } from "./statements.ts";
@@ -17,7 +19,6 @@ interface LockedOptions {
   readonly log: Log;
   /** Their rows are not locked any more, or not there. */
   readonly free: (items: readonly Pending[]) => void;
-  readonly signal: AbortSignal;
 }
 
 interface Lock {
@@ -33,7 +34,7 @@ interface Lock {
 export class Locked {
   readonly #options: LockedOptions;
   readonly #locks = new Map<Pending, Lock>();
-  #isWatching = false;
+  readonly #kept = new AutoResetEvent();
   #isReported = false;
 
   constructor(options: LockedOptions) {
@@ -43,20 +44,22 @@ export class Locked {
   keep(item: Pending): void {
     const since = this.#options.clock.now();
     this.#locks.set(item, { since, looks: 0, dueAt: since + backoffMs(0, WAITS) });
-    if (!this.#isWatching) void this.#watch();
+    this.#kept.notify();
   }
 
-  async #watch(): Promise<void> {
-    this.#isWatching = true;
-    const { clock, signal } = this.#options;
-    while (this.#locks.size > 0 && !signal.aborted) {
-      await clock.sleep(WAITS.firstMs, signal);
-      const due = this.#due(clock.now());
-      if (due.length > 0 && !signal.aborted) await this.#look(due);
-      this.#report(clock.now());
+  /** Looks until `signal` fires. P8: without anything to look at it sleeps until there is. */
+  readonly run: Loop = async (signal) => {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      await this.#kept.wait(null, clock, signal);
+      while (this.#locks.size > 0 && !signal.aborted) {
+        await clock.sleep(WAITS.firstMs, signal);
+        const due = this.#due(clock.now());
+        if (due.length > 0 && !signal.aborted) await this.#look(due);
+        this.#report(clock.now());
+      }
     }
-    this.#isWatching = false;
-  }
+  };
 
   #due(now: number): readonly Pending[] {
     const due: Pending[] = [];

@@ -1,8 +1,8 @@
-import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { freeBuffer } from "../base/free-buffer.ts";
+import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Log } from "../base/log.ts";
-import { stopped } from "../base/loops.ts";
+import { type Loop, runLoops, stopped } from "../base/loops.ts";
 import { type AnswerMemory, UNBOUNDED } from "../limits/answer-memory.ts";
 import { type Inserter, isDecided, parseSnapshot } from "../pg/snapshot.ts";
 import type { Queryable } from "../pg/pool.ts";
@@ -12,6 +12,7 @@ import type { Completion, ResultListener, ResultWriter } from "./completion.ts";
 import { keptOf, sizeOf } from "./kept.ts";
 import { Locked } from "./locked.ts";
 import { Outage } from "./outage.ts";
+import { Refused } from "./refused.ts";
 import { type Verdict, statementOf } from "./statements.ts";
 import { AwaitingVisibility } from "./awaiting-visibility.ts";
 import { type WriteFailure, rowFault, writeFailure } from "./write-failure.ts";
@@ -32,20 +33,28 @@ export interface ResultWriterOptions {
   readonly signal: AbortSignal;
 }
 
-const REFUSED_WAITS = { firstMs: 5_000, maxMs: 60_000 };
 /** An answer above the size of a batch is given up after so many tries that took so long. */
 const LARGE_TRIES = 3;
 const LONG_MS = 5_000;
+
+/** A writer with the work that goes on in it. */
+export interface OpenResultWriter extends ResultWriter, AsyncDisposable {
+  /**
+   * Tries again what could not be written, until `signal` fires or the writer is closed. Rejects where a fault of its own or of its
+   * listener keeps the writer from going on.
+   */
+  readonly run: Loop;
+}
 
 /**
  * Opens the writer of results (P2, P3, P10). A batch leaves as soon as one of the few slots is free, so that latency is
  * low at low rates and batches grow by themselves at high ones. Closing it waits for the statements in flight.
  */
-export function openResultWriter(options: ResultWriterOptions): ResultWriter & AsyncDisposable {
+export function openResultWriter(options: ResultWriterOptions): OpenResultWriter {
   return new BatchWriter(options);
 }
 
-class BatchWriter implements ResultWriter, AsyncDisposable {
+class BatchWriter implements OpenResultWriter {
   readonly #options: ResultWriterOptions;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
@@ -59,9 +68,14 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
   #large = 0;
   readonly #unseen: AwaitingVisibility;
   readonly #locked: Locked;
+  readonly #refused: Refused;
   readonly #outage: Outage;
   #flushPlanned = false;
-  #resting = false;
+  /** How long no statement starts after a failed one, in milliseconds; null where they do. */
+  #restMs: number | null = null;
+  readonly #rests = new AutoResetEvent();
+  /** Rejects with the first fault that is none of the database. */
+  readonly #broken = Promise.withResolvers<never>();
   #unsettled = 0;
   #writable = true;
   #drained = Promise.withResolvers<void>();
@@ -73,9 +87,20 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     this.#rows = this.#bounds.rows;
     this.#maxBatches = options.maxBatches ?? 2;
     this.#outage = new Outage(options);
-    this.#unseen = new AwaitingVisibility({ ...options, signal: this.#signal, visible: (items) => this.#again(items) });
-    this.#locked = new Locked({ ...options, signal: this.#signal, free: (items) => this.#again(items) });
+    this.#unseen = new AwaitingVisibility({ ...options, visible: (items) => this.#again(items) });
+    this.#locked = new Locked({ ...options, free: (items) => this.#again(items) });
+    this.#refused = new Refused({ ...options, due: (items) => this.#again(items) });
+    this.#broken.promise.catch(() => undefined);
   }
+
+  readonly run: Loop = (signal) =>
+    runLoops(AbortSignal.any([signal, this.#signal]), [
+      this.#unseen.run,
+      this.#locked.run,
+      this.#refused.run,
+      this.#endRests,
+      (end) => Promise.race([this.#broken.promise, stopped(end)]),
+    ]);
 
   write(whole: Completion, insertedBy: Inserter | null, memory: AnswerMemory = UNBOUNDED): void {
     const completion = keptOf(whole);
@@ -108,7 +133,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
 
   #flush(): void {
     while (
-      !this.#resting &&
+      this.#restMs === null &&
       !this.#signal.aborted &&
       this.#running.size < (this.#outage.lasts ? 1 : this.#maxBatches)
     ) {
@@ -118,11 +143,13 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
       if (batch.length === 0) return;
       const large = batch.some(isLarge) ? 1 : 0;
       this.#large += large;
-      const run = this.#store(batch).then(() => {
-        this.#running.delete(run);
-        this.#large -= large;
-        this.#flush();
-      });
+      const run = this.#store(batch)
+        .then(() => {
+          this.#running.delete(run);
+          this.#large -= large;
+          this.#flush();
+        })
+        .catch(this.#broken.reject);
       this.#running.add(run);
     }
   }
@@ -146,7 +173,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     } else {
       if (tookMs >= LONG_MS) this.#rows = Math.ceil(batch.length / 2);
       this.#backlog.putBack(batch);
-      void this.#rest(this.#outage.failed(kind, result.failure));
+      this.#rest(this.#outage.failed(kind, result.failure));
     }
     this.#tellWritable();
   }
@@ -211,7 +238,7 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
         await this.#store(batch);
       } else {
         item.memory.block();
-        void this.#later(item, backoffMs(item.refusals, REFUSED_WAITS));
+        this.#refused.keep(item);
       }
     }
   }
@@ -223,19 +250,22 @@ class BatchWriter implements ResultWriter, AsyncDisposable {
     return item.longFailures >= LARGE_TRIES;
   }
 
-  async #later(item: Pending, ms: number): Promise<void> {
-    item.refusals += 1;
-    await this.#options.clock.sleep(ms, this.#signal);
-    this.#again([item]);
+  #rest(ms: number): void {
+    if (this.#restMs !== null) return;
+    this.#restMs = ms;
+    this.#rests.notify();
   }
 
-  async #rest(ms: number): Promise<void> {
-    if (this.#resting) return;
-    this.#resting = true;
-    await this.#options.clock.sleep(ms, this.#signal);
-    this.#resting = false;
-    this.#flush();
-  }
+  readonly #endRests: Loop = async (signal) => {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      await this.#rests.wait(null, clock, signal);
+      await clock.sleep(this.#restMs ?? 0, signal);
+      if (signal.aborted) return;
+      this.#restMs = null;
+      this.#flush();
+    }
+  };
 
   #settle(items: readonly Pending[]): void {
     if (items.length === 0) return;

@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
-import { openResultWriter } from "../../src/results/writer.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   answer,
@@ -15,6 +14,7 @@ import {
   session,
   setUp,
   waiting,
+  startWriter,
 } from "../support/result-writer.ts";
 import { openTestPool } from "../support/pool.ts";
 
@@ -78,7 +78,7 @@ describe("failed writes", () => {
       error: (fields: Readonly<Record<string, unknown>>) => void lines.push(fields["code"]),
     };
     {
-      await using writer = openResultWriter({
+      await using writer = startWriter({
         db: client,
         listener: { settled: () => {}, gone: () => {}, writable: (ok) => told.push(ok) },
         log,
@@ -203,11 +203,11 @@ describe("failed writes", () => {
       },
     };
     const told: boolean[] = [];
-    await using writer = openResultWriter({
+    await using writer = startWriter({
       db: slow,
       listener: { settled: () => {}, gone: () => {}, writable: (ok) => told.push(ok) },
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-      clock: { now: () => now, sleep: () => Promise.resolve() },
+      clock: { now: () => now, sleep: (ms, signal) => systemClock.sleep(ms === Infinity ? ms : 0, signal) },
       maxBatchBytes: 1_000_000,
       signal: new AbortController().signal,
     });
@@ -239,7 +239,7 @@ describe("failed writes", () => {
       },
     };
     const settled: bigint[] = [];
-    await using writer = openResultWriter({
+    await using writer = startWriter({
       db: losing,
       listener: {
         settled: (completions) => settled.push(...completions.map(({ request }) => request.id)),

@@ -2,9 +2,8 @@ import { describe, expect, test } from "vitest";
 
 import { systemClock } from "../../src/base/clock.ts";
 import type { Queryable, Statement } from "../../src/pg/pool.ts";
-import { openResultWriter } from "../../src/results/writer.ts";
 import { eventually } from "../support/eventually.ts";
-import { answer, enqueue, never, responses, session, setUp, waiting } from "../support/result-writer.ts";
+import { answer, enqueue, never, responses, session, setUp, waiting, startWriter } from "../support/result-writer.ts";
 
 const LARGE = Buffer.alloc(2_000_000, "x");
 
@@ -29,7 +28,7 @@ describe("rows that a caller's transaction has locked", () => {
         return t.pool.query(statement);
       },
     };
-    await using writer = openResultWriter({
+    await using writer = startWriter({
       db: counting,
       listener: deaf,
       log: silent,
@@ -96,7 +95,7 @@ describe("rows that a caller's transaction has locked", () => {
         throw new Error("Query read timeout");
       },
     };
-    await using writer = openResultWriter({
+    await using writer = startWriter({
       db: slow,
       listener: deaf,
       log: silent,

@@ -60,6 +60,23 @@ interface WriterSetUp extends AsyncDisposable {
   readonly told: Told;
 }
 
+/** A writer at work: what it does in the background ends with it, and its failure is that of the test. */
+export function startWriter(options: ResultWriterOptions): ResultWriter & AsyncDisposable {
+  const writer = openResultWriter(options);
+  const end = new AbortController();
+  const ended = writer.run(end.signal);
+  ended.catch(() => undefined);
+  return {
+    write: (...completion) => writer.write(...completion),
+    drained: (signal) => writer.drained(signal),
+    async [Symbol.asyncDispose](): Promise<void> {
+      end.abort();
+      await writer[Symbol.asyncDispose]();
+      await ended;
+    },
+  };
+}
+
 /** A database, a writer for it, and what the writer told. */
 export async function setUp(options: Partial<ResultWriterOptions> = {}): Promise<WriterSetUp> {
   const database = await testDatabase();
@@ -69,7 +86,7 @@ export async function setUp(options: Partial<ResultWriterOptions> = {}): Promise
     told.lines.push({ level, code: fields["code"], message });
   };
   const kill = new AbortController();
-  const writer = openResultWriter({
+  const writer = startWriter({
     db: pool,
     listener: {
       settled: (completions) => told.settled.push(...completions.map(({ request }) => request.id)),

@@ -1,4 +1,5 @@
 import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
+import { DispatcherEvents } from "../../src/dispatch/events.ts";
 import type { MemoryBounds } from "../../src/sending/memory.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
@@ -60,6 +61,7 @@ export class World {
   #streaming = false;
   /** Rows of which the daemon was told that they were truncated. */
   readonly #gone = new Set<Row>();
+  #events = new DispatcherEvents();
   #dispatcher: Dispatcher;
   #stop = new AbortController();
 
@@ -76,8 +78,11 @@ export class World {
     this.#stop = new AbortController();
     const total = this.#options.concurrency ?? 100;
     const quiet = (): void => undefined;
-    const dispatcher: Dispatcher = new Dispatcher(
+    const events = new DispatcherEvents();
+    this.#events = events;
+    const dispatcher = new Dispatcher(
       {
+        events,
         outbox: {
           sweep: (plan) => this.#asked(plan),
           snapshot: async () => snapshotOf(this.transactions),
@@ -90,9 +95,9 @@ export class World {
         rateOf: () => null,
         control: {
           changed: quiet,
-          message: () => "wake",
+          message: quiet,
           polled: quiet,
-          leading: () => dispatcher.configureHosts(new Map()),
+          leading: () => events.emit({ kind: "hosts-configured", settings: new Map() }),
         },
         clock: this.clock,
         log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
@@ -366,8 +371,8 @@ export class World {
     if (!isThere && insertedBy !== null && !isDecided(snapshotOf(this.transactions), insertedBy)) return;
     this.#writes.splice(index, 1);
     if (isThere) this.#apply(completion, row);
-    this.#dispatcher.settled([completion]);
-    if (!isThere) this.#dispatcher.gone();
+    this.#events.emit({ kind: "settled", completions: [completion] });
+    if (!isThere) this.#events.emit({ kind: "gone" });
   }
 
   #apply(completion: Completion, row: Row): void {

@@ -1,7 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
 import { Control } from "../../src/dispatch/control.ts";
 import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
+import { DispatcherEvents } from "../../src/dispatch/events.ts";
 import type { HostSettings } from "../../src/outbox/host-settings.ts";
 import type { SweepResult } from "../../src/outbox/sweep.ts";
 import { lsn } from "../../src/pg/lsn.ts";
@@ -26,6 +27,7 @@ function startControl(
   readonly control: Control;
   readonly clock: FakeClock;
   readonly inForce: unknown[];
+  readonly reads: string[];
   readonly stop: () => Promise<void>;
   readonly ended: Promise<void>;
 } {
@@ -40,7 +42,17 @@ function startControl(
   const configureHosts = (hosts: ReadonlyMap<string, HostSettings>): void => {
     inForce.push(hosts.get("example.com")?.concurrency ?? null);
   };
-  const control = new Control({ identify, readHosts, configureHosts, assumeSpent: quiet, restart: quiet, clock, log });
+  const reads: string[] = [];
+  const control = new Control({
+    identify,
+    readHosts,
+    configureHosts,
+    assumeSpent: quiet,
+    restart: quiet,
+    readOutbox: (when) => reads.push(when),
+    clock,
+    log,
+  });
   const end = new AbortController();
   const ended = control.run(end.signal);
   const stop = async (): Promise<void> => {
@@ -48,7 +60,7 @@ function startControl(
     await ended;
   };
   ended.catch(quiet);
-  return { control, clock, inForce, stop, ended };
+  return { control, clock, inForce, reads, stop, ended };
 }
 
 describe("control messages", () => {
@@ -63,6 +75,7 @@ describe("control messages", () => {
       configureHosts: quiet,
       assumeSpent: quiet,
       restart: () => void restarts++,
+      readOutbox: quiet,
       clock,
       log: { ...log, info },
     });
@@ -76,6 +89,29 @@ describe("control messages", () => {
     ]);
     expect(restarts).toBe(1);
   });
+});
+
+test("net.wake() has the outbox read when its transaction is visible, and at once, but at most once a second", async () => {
+  const { control, clock, reads, stop } = startControl([settings(1)]);
+  const wake = (): void => control.message('{"command":"wake"}');
+  wake();
+  wake();
+  await turn();
+  expect(reads.splice(0)).toEqual(["visible", "visible", "now"]);
+  wake();
+  wake();
+  clock.advance(999);
+  await turn();
+  expect(reads.splice(0)).toEqual(["visible", "visible"]);
+  clock.advance(1);
+  await turn();
+  expect(reads.splice(0)).toEqual(["now"]);
+  clock.advance(10_000);
+  await turn();
+  await stop();
+  wake();
+  await turn();
+  expect(reads).toEqual(["visible"]);
 });
 
 describe("settings of hosts", () => {
@@ -172,8 +208,10 @@ describe("settings of hosts", () => {
       next: null,
       nextDueMs: null,
     };
+    const events = new DispatcherEvents();
     const dispatcher = new Dispatcher(
       {
+        events,
         outbox: { sweep: async () => found, snapshot: async () => found.snapshot },
         reconnect: quiet,
         http: {
@@ -186,7 +224,7 @@ describe("settings of hosts", () => {
         answers: UNBOUNDED_ANSWERS,
         rate: { isFree: () => true, tryTake: () => true },
         rateOf: () => null,
-        control: { changed: quiet, message: () => "unknown", polled: quiet, leading: quiet },
+        control: { changed: quiet, message: quiet, polled: quiet, leading: quiet },
         clock,
         log,
         random: () => 0.5,
@@ -207,7 +245,7 @@ describe("settings of hosts", () => {
     dispatcher.streaming();
     await turn();
     expect({ sent, queued: dispatcher.state.queued }).toEqual({ sent: 0, queued: 1 });
-    dispatcher.configureHosts(new Map());
+    events.emit({ kind: "hosts-configured", settings: new Map() });
     expect(sent).toBe(1);
     stop.abort();
     await ended;

@@ -97,8 +97,9 @@ test("that a snapshot cannot be had for results that wait for it is logged once 
     clock,
     log,
     visible: (items) => seen.push(...items),
-    signal: new AbortController().signal,
   });
+  const end = new AbortController();
+  const ended = unseen.run(end.signal);
   const request = requestOf("http://a/", { id: 7n });
   const completion = { kind: "deferred", request, outcome: null, delayMs: 1 } as const;
   const insertedBy = { xid: xid(5), history: new AbortController().signal };
@@ -109,5 +110,7 @@ test("that a snapshot cannot be had for results that wait for it is logged once 
     await turn();
   }
   expect([db.left, seen[0]?.completion]).toEqual([0, completion]);
+  end.abort();
+  await ended;
   expectOncePerCause(lines, /could not be looked at/);
 });

@@ -1,0 +1,101 @@
+import { expect, test } from "vitest";
+
+import type { Clock } from "../../src/base/clock.ts";
+import type { Queryable } from "../../src/pg/pool.ts";
+import type { ResultListener } from "../../src/results/completion.ts";
+import { type OpenResultWriter, openResultWriter } from "../../src/results/writer.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { answer } from "../support/result-writer.ts";
+import { silentLog } from "../support/silent-log.ts";
+import { turn } from "../support/world-referee.ts";
+
+const deaf: ResultListener = { settled: () => {}, gone: () => {}, writable: () => {} };
+
+interface Verdict {
+  readonly missing: readonly string[];
+  readonly locked: readonly string[];
+}
+
+/** A database that answers writes with `verdicts` in turn, and then that all is well; a look at locks finds none. */
+function database(verdicts: (Verdict | Error)[] = []): Queryable & { statements: number } {
+  const db = {
+    statements: 0,
+    query: async () => {
+      db.statements += 1;
+      const verdict = verdicts.shift() ?? { missing: [], locked: [] };
+      if (verdict instanceof Error) throw verdict;
+      return { rows: [{ snapshot: "10:10:", ...verdict }] as never[], rowCount: 1 };
+    },
+  };
+  return db;
+}
+
+function open(db: Queryable, clock: Clock, listener: ResultListener = deaf): OpenResultWriter {
+  return openResultWriter({ db, listener, clock, log: silentLog, signal: new AbortController().signal });
+}
+
+/** Notes for how long each sleep is. */
+class NotingClock extends FakeClock {
+  readonly sleeps: number[] = [];
+
+  override async sleep(ms: number, signal: AbortSignal): Promise<void> {
+    this.sleeps.push(ms);
+    await super.sleep(ms, signal);
+  }
+}
+
+test("P8: a writer with nothing to write, or nothing that has to wait, sets no timer", async () => {
+  const clock = new NotingClock();
+  const db = database();
+  await using writer = open(db, clock);
+  const end = new AbortController();
+  const ended = writer.run(end.signal);
+  writer.write(answer(1n), null);
+  await writer.drained(AbortSignal.timeout(10_000));
+  await turn();
+  expect(clock.sleeps.filter((ms) => ms !== Infinity)).toEqual([]);
+  expect(db.statements).toBe(1);
+  end.abort();
+  await ended;
+});
+
+test.each([
+  { what: "a write that failed", verdict: new Error("gone") },
+  { what: "a row that was locked", verdict: { missing: ["1"], locked: ["1"] } },
+])("P2: $what is tried again by the loop of the writer, which then sleeps", async ({ verdict }) => {
+  const clock = new NotingClock();
+  const settled: bigint[] = [];
+  await using writer = open(database([verdict]), clock, {
+    ...deaf,
+    settled: (completions) => settled.push(...completions.map(({ request }) => request.id)),
+  });
+  const end = new AbortController();
+  const ended = writer.run(end.signal);
+  writer.write(answer(1n), null);
+  for (let step = 0; settled.length === 0; step++) {
+    expect(step).toBeLessThan(100);
+    await turn();
+    clock.advance(50);
+  }
+  const before = clock.sleeps.length;
+  for (let step = 0; step < 10; step++) {
+    await turn();
+    clock.advance(60_000);
+  }
+  expect(settled).toEqual([1n]);
+  expect(clock.sleeps.slice(before).filter((ms) => ms !== Infinity)).toEqual([]);
+  end.abort();
+  await ended;
+});
+
+test("a fault of the listener ends the loop of the writer instead of vanishing", async () => {
+  await using writer = open(database(), new FakeClock(), {
+    ...deaf,
+    settled: () => {
+      throw new RangeError("a fault");
+    },
+  });
+  const ended = writer.run(new AbortController().signal);
+  writer.write(answer(1n), null);
+  await expect(ended).rejects.toThrow("a fault");
+});
