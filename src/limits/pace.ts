@@ -3,12 +3,11 @@ import Bottleneck from "bottleneck";
 import type { Clock } from "../base/clock.ts";
 
 /**
- * Bottleneck counts its waits from `Date.now()`: after the system clock was set back it would wait for as long as that.
- * So where a job is this late in starting and the clock was set back, it gets a new limiter.
+ * Bottleneck counts its waits from `Date.now()`: after the system clock was set back it would wait for as long as that. A job that
+ * is this late in starting gets a new limiter, which lets it go at once. That exceeds no rate, whatever made the job late: a permit
+ * is released when `waitMs` says that there is one.
  */
 const LATE_MS = 1_000;
-/** Less than this is the ordinary slewing of the system clock. */
-const SET_BACK_MS = 50;
 
 /** What a pace needs to know of its owner. */
 export interface PaceOptions {
@@ -29,8 +28,6 @@ export class Pace implements Disposable {
   readonly #options: PaceOptions;
   readonly #stop = new AbortController();
   #limiter: Bottleneck;
-  /** The furthest that the system clock was ahead of `clock` while this limiter counted its waits. */
-  #offsetMs = Number.NEGATIVE_INFINITY;
   #asked = false;
   #watchdog: NodeJS.Timeout | undefined;
 
@@ -53,27 +50,13 @@ export class Pace implements Disposable {
   }
 
   #schedule(): void {
-    this.#offsetMs = Math.max(this.#offsetMs, this.#clockOffsetMs());
-    void this.#limiter.schedule(() => this.#release());
-    this.#watch();
-  }
-
-  #watch(): void {
     const { groupMs } = this.#options;
+    void this.#limiter.schedule(() => this.#release());
     this.#watchdog = setTimeout(() => {
-      if (this.#clockOffsetMs() > this.#offsetMs - SET_BACK_MS) {
-        this.#watch();
-        return;
-      }
       stopLimiter(this.#limiter);
       this.#limiter = newLimiter(groupMs);
-      this.#offsetMs = Number.NEGATIVE_INFINITY;
       this.#schedule();
     }, groupMs + LATE_MS);
-  }
-
-  #clockOffsetMs(): number {
-    return Date.now() - this.#options.clock.now();
   }
 
   async #release(): Promise<void> {
