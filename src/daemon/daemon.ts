@@ -55,27 +55,25 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   health.dispatches(dispatcher);
   const sessions = sessionsOf({ config, installation, db, listener: dispatcher, outage: health.outage, clock, log });
 
-  const released = new AbortController();
-  // The session, and with it the lock, outlives the requests in flight, so that no other daemon starts them again.
+  // Its end is that of the session, and of the lock with it: no other daemon starts again what is in flight until then.
   const drain =
     (giveUp: AbortSignal): Loop =>
     async (signal) => {
       await stopped(AbortSignal.any([stop, signal]));
       await dispatcher.stop(giveUp);
       await writer.drained(giveUp);
-      released.abort();
     };
   const place: Loop = async (signal) => {
     // Not waited for: without it a copy is not known for one, and nothing else.
     recordPlace(db, installation).catch(() => undefined);
     await stopped(signal);
   };
-  await runLoops(released.signal, [
+  await runLoops(kill, [
     writer.run,
-    // While the writer runs: it writes what was in flight when one of these failed.
-    (written) =>
-      runLoops(written, [
-        drain(AbortSignal.any([kill, written])),
+    // Within the run of the writer, which writes what was in flight when one of these failed.
+    (writerEnded) =>
+      runLoops(writerEnded, [
+        drain(writerEnded),
         place,
         dispatcher.run,
         control.run,

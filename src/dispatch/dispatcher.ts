@@ -73,7 +73,16 @@ const READING: Record<Phase, Reading> = {
   stopping: "none",
 };
 
-/** Leads or stands by: joins what the session and the results tell with the intake of rows and their sending. */
+/**
+ * Leads or stands by: joins what the session and the other parts report with the intake of rows and their sending.
+ *
+ * Its modes are the phases, and `phase.ts` has what moves it from one to the next. In those in which it leads it is *stalled*, and
+ * starts nothing,
+ *
+ * - until the settings of hosts were read in this lead (`hosts-configured`),
+ * - from a failed write until results can be written again (`writable`),
+ * - from `fenceMs` without a word of the server until it is heard again (`heard`).
+ */
 export class Dispatcher implements SessionListener {
   readonly #log: Log;
   readonly #clock: Clock;
@@ -83,14 +92,19 @@ export class Dispatcher implements SessionListener {
   readonly #sender: Sender;
   readonly #intake: Intake;
   #phase: Phase = "not-leading";
+  /** The server of the last lead; null before the first. */
   #identity: ServerIdentity | null = null;
+  /** When the server was last heard. */
   #heardAt = 0;
+  /** False while results cannot be written. */
   #isWritable = true;
   /** P7: false from the beginning of a lead until the settings of hosts were read in it. */
   #knowsHosts = false;
   /** Tables beside the outbox whose changes may not be visible yet. */
   readonly #changed = new Set<string>();
+  /** How far the stream was received; null before the first. */
   #received: Lsn | null = null;
+  /** Another session was seen to lead, over a connection that is up; and which, where it could be looked at. */
   #standby = false;
   #holder: LockHolder | null = null;
 

@@ -76,14 +76,26 @@ interface Sweep {
  * The handoff between the outbox and the stream: decides which of the two brings a row, so that each committed row is
  * brought once (P2, P3). No I/O and no clock. The rules are named as in ARCHITECTURE.md, "The handoff".
  *
- * Each lane is either *behind*, where the stream's rows are dropped since a sweep brings them, or not, where the stream
- * brings them. At first, and after `cut`, every lane is behind. `sweepReturned` says which lanes are behind after it; a lane
- * whose row does not fit, or whose waiting requests are given up, is behind from then on.
+ * Each lane is in one of two modes:
  *
- * One sweep runs at a time: `sweepStarts`, then `sweepReturned` or `sweepFailed`. In between streamed rows are buffered.
+ * - *behind*: the stream's rows are dropped, a sweep brings them. Every lane is at first. Until `sweepReturned` finds everything of it.
+ * - *caught up*: the stream's rows are accepted. Until `row` finds no room for one of it, `givenUp`, a `sweepReturned` that left
+ *   some of it, or a `sweepFailed` after some of it were buffered. For every lane until `cut`, a `sweepReturned` that was not whole,
+ *   or too many lanes that are behind or transactions that are watched.
+ *
+ * The handoff as a whole, too:
+ *
+ * - *between sweeps*: rows are judged at once. Until `sweepStarts`.
+ * - *sweeping*: rows of lanes that lost none meanwhile are buffered, since whether the sweep brings them is known with its
+ *   snapshot. Until `sweepReturned`, `sweepFailed` or `cut`.
+ *
+ * A transaction is *received* from `begin` to `commit`; one that may have rows nobody brought is *watched*, until it is
+ * accepted whole, or a sweep has seen its end, or a cut.
  */
 export class Handoff<Row> {
+  /** Where accepted and buffered rows hold a place. */
   readonly #memory: RowMemory;
+  /** The lanes that are behind. */
   readonly #behind = new Behind();
   /** The sweep that runs; null between two. */
   #sweep: Sweep | null = null;

@@ -75,32 +75,48 @@ const GIVEN_UP_MS = 1_000;
 /**
  * Brings rows to the sender, from the stream and from sweeps. Which of the two brings a row is the handoff's decision, and
  * when the outbox is read the schedule's; here they are carried out.
+ *
+ * `read` is in one of three modes, and `nextStep` chooses the next one when one ends:
+ *
+ * - *waiting*: until the time that `nextStep` says, or until something that it depends on changes (`#notified`).
+ * - *sweeping*: until the outbox has answered. A `cut` meanwhile makes the answer one of an earlier epoch, which is dropped.
+ * - *checking*: until a snapshot has been read, which says whether a watched transaction has ended.
+ *
+ * Rows of the stream come in any of them.
  */
 export class Intake {
   readonly #parts: IntakeParts;
   readonly #handoff: Handoff<OutboxRow>;
+  /** Ends the wait of `read`. */
   readonly #notified = new AutoResetEvent();
   /** Where the next sweep begins; null is at the first lane. */
   #from: LaneCursor | null = null;
+  /** When the last sweep ended, and how long it took. */
   #sweptAt = 0;
   #sweepMs = 0;
+  /** No sweep before this: the last one failed, found nothing, or brought rows that did not fit. */
   #notBefore = 0;
   /** Sweeps that failed in a row, and why the last one did. */
   #failures = 0;
   #failure: unknown = null;
   readonly #sweepLog: FailureLog;
   readonly #checkLog: FailureLog;
+  /** When the earliest deferred row is due, or a lane is looked after that was given up; null without any. */
   #dueAt: number | null = null;
+  /** Somebody asked for a sweep since the last one began. */
   #asked = false;
+  /** A lane that is behind could take more. */
   #wanted = false;
   /** When the receipt of the last transaction began. */
   #begunAt = 0;
   /** The same for a large one that is being received; null otherwise. */
   #receivingSince: number | null = null;
+  /** Checks since watching began, and when the last one ended. */
   #checks = 0;
   #checkedAt = 0;
   /** Changes with each cut, so that a sweep from before it is not taken for one after it. */
   #epoch = 0;
+  /** Fires when the history of the server is over, with a failover: its transactions are decided then. */
   #history = new AbortController();
 
   constructor(parts: IntakeParts) {

@@ -21,7 +21,10 @@ interface AwaitingVisibilityOptions {
 
 /**
  * The rule awaitVisibility: a commit may be streamed, sent and answered before it is visible to others, for as long as it
- * waits for a synchronous standby. Such completions wait here; while there are any, one look at a snapshot is taken now and then.
+ * waits for a synchronous standby. Such completions wait here, from `keep` until a snapshot sees their transaction, or never will.
+ *
+ * - *asleep*: nothing waits. Until `keep`.
+ * - *looking*: one snapshot is read now and then, less often with each. Until nothing waits.
  */
 export class AwaitingVisibility {
   readonly #options: AwaitingVisibilityOptions;

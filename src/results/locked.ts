@@ -28,13 +28,17 @@ interface Lock {
 }
 
 /**
- * Endings whose row is locked by another session, for as long as its transaction takes. They are looked at now and then, without
+ * Completions whose row is locked by another session, for as long as its transaction takes. They are looked at now and then, without
  * what they hold: an answer is not sent to the database again and again for a row that nobody may delete.
+ *
+ * - *asleep*: nothing is kept. Until `keep`.
+ * - *looking*: what is due is looked at, each completion less often with each look. Until nothing is kept.
  */
 export class Locked {
   readonly #options: LockedOptions;
   readonly #locks = new Map<Pending, Lock>();
   readonly #kept = new AutoResetEvent();
+  /** That rows are locked for long was reported, and not yet that none is. */
   #isReported = false;
 
   constructor(options: LockedOptions) {

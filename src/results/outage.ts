@@ -8,7 +8,12 @@ const WAITS = { firstMs: 50, maxMs: 5_000 };
 /** Refused rows, and deadlocks, are reported at most so often, with their number. */
 const REPORT_EVERY_MS = 60_000;
 
-/** Failed writes: how long to wait before the next one, and what is said about them, once for each change. */
+/**
+ * Failed writes: how long to wait before the next one, and what is said about them, once for each change.
+ *
+ * - *no outage*: until `failed`.
+ * - *an outage lasts*: until a write of each kind that failed has `succeeded`.
+ */
 export class Outage {
   readonly #log: Log;
   readonly #clock: Clock;
@@ -16,8 +21,10 @@ export class Outage {
   readonly #codes = new Set<string>();
   /** When the last write of each kind failed, until one of that kind succeeds: the others may need other rights and tables. */
   readonly #failedAt = new Map<Completion["kind"], number>();
+  /** Failed writes of this outage, and when the first of them was. */
   #attempts = 0;
   #since = 0;
+  /** Since the last report. */
   readonly #refusals = { count: 0, reportedAt: Number.NEGATIVE_INFINITY };
   readonly #deadlocks = { count: 0, reportedAt: Number.NEGATIVE_INFINITY };
 

@@ -54,6 +54,16 @@ export function openResultWriter(options: ResultWriterOptions): OpenResultWriter
   return new BatchWriter(options);
 }
 
+/**
+ * Its modes:
+ *
+ * - *writing*: a statement starts wherever one may; fewer at once while an outage lasts. Until one fails for a reason outside its rows.
+ * - *resting*: none starts. Until the rest is over (`#endRests`), or for good where the writer ends.
+ * - *ended*: closed or given up (`#signal`); or broken, by a fault that is none of the database (`#broken`).
+ *
+ * A completion is in the *backlog* until a statement takes it. From there it is *settled*; or goes back to the backlog after a failure;
+ * or is kept by `#unseen`, `#locked` or `#refused` until that says that it is to be tried again.
+ */
 class BatchWriter implements OpenResultWriter {
   readonly #options: ResultWriterOptions;
   readonly #stop = new AbortController();
@@ -63,6 +73,7 @@ class BatchWriter implements OpenResultWriter {
   #rows: number;
   readonly #maxBatches: number;
   readonly #backlog = new Backlog();
+  /** Statements in flight, with what follows from them. */
   readonly #running = new Set<Promise<void>>();
   /** How many of these are of large answers. */
   #large = 0;
@@ -70,14 +81,19 @@ class BatchWriter implements OpenResultWriter {
   readonly #locked: Locked;
   readonly #refused: Refused;
   readonly #outage: Outage;
+  /** A flush follows in this turn of the event loop. */
   #flushPlanned = false;
   /** How long no statement starts after a failed one, in milliseconds; null where they do. */
   #restMs: number | null = null;
+  /** A rest began. */
   readonly #rests = new AutoResetEvent();
   /** Rejects with the first fault that is none of the database. */
   readonly #broken = Promise.withResolvers<never>();
+  /** Handed over and not settled. */
   #unsettled = 0;
+  /** What the listener knows. */
   #writable = true;
+  /** Resolves, and is replaced, when nothing is unsettled. */
   #drained = Promise.withResolvers<void>();
 
   constructor(options: ResultWriterOptions) {

@@ -61,11 +61,22 @@ interface LaneQueue {
   inFlight: number;
 }
 
-/** One destination host: what waits for it by lane, what is in flight to it, and how long that takes. */
+/**
+ * One destination host: what waits for it by lane, what is in flight to it, and how long that takes.
+ *
+ * - It is *silent* until it has answered, and after a minute without an answer; else *responsive* or *slow*, by how long requests to
+ *   it take (`finish`).
+ * - It is *paused* or not, by its settings (`configure`).
+ * - It has a *place* while it is not paused and has less in flight than its concurrency (`take`, `finish`, `configure`).
+ *
+ * A lane of it is listed while something of it is queued, and known until nothing is in flight, either.
+ */
 export class Host {
   readonly name: string;
   readonly #defaultConcurrency: number;
+  /** The lanes of which something is queued or in flight. */
   readonly #lanes = new Map<Lane, Turn<LaneQueue>>();
+  /** Those listed, in the order of their turns. */
   readonly #turns = new Turns<LaneQueue>();
   #concurrency = 0;
   #paused = false;
@@ -74,6 +85,7 @@ export class Host {
   #bytesInFlight = 0;
   /** Moving average of the time in flight, in milliseconds; null before the first end. */
   #typicalMs: number | null = null;
+  /** When it answered last. */
   #answeredAt = Number.NEGATIVE_INFINITY;
   /** The failure that came last; null before the first. */
   lastFailure: HostFailure | null = null;

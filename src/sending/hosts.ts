@@ -36,18 +36,25 @@ const REMEMBERED = 1_024;
  * each request costs one start, or its time in flight where that is a larger share of all places than one start is of the
  * rate. Within a host they go to its lanes likewise.
  *
- * A host that has something queued is *listed*, among the responsive hosts or among the others; or *held back* until
- * places or bytes are free (`#heldBack`); or held back until there is memory for its answers (`#answersHeldBack`); or
- * *blocked* by its own concurrency, rate or pause until `release`, `finish` or `configure`.
+ * A host is in one of these modes; each of the last three ends with its being listed:
+ *
+ * - *nothing queued*: until `add`. With nothing in flight, either, it is forgotten once enough others are like that.
+ * - *listed*: it waits for its turn, among the responsive hosts or among the others. At its turn (`start`) a request of it starts,
+ *   and it is listed again while more is queued; or none may start, for the reason that is its mode then.
+ * - *held back for places or bytes* (`#heldBack`): until so many places are free (`#heldBackUntilFree`).
+ * - *held back for memory* (`#answersHeldBack`): until there may be memory for its answers (`answersHaveRoom`).
+ * - *blocked* by its own concurrency, rate or pause: until `finish`, `release` or `configure`.
  */
 export class Hosts {
   readonly #bounds: FlightBounds;
   readonly #places: Places;
   readonly #rateOf: (host: string) => Permits | null;
   readonly #hasAnswerRoom: (host: string) => boolean;
+  /** Every host that is known, by name. */
   readonly #hosts = new Map<string, Turn<Host>>();
   /** Hosts without anything queued or in flight, the one that ended last at the end. */
   readonly #idle = new Set<string>();
+  /** Of both lists, so that their members can be compared. */
   readonly #time: VirtualTime = { used: 0 };
   readonly #responsive = new Turns<Host>(this.#time);
   readonly #others = new Turns<Host>(this.#time);

@@ -57,16 +57,20 @@ interface LaneUse {
 }
 
 /**
- * What is held in memory, in all and by lane. A request is *queued* from its reading to its start, and held until its
- * result is committed. What waits can be given up, since the outbox has it: the longest lane first.
+ * What is held in memory, in all and by lane. A request is in one of two modes:
+ *
+ * - *queued*, from `hold` on: it counts for its lane, too. Until `start`, or `giveUp`, since the outbox has it: the longest lane first.
+ * - *started*: it counts for all alone. Until `release`, when its result is committed.
  */
 export class Memory {
   readonly #bounds: MemoryBounds;
+  /** Lanes of which something is queued. */
   readonly #lanes = new Map<Lane, LaneUse>();
   /** Lanes by the number of bits of their bytes, so that a long one is found at once. */
   readonly #byLength: Set<Lane>[] = [];
+  /** All that are held. */
   #requests = 0;
-  /** Of those that are not large. */
+  /** Bytes of those that are not large, and of those that are. */
   #bytes = 0;
   #largeBytes = 0;
 

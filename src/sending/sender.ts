@@ -75,10 +75,24 @@ interface Known {
   seenAgain: boolean;
 }
 
-/** Holds requests within the memory bounds (P5), starts them within all limits (P6, P7), and hands their completions on. */
+/**
+ * Holds requests within the memory bounds (P5), starts them within all limits (P6, P7), and hands their completions on.
+ *
+ * A request is in one of these modes:
+ *
+ * - *held*: `hold` made room for it. Until `accept` or `drop`.
+ * - *queued*: it waits for its turn. Until `start`; or until it is given up and forgotten, since the outbox has it: by `clear`, for
+ *   room for another lane (`hold`), or since its host is paused (`configureHosts`). A row that cannot be sent skips to *completing*.
+ * - *in flight*: until its outcome. One that was aborted is forgotten.
+ * - *completing*: its completion is with the writer of results. Until `settled`, which forgets it.
+ *
+ * The sender is *empty* where nothing is accepted and not forgotten.
+ */
 export class Sender {
   readonly #parts: SenderParts;
+  /** What is queued or in flight, by host. */
   readonly #hosts: Hosts;
+  /** The room of all requests from `hold` on. */
   readonly #memory: Memory;
   readonly #bounds: MemoryBounds;
   /** Requests in memory by id: what sweeps leave out (rule leaveOutKnown). */
@@ -86,6 +100,7 @@ export class Sender {
   /** Lanes of which rows were left to the outbox since their host is paused, with that host. */
   readonly #paused = new Map<Lane, string>();
   readonly #shortage: Shortage;
+  /** For `empty`. */
   readonly #emptied = new AutoResetEvent();
 
   constructor(parts: SenderParts, { memory, concurrency, perSecond }: SenderSettings) {
