@@ -59,23 +59,31 @@ test("P8: a writer with nothing to write, or nothing that has to wait, sets no t
   await ended;
 });
 
+const refusal = (): Error => Object.assign(new Error("odd"), { code: "23514" });
+
 test.each([
-  { what: "a write that failed", verdict: new Error("gone") },
-  { what: "a row that was locked", verdict: { missing: ["1"], locked: ["1"] } },
-])("P2: $what is tried again by the loop of the writer, which then sleeps", async ({ verdict }) => {
+  { what: "a write that failed", verdicts: [new Error("gone")], afterMs: 50 },
+  { what: "a row that was locked", verdicts: [{ missing: ["1"], locked: ["1"] }], afterMs: 50 },
+  { what: "a row that was refused, and its refusal too,", verdicts: [refusal(), refusal()], afterMs: 5_000 },
+])("P2: $what is tried again by the loop of the writer, which then sleeps", async ({ verdicts, afterMs }) => {
   const clock = new NotingClock();
   const settled: bigint[] = [];
-  await using writer = open(database([verdict]), clock, {
+  await using writer = open(database(verdicts), clock, {
     ...deaf,
     settled: (completions) => settled.push(...completions.map(({ request }) => request.id)),
   });
   const end = new AbortController();
   const ended = writer.run(end.signal);
   writer.write(answer(1n), null);
-  for (let step = 0; settled.length === 0; step++) {
-    expect(step).toBeLessThan(100);
+  for (let ms = 0; ms < afterMs; ms += 10) {
     await turn();
-    clock.advance(50);
+    expect(settled).toEqual([]);
+    clock.advance(10);
+  }
+  for (let step = 0; settled.length === 0; step++) {
+    expect(step).toBeLessThan(10);
+    await turn();
+    clock.advance(10);
   }
   const before = clock.sleeps.length;
   for (let step = 0; step < 10; step++) {
