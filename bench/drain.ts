@@ -12,7 +12,7 @@ const { values } = parseArgs({
   options: {
     requests: { type: "string", default: "20000" },
     rates: { type: "string", default: "unlimited,200" },
-    /** With a limited rate, so many seconds' worth at most. */
+    /** With a limited rate, at most this many seconds' worth. */
     seconds: { type: "string", default: "10" },
   },
 });

@@ -1,4 +1,4 @@
-// What the http room costs above undici itself: CPU per request and requests per second, medians of interleaved rounds,
+// What the http module costs above undici itself: CPU per request and requests per second, medians of interleaved rounds,
 // against a receiver in a process of its own. `node bench/http.ts [rounds] [requests]`
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -79,7 +79,7 @@ const variants: Readonly<Record<string, () => Promise<unknown>>> = {
     return body.text();
   },
   "undici.dispatch": () => new Promise((resolve) => agent.dispatch({ ...plain, origin }, new Bare(resolve))),
-  "http room": () => client.send(request, { idempotencyKey: "0123456789abcdef" }, kill.signal),
+  "http module": () => client.send(request, { idempotencyKey: "0123456789abcdef" }, kill.signal),
 };
 
 interface Round {

@@ -19,7 +19,7 @@ export interface DemoOptions {
   /** Settings of the daemon; those the demo needs are put on top. */
   readonly env: Environment;
   readonly log: Log;
-  /** Takes the lines of the page. */
+  /** Receives the lines of the page. */
   readonly print: (line: string) => void;
 }
 
@@ -44,21 +44,21 @@ export async function demo(options: DemoOptions, stop: AbortSignal): Promise<voi
   await using daemon = await timed(page, "daemon ready", () => startDaemon(options, server.url()), byAddress);
   if (stop.aborted) return;
 
-  const told = story(receiver.address);
-  const round = playRound(page, told, db.client, arrivals);
+  const steps = story(receiver.address);
+  const round = playRound(page, steps, db.client, arrivals);
   await Promise.race([round, daemon.ended, stopped(stop)]);
   if (stop.aborted) return;
 
   page.heading(options.once ? "To try it by hand, run it without --once; the round passed" : "Try it by hand");
   page.block(`psql ${server.url()}`);
-  page.block(told.byHand.join("\n"));
+  page.block(steps.byHand.join("\n"));
   page.line("");
   page.line(`receiver  ${receiver.address}`);
   page.line(`daemon    ${daemon.address}/healthz and /readyz`);
   if (options.once) return;
 
   page.heading("Running until Ctrl-C; every further request is shown here");
-  arrivals.tell((arrival) => page.line(describeArrival(arrival)));
+  arrivals.report((arrival) => page.line(describeArrival(arrival)));
   await Promise.race([stopped(stop), daemon.ended]);
   page.line("stopping");
 }
@@ -81,16 +81,16 @@ async function timed<T>(page: Page, what: string, act: () => Promise<T>, where: 
 /** What the receiver has got so far. */
 class Arrivals {
   readonly all: Arrival[] = [];
-  #teller: ((arrival: Arrival) => void) | undefined;
+  #reporter: ((arrival: Arrival) => void) | undefined;
 
   readonly onRequest = (arrival: Arrival): void => {
-    if (this.#teller === undefined) this.all.push(arrival);
-    else this.#teller(arrival);
+    if (this.#reporter === undefined) this.all.push(arrival);
+    else this.#reporter(arrival);
   };
 
-  /** Tells of each one from now on, and no longer keeps them. */
-  tell(teller: (arrival: Arrival) => void): void {
-    this.#teller = teller;
+  /** Reports each one from now on, and no longer keeps them. */
+  report(reporter: (arrival: Arrival) => void): void {
+    this.#reporter = reporter;
   }
 }
 
@@ -130,7 +130,7 @@ async function startDaemon(options: DemoOptions, databaseUrl: string): Promise<R
     address,
     ended,
     async [Symbol.asyncDispose](): Promise<void> {
-      // Already told: whoever waited for `ended` has the reason.
+      // Already reported: whoever waited for `ended` has the reason.
       if (failed) return;
       stop.abort();
       await ended;
@@ -153,16 +153,16 @@ async function isReady(address: string): Promise<boolean> {
 }
 
 /** Fires the story's triggers and shows what came of them; throws where it is not what must come. */
-async function playRound(page: Page, told: Story, client: pg.Client, arrivals: Arrivals): Promise<void> {
+async function playRound(page: Page, steps: Story, client: pg.Client, arrivals: Arrivals): Promise<void> {
   page.heading("A table whose rows call a webhook");
-  await client.query(told.setUp);
-  page.block(told.setUp);
+  await client.query(steps.setUp);
+  page.block(steps.setUp);
 
   page.heading("Two orders, and one that is rolled back");
-  page.block(`${told.rolledBack}\n${told.committed}`);
-  await client.query(told.rolledBack);
+  page.block(`${steps.rolledBack}\n${steps.committed}`);
+  await client.query(steps.rolledBack);
   const sent = Date.now();
-  await client.query(told.committed);
+  await client.query(steps.committed);
   const count = COMMITTED_ITEMS.length;
   await until(`${count} requests have come`, () => Promise.resolve(arrivals.all.length >= count));
   const answers = await until(`${count} answers are stored`, async () => {

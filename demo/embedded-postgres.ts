@@ -46,7 +46,7 @@ export interface LocalPostgres extends AsyncDisposable {
 
 const USER = "postgres";
 const START_TIMEOUT_MS = 60_000;
-/** Why a start may fail now and succeed soon: a free port was taken by another, or children of a killed server still live. */
+/** Why a start may fail now and succeed soon: another program got the free port, or children of a killed server still live. */
 const PASSING = ["Address already in use", "pre-existing shared memory block"];
 const STOP_SIGNAL = { fast: "SIGINT", immediate: "SIGQUIT" } as const satisfies Record<StopMode, NodeJS.Signals>;
 

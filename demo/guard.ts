@@ -3,14 +3,14 @@ import { once } from "node:events";
 
 /**
  * Cleans up after us however we end, SIGKILL included: it waits for the end of its standard input, which the kernel closes
- * with our process, then stops the last process it was told of and removes the folder.
+ * with our process, then stops the last process reported to it and removes the folder.
  */
 export interface Guard extends AsyncDisposable {
   /** Names the process to stop; null when there is none any more. */
   watch(pid: number | null): void;
 }
 
-/** Written for PostgreSQL: the lock file tells its end even where nobody collects zombies. SIGQUIT is the immediate shutdown: a second at most, and shared memory is given back. */
+/** Written for PostgreSQL: the lock file shows its end even where nobody collects zombies. SIGQUIT is the immediate shutdown: at most a second, and shared memory is released. */
 const SCRIPT = `
 pid=
 while read -r line; do pid=$line; done

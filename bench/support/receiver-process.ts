@@ -1,6 +1,6 @@
 /**
  * The receiver of a measurement, in a process of its own. It answers each GET with 200 at once, as cheaply as can be, and keeps
- * when it came and which one it was (`?n=`). Told anything over IPC, it reports all of it and begins anew.
+ * when it came and which one it was (`?n=`). On any IPC message it reports all of it and starts over.
  */
 import { type AddressInfo, createServer } from "node:net";
 

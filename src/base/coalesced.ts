@@ -1,6 +1,6 @@
 import type { Clock } from "./clock.ts";
 
-/** What is done, and how often at most. */
+/** What is done, and the least time between two runs. */
 export interface CoalescedOptions {
   /** Does not reject. */
   readonly act: () => Promise<void> | void;

@@ -29,7 +29,7 @@ const POLICY = {
   STREAM_UNREADABLE: {
     retry: true,
     exitCode: 69,
-    hint: "The slot is made anew; what it would have brought is read from the outbox. Please report this with the log.",
+    hint: "The slot is recreated; what it would have brought is read from the outbox. Please report this with the log.",
   },
   STREAM_UNAVAILABLE: {
     retry: true,

@@ -14,20 +14,20 @@ import { dropPublications, dropSlot } from "../uninstall/slots.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
 import { run } from "./run.ts";
 
-/** The outbox is looked at so often, and told of so often, in milliseconds. */
+/** Intervals at which the outbox is read and at which progress is reported, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
-const TELL_EVERY_MS = 5_000;
-/** The slot is free so soon after the session that used it. */
+const REPORT_EVERY_MS = 5_000;
+/** How soon the slot is free after the session that used it, in milliseconds. */
 const SLOT_WAIT_MS = 5_000;
 
-/** What `pgnetd drain` takes. */
+/** Options of `pgnetd drain`. */
 export interface DrainFlags extends ConfigFlag {
   readonly dueOnly?: boolean;
   readonly dropSlot?: boolean;
   readonly dropPublications?: boolean;
 }
 
-/** `pgnetd drain`: sends until nothing waits, then ends; throws NOT_DONE where it was told to end before. */
+/** `pgnetd drain`: sends until nothing waits, then ends; throws NOT_DONE where it was asked to end before. */
 export async function drain(flags: DrainFlags, { env, print, stop }: CommandContext): Promise<void> {
   const load = (): LoadedConfig => asDrain(readConfig({ env, file: flags.config }));
   const { database, slot } = load().config;
@@ -62,7 +62,7 @@ async function unfinished(db: Queryable): Promise<PgnetdError> {
   });
 }
 
-/** Beside a daemon that still runs here, its port is taken; and a drain leaves the schema as it is. */
+/** Beside a daemon that still runs here, its port is in use; and a drain leaves the schema as it is. */
 function asDrain({ config, sources }: LoadedConfig): LoadedConfig {
   return { sources, config: { ...config, server: { host: "127.0.0.1", port: 0 }, migrate: { atStart: false } } };
 }
@@ -76,14 +76,14 @@ async function openDrainLog({ config }: LoadedConfig): Promise<Log> {
 /** Nothing is known of the outbox, or of the daemon. */
 const UNKNOWN = "unknown";
 
-/** Looks at the outbox while it is drained, and tells how far that is. */
+/** Reads the outbox while it is drained, and reports progress. */
 class OutboxWatch {
   readonly #db: Queryable;
   readonly #clock: Clock;
   readonly #print: (line: string) => void;
   readonly #dueOnly: boolean;
   #health: (() => Health) | null = null;
-  #told: { readonly at: number; readonly kind: string };
+  #reported: { readonly at: number; readonly kind: string };
   #isEmptied = false;
 
   constructor(db: Queryable, clock: Clock, print: (line: string) => void, dueOnly: boolean) {
@@ -92,7 +92,7 @@ class OutboxWatch {
     this.#print = print;
     this.#dueOnly = dueOnly;
     // Connecting takes a moment, and is no news.
-    this.#told = { at: clock.now(), kind: UNKNOWN };
+    this.#reported = { at: clock.now(), kind: UNKNOWN };
   }
 
   /** True once nothing waited any more while this daemon led. */
@@ -114,17 +114,17 @@ class OutboxWatch {
       if (signal.aborted) return;
       this.#isEmptied = isLeading(health) && left !== null && isEmpty(left, this.#dueOnly);
       if (this.#isEmptied) return;
-      if (this.#tell(health, left) && left !== null) before = left;
+      if (this.#report(health, left) && left !== null) before = left;
       await this.#clock.sleep(LOOK_EVERY_MS, signal);
     }
   }
 
   /** One line where it says something new, else one every five seconds. */
-  #tell(health: Health | null, left: Remaining | null): boolean {
+  #report(health: Health | null, left: Remaining | null): boolean {
     const now = this.#clock.now();
     const [kind, line] = progress(health, left);
-    if (kind === this.#told.kind && now - this.#told.at < TELL_EVERY_MS) return false;
-    this.#told = { at: now, kind };
+    if (kind === this.#reported.kind && now - this.#reported.at < REPORT_EVERY_MS) return false;
+    this.#reported = { at: now, kind };
     this.#print(line);
     return true;
   }
@@ -138,7 +138,7 @@ function isEmpty({ due, later }: Remaining, dueOnly: boolean): boolean {
   return due === 0 && (dueOnly || later === 0);
 }
 
-/** What is told, and what kind of news it is. */
+/** What is reported, and what kind of news it is. */
 function progress(health: Health | null, left: Remaining | null): readonly [kind: string, line: string] {
   if (left === null || health === null) return [UNKNOWN, "the database does not answer; trying again"];
   if (!isLeading(health)) {

@@ -20,7 +20,7 @@ export interface HttpReceiver extends AsyncDisposable {
   readonly address: string;
 }
 
-/** Where the receiver listens, and who is told of each request. */
+/** Where the receiver listens, and who is notified of each request. */
 export interface ReceiverOptions {
   /** Default 127.0.0.1. */
   readonly host?: string | undefined;
@@ -36,7 +36,7 @@ const DEFAULT_PORT = 8080;
 
 /**
  * Opens a receiver that answers 200 with a small JSON object; `/status/404` answers 404, `/delay/2000` answers after that
- * many milliseconds, and `/healthz` is answered without telling.
+ * many milliseconds, and `/healthz` is answered without a notification.
  */
 export async function openReceiver(options: ReceiverOptions): Promise<HttpReceiver> {
   const server = createServer((request, response) => {

@@ -20,12 +20,12 @@ export interface RunOptions {
   readonly watched?: ((health: () => Health) => void) | undefined;
 }
 
-/** Any role may ask for restarts, at any rate; so often one is done, in milliseconds. */
+/** Any role may ask for restarts, at any rate; they are at least this far apart, in milliseconds. */
 const RESTART_EVERY_MS = 5_000;
 
 /**
- * Serves until `stop` fires. At a restart the lead is kept: where no setting has changed, connections are made anew; where one
- * has, a second pipeline with the new settings takes the lead over from the first. Settings that cannot be used leave
+ * Serves until `stop` fires. At a restart leadership is kept: where no setting has changed, connections are reopened; where one
+ * has, a second daemon with the new settings takes over leadership from the first. Settings that cannot be used leave
  * those before in force.
  */
 export async function run(options: RunOptions): Promise<void> {
@@ -37,9 +37,9 @@ class Service {
   readonly #restarts: Coalesced;
   #refresh: Refresh | null = null;
   #current: Serving | null = null;
-  /** What is to take the lead over. */
+  /** What is to take over leadership. */
   #next: Serving | null = null;
-  /** Whether what has ended begins anew. */
+  /** Whether what has ended is started again. */
   #isRenewed = false;
   #health: { readonly server: HealthServer; readonly settings: LoadedConfig["config"]["server"] } | null = null;
 
@@ -98,7 +98,7 @@ class Service {
       const loaded = load();
       if (this.#next !== null && (await this.#isOnItsWay(this.#next, loaded))) return;
       if (await this.#refresh?.(loaded)) {
-        log.info({}, "restart: the settings are as before; connections are made anew");
+        log.info({}, "restart: the settings are unchanged; connections are reopened");
         return;
       }
       await this.#listen(loaded);
@@ -123,7 +123,7 @@ class Service {
   #takeOver(loaded: LoadedConfig): void {
     const { log } = this.#options;
     const before = this.#current;
-    log.info({}, "restart: the settings have changed; the lead goes over to them");
+    log.info({}, "restart: the settings have changed; a daemon with the new ones takes over");
     const next = this.#serve(loaded, async () => {
       if (next !== this.#next && next !== this.#current) throw new Error("other settings are to be taken over");
       await before?.end();

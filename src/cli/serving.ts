@@ -6,7 +6,7 @@ import { type DaemonOptions, runDaemon } from "../daemon/daemon.ts";
 export interface Serving {
   readonly loaded: LoadedConfig;
   readonly source: HealthSource;
-  /** Whether it has begun to take the lead over. */
+  /** Whether it has begun to take over leadership. */
   readonly isTakingOver: boolean;
   /** Resolves when it has ended, after the signal or `end`; rejects where it failed. */
   readonly ended: Promise<void>;
@@ -21,7 +21,7 @@ export interface ServingOptions extends Pick<DaemonOptions, "loaded" | "log" | "
   readonly handover: (() => Promise<void>) | null;
 }
 
-/** Of a daemon that failed before it could tell. */
+/** Of a daemon that failed before it could report any. */
 const UNKNOWN: HealthSource = {
   health: () => {
     throw new Error("the daemon has not begun");
@@ -33,12 +33,12 @@ const UNKNOWN: HealthSource = {
 export function serve({ loaded, log, restart, renew, stop, handover }: ServingOptions): Serving {
   const completion = new AbortController();
   const kill = new AbortController();
-  const told = AbortSignal.any([stop, completion.signal]);
+  const stopping = AbortSignal.any([stop, completion.signal]);
   let timer: NodeJS.Timeout | undefined;
   const grace = (): void => {
     timer = setTimeout(() => kill.abort(), loaded.config.stop.graceMs);
   };
-  told.addEventListener("abort", grace, { once: true });
+  stopping.addEventListener("abort", grace, { once: true });
   let isTakingOver = false;
   let source = UNKNOWN;
   const ended = runDaemon({
@@ -46,7 +46,7 @@ export function serve({ loaded, log, restart, renew, stop, handover }: ServingOp
     log,
     restart,
     renew,
-    stop: told,
+    stop: stopping,
     kill: kill.signal,
     watched: (given) => {
       source = given;

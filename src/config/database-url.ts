@@ -7,7 +7,7 @@ export function databaseUrlProblem(given: unknown): string | null {
   if (!URL.canParse(given)) return "its host or port cannot be read: a / or ? in user or password is to be %2F or %3F";
   const { hash, username, password, hostname, pathname, search } = new URL(given);
   if (hash !== "" || given.includes("#")) return "a # in it is to be %23";
-  // The rest of a password that has a / or ? in it would else be taken for the database's name.
+  // The rest of a password that has a / or ? in it would otherwise be mistaken for the database's name.
   if ((pathname + search).includes("@"))
     return "an @ behind the host is to be %40, a / or ? in the password %2F or %3F";
   try {
@@ -50,7 +50,7 @@ function plain(text: string): string {
   return PLAIN.test(text) ? text : MASK;
 }
 
-/** Shorter ones are not looked for in other texts: they are in every other word. */
+/** Shorter ones are not searched for in other texts: they are in every other word. */
 const LEAST_LENGTH = 6;
 
 /** The secrets in a connection URL, encoded and decoded, as they might turn up in the words of a driver, server or system. */

@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 /** Names in lower case, and their addresses in the order of the file. */
 export type Hosts = ReadonlyMap<string, readonly LookupAddress[]>;
 
-/** Reads a hosts file, see hosts(5). What is not understood is passed over. */
+/** Reads a hosts file, see hosts(5). What is not understood is skipped. */
 export function parseHosts(text: string): Hosts {
   const hosts = new Map<string, LookupAddress[]>();
   for (const line of text.split("\n")) {

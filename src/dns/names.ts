@@ -39,10 +39,10 @@ const LOOPBACK: readonly LookupAddress[] = [
   { address: "::1", family: 6 },
 ];
 
-/** Answers are kept as long as they say, but not for longer than this; failures for so long. In milliseconds. */
+/** How long answers are cached at most, whatever they say, and how long failures are. In milliseconds. */
 const LONGEST_KEPT_MS = 10_000;
 const FAILURE_KEPT_MS = 2_000;
-/** So many names are kept at most. */
+/** At most this many names are cached. */
 const MOST_KEPT = 10_000;
 
 /** No answer came: the system's resolver would most likely wait for the same servers. */
@@ -120,7 +120,7 @@ export class Names implements Disposable {
     }
   }
 
-  /** In place of servers that failed. Where these did not answer, and no thread is to be had, that is how the look-up ends. */
+  /** In place of servers that failed. Where these did not answer, and no thread is to be had, that is how the lookup ends. */
   async #askInstead(hostname: string, failed: Answer & { readonly kind: "failed" }): Promise<Answer> {
     const isSilent = SILENT.has(failed.code);
     const answer = await this.#system.ask(hostname, isSilent ? "silent" : "unknown", clock);

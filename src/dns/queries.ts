@@ -4,7 +4,7 @@ import type { Answer } from "./answer.ts";
 /** First wait for a server in milliseconds, the longest, and how often each is asked. c-ares shortens the first for servers it knows. */
 const WAITS = { timeout: 1_000, maxTimeout: 5_000, tries: 6 };
 
-/** Once a name has addresses of one family, the other's are waited for so long, in milliseconds (RFC 8305, 3). */
+/** Once a name has addresses of one family, how long the other's are waited for, in milliseconds (RFC 8305, 3). */
 const OTHER_FAMILY_MS = 300;
 
 /** Queries of one channel: its ids have 16 bits, and are searched for a free one. */
@@ -23,7 +23,7 @@ interface Channel {
 
 /**
  * Asks DNS servers, without threads: however many names get no answer, the next one is asked for at once. Every name is
- * taken as it is; it needs no dot at its end.
+ * used as it is; it needs no dot at its end.
  */
 export class Queries implements Disposable {
   readonly #servers: readonly string[] | undefined;

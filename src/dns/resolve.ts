@@ -9,7 +9,7 @@ export type Resolve = (hostname: string, resolved: Resolved) => void;
 /** A `Resolve` whose caller may give up: it returns what is to be called then. */
 export type SharedResolve = (hostname: string, resolved: Resolved) => () => void;
 
-/** Lets those who ask for one name at the same time share one look-up. Nothing is kept of who has given up. */
+/** Lets those who ask for one name at the same time share one lookup. Nothing is kept of those that gave up. */
 export function shareLookups(resolve: Resolve): SharedResolve {
   const lookups = new Map<string, Set<Resolved>>();
   return (hostname, resolved) => {

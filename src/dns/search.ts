@@ -1,6 +1,6 @@
 /** How a name is completed before it is asked for, see resolv.conf(5). */
 export interface SearchRules {
-  /** A name with at least so many dots is asked for as it is first. */
+  /** A name with at least this many dots is first asked for as it is. */
   readonly ndots: number;
   readonly domains: readonly string[];
 }

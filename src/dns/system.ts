@@ -16,7 +16,7 @@ export type Standing =
   /** DNS servers did not answer when asked for it: most likely they do not answer the system, either. */
   | "silent";
 
-/** A name that was found here goes on to be known for so long, in milliseconds, and so many names are. */
+/** How long a name that was found here stays known, in milliseconds, and how many names do. */
 const KNOWN_MS = 10 * 60_000;
 const MOST_KNOWN = 1_000;
 
@@ -65,7 +65,7 @@ export class SystemResolver {
   }
 }
 
-/** An answer of the system does not say for how long it is good: as long as others are kept at most. */
+/** An answer of the system does not say for how long it is valid: as long as others are cached at most. */
 const SYSTEM_TTL_MS = 10_000;
 
 const getaddrinfo: Lookup = (hostname) =>
@@ -77,7 +77,7 @@ const getaddrinfo: Lookup = (hostname) =>
     });
   });
 
-/** libuv gives slow work half of its threads, of which it has four unless told otherwise. */
+/** libuv gives slow work half of its threads, of which it has four unless set otherwise. */
 function getaddrinfoThreads(): number {
   const threads = Number(process.env["UV_THREADPOOL_SIZE"]);
   return Math.floor(((Number.isInteger(threads) && threads > 0 ? threads : 4) + 1) / 2);

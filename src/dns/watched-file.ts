@@ -35,7 +35,7 @@ export class WatchedFile<T> {
         this.#version = version;
       }
     } catch {
-      // Being replaced, or no descriptor is left: the next look may succeed.
+      // Being replaced, or no descriptor is left: the next read may succeed.
     }
     return this.#value;
   }

@@ -14,7 +14,7 @@ export interface CaptureOptions {
 
 const NO_TIME: Timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
 
-/** So that a recorded answer can be told from a received one. */
+/** So that a recorded answer can be distinguished from a received one. */
 const HEADERS = [
   ["Content-Type", "application/json"],
   ["X-Pgnetd-Mode", "capture"],

@@ -39,7 +39,7 @@ export interface SendExtras {
   readonly memory?: AnswerMemory | undefined;
 }
 
-/** Sends requests and tells how each ended. */
+/** Sends requests and reports how each ended. */
 export interface HttpClient extends AsyncDisposable {
   /** Never rejects. `kill` ends the request at once as `aborted`. */
   send(request: Request, extras: SendExtras, kill?: AbortSignal): Promise<Outcome>;
@@ -140,7 +140,7 @@ function createAgent(options: HttpClientOptions, connecting: Connecting, pipelin
 
 /**
  * P5: an agent of undici 8.12 closes the pool of an origin when its last connection has ended, unless a request is pending;
- * one that was aborted with that connection still counts at that moment. So the agent looks again right after it.
+ * one that was aborted with that connection still counts at that moment. So the agent checks again right after it.
  */
 function letGo(pool: Pool): Pool {
   return pool.on("disconnect", (origin, _targets, error) => {

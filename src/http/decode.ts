@@ -13,7 +13,7 @@ export interface DecodedContent {
 const MOST_DECODED = 1_048_576;
 /** Smaller content than this is always text: of a word or two in another charset than said, few characters can be read. */
 const LEAST_JUDGED = 1_024;
-/** What lies between is judged by so many bytes at its beginning. */
+/** What lies between is judged by this many bytes at its beginning. */
 const JUDGED_BYTES = 65_536;
 /** It is not text where more than this share of its characters cannot be read. */
 const MOST_UNREADABLE = 1 / 4;

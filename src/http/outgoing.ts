@@ -24,9 +24,9 @@ export interface Additions {
 }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+// eslint-disable-next-line no-control-regex -- control characters are what it searches for
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
-// eslint-disable-next-line no-control-regex -- tells ASCII from the rest
+// eslint-disable-next-line no-control-regex -- separates ASCII from the rest
 const BEYOND_ASCII = /[^\x00-\x7f]/;
 
 /** Headers of one connection, not of the request: the connection sets its own, and the body's true length. */
@@ -94,7 +94,7 @@ export function dispatchOptions({ url, method, body, headers }: Outgoing, close:
     method,
     headers,
     body,
-    // Else undici takes it from a Host header, and opens a connection anew whenever that differs from the last one's.
+    // Otherwise undici uses the Host header, and opens a new connection whenever that differs from the last one's.
     servername: url.hostname,
   };
   if (close) options.reset = true;

@@ -16,7 +16,7 @@ const MOST_HEAD_BYTES = 65_536;
 const MOST_BETWEEN_BYTES = 16_384;
 /** Content of which a slice has more pieces than this comes in crumbs. */
 const MANY_PIECES = 256;
-/** So many crumbs are read in one turn of the event loop, in some milliseconds. */
+/** Crumbs read in one turn of the event loop, which takes some milliseconds. */
 const PIECES_IN_A_TURN = 8_192;
 
 /** Crumbs of all connections together: those beyond what one turn of the event loop reads are read in the next. */
@@ -61,7 +61,7 @@ export class CrumbPace {
 }
 
 /**
- * P5, P6: reads a connection in slices, and looks after each what came of it. Fields of a head or trailer take some hundred
+ * P5, P6: reads a connection in slices, and checks after each what came of it. Fields of a head or trailer take some hundred
  * times their bytes while undici collects them: a response that brings too many is given up. And one whose content comes in
  * crumbs takes long to read: it keeps to the pace.
  */

@@ -20,13 +20,13 @@ export interface SendingContext {
   readonly connecting: { readonly openSockets: number };
 }
 
-/** An answer waits for memory as long as answers of its destination get on at least so often. */
+/** An answer waits for memory as long as answers of its destination make progress within this time, in milliseconds. */
 const MOST_STUCK_MS = 60_000;
 
 /** With more connections open than this, each is closed after its request: many hosts must not use up the descriptors. */
 const KEPT_CONNECTIONS = 512;
 
-/** A request that was sent in part waits so long for descriptors, memory or ports before it goes on, in milliseconds. */
+/** How long a request that was sent in part waits for descriptors, memory or ports before it goes on, in milliseconds. */
 const SHORTAGE_MS = 250;
 
 /** Methods whose repetition does no harm (RFC 9110, 9.2.2). */
@@ -153,7 +153,7 @@ export class Sending {
     this.#timer = setTimeout(checkDeadline, Math.ceil(Math.max(0, this.#leftMs)), this);
   }
 
-  /** P6: pg_net's timeout of 0 is none, and others may be of weeks; a place in flight is not held for so long here. */
+  /** P6: pg_net's timeout of 0 is none, and others may be of weeks; a place in flight is not held for that long. */
   get #timeoutMs(): number {
     return Math.min(this.#request.timeoutMs === 0 ? Infinity : this.#request.timeoutMs, this.#context.maxTimeoutMs);
   }
@@ -205,8 +205,8 @@ export class Sending {
   #fail({ code, message, detail }: Failure): void {
     if (this.#ended) return;
     const timings = this.#timings();
-    const told = code === "bad_reply" ? message + this.#waited : message;
-    this.#end({ kind: "failed", code, message: told, detail, maybeReceived: this.#maybeReceived, timings });
+    const shown = code === "bad_reply" ? message + this.#waited : message;
+    this.#end({ kind: "failed", code, message: shown, detail, maybeReceived: this.#maybeReceived, timings });
   }
 
   /** Takes the times of the exchange that ends now, and ends it where it has not ended itself. */

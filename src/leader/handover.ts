@@ -12,18 +12,18 @@ const AGAIN_MS = 10;
 
 /** A daemon's own change from one session that leads to another. */
 export interface Handover {
-  /** The daemon's session that leads; `end` resolves when it has ended, and let go of the lock. */
+  /** The daemon's session that leads; `end` resolves when it has ended, and released the lock. */
   readonly end: () => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
   /** An answer must come, and the leader's lock be had, within this time, in milliseconds. */
   readonly answerMs: number;
-  /** The session gives a sign of life so often while the other ends, in milliseconds. */
+  /** Interval of signs of life on the session while the other ends, in milliseconds. */
   readonly askEveryMs: number;
 }
 
-/** A lead that was taken over. */
+/** What came of taking over leadership. */
 export interface TakenOver {
   /** A moment of the clock that the session was alive after. */
   readonly at: number;
@@ -50,7 +50,7 @@ export async function takeOver(client: pg.ClientBase, leader: LockKey, handover:
     if (holder !== null && isStranger(holder)) {
       log.warn(
         { holder, hint: endHint(holder) },
-        "a session that is no pgnetd has taken the leader's lock: this daemon leads on without it, but none after it will",
+        "a session that is no pgnetd has taken the leader's lock: this daemon stays leader without it, but no later one can lead",
       );
       return { at, hasLock: false };
     }
@@ -60,7 +60,7 @@ export async function takeOver(client: pg.ClientBase, leader: LockKey, handover:
   return null;
 }
 
-/** Takes the leader's lock where it is free, and then lets go of that for handing over; true where it did. */
+/** Takes the leader's lock where it is free, and then releases the one for handing over; true where it did. */
 export async function takeLockBack(client: pg.ClientBase, leader: LockKey, answerMs: number): Promise<boolean> {
   if (!(await tryLock(client, leader, answerMs))) return false;
   await unlock(client, { ...leader, classId: HANDOVER_CLASS_ID }, answerMs);
@@ -79,7 +79,7 @@ async function staysAlive(client: pg.ClientBase, completion: Promise<void>, hand
   await whenEnded;
 }
 
-/** Who keeps the lead from being handed over. */
+/** Who prevents the hand-over of leadership. */
 async function refusal(client: pg.ClientBase, leader: LockKey, answerMs: number): Promise<PgnetdError> {
   const strangerIn = async (classId: number): Promise<LockHolder | null> => {
     const holder = await holderOf(client, { ...leader, classId }, answerMs);
@@ -91,7 +91,7 @@ async function refusal(client: pg.ClientBase, leader: LockKey, answerMs: number)
   }
   const other = await holderOf(client, { ...leader, classId: HANDOVER_CLASS_ID }, answerMs);
   const who = other === null ? "another session" : holderText(other);
-  return new PgnetdError("STREAM_UNAVAILABLE", `${who} holds the lock for handing over the lead`, {
+  return new PgnetdError("STREAM_UNAVAILABLE", `${who} holds the lock for handing over leadership`, {
     hint: "It is tried again.",
   });
 }

@@ -24,7 +24,7 @@ const LEAVE_MS = 100;
 export interface LockWait {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Called for each session that holds the lock, or takes it over, meanwhile; with null where it has let go since. */
+  /** Called for each session that holds the lock, or takes it over, meanwhile; with null where it has released it since. */
   readonly waiting: (holder: LockHolder | null) => void;
   /** Answers that need not wait for the lock must come within this time, in milliseconds. */
   readonly answerMs: number;
@@ -46,23 +46,23 @@ export async function takeLeaderLock(client: pg.ClientBase, key: LockKey, wait: 
     return true;
   };
   if ((await tryLock(client, key, answerMs)) && !(await leave())) return askedAt;
-  let told: LockHolder | null | undefined;
-  const tell = async (): Promise<void> => {
+  let reported: LockHolder | null | undefined;
+  const report = async (): Promise<void> => {
     const holder = await holderOf(client, { shard: key.shard }, answerMs);
-    if (told === undefined || !isSameHolder(holder, told)) waiting(holder);
-    told = holder;
+    if (reported === undefined || !isSameHolder(holder, reported)) waiting(holder);
+    reported = holder;
   };
-  await tell();
+  await report();
   await ask(client, `set lock_timeout = ${sliceMs}`, answerMs);
   while (!signal.aborted) {
     if (!(await waitOneSlice(client, key, { ...wait, sliceMs }))) {
       // Whoever waited longer than this session may have it by now.
-      if (!signal.aborted) await tell();
+      if (!signal.aborted) await report();
       continue;
     }
     const heldAt = clock.now();
     if (await leave()) {
-      await tell();
+      await report();
       await clock.sleep(LEAVE_MS, signal);
       continue;
     }

@@ -16,7 +16,7 @@ export interface AnswerBudgetOptions {
   readonly onRoom: () => void;
 }
 
-/** A destination whose requests do not start for want of room. */
+/** A destination whose requests do not start for lack of room. */
 export interface HeldDestination {
   readonly name: string;
   readonly since: number;
@@ -76,7 +76,7 @@ export class AnswerBudget implements ClaimOwner {
     return new Claim(this, destination, this.#shares.small);
   }
 
-  /** Destinations whose requests do not start for want of room. */
+  /** Destinations whose requests do not start for lack of room. */
   get held(): readonly HeldDestination[] {
     return [...this.#destinations.values()].flatMap((destination) => {
       const { name, heldSince, answers, used } = destination;

@@ -2,11 +2,11 @@
 export interface AnswerBounds {
   /** Bytes of all answers together. */
   readonly bytes: number;
-  /** Content of one answer at most, as received and as decoded, in bytes. */
+  /** Largest content of one answer, as received and as decoded, in bytes. */
   readonly largest: number;
-  /** Requests in flight at most. */
+  /** Most requests in flight. */
   readonly inFlight: number;
-  /** Requests in memory at most, those that are answered and not stored yet among them. */
+  /** Most requests in memory, those that are answered and not stored yet among them. */
   readonly requests: number;
 }
 
@@ -43,8 +43,8 @@ export interface AnswerWaiter {
 /** The memory of one answer, from the start of its request until it is stored. */
 export interface AnswerMemory {
   /**
-   * So many bytes have been received in all, of `expected` where that is known. False where the answer has to wait: nothing
-   * more should be received until the waiter may go on, which is never told from within a call of this.
+   * This many bytes have been received in all, of `expected` where that is known. False where the answer has to wait: nothing
+   * more should be received until the waiter may go on, which is never called from within this.
    */
   received(bytes: number, expected: number | null, waiter: AnswerWaiter): boolean;
   /** What was received so far is not kept: another response follows. */
@@ -53,7 +53,7 @@ export interface AnswerMemory {
   spare(most: number): number;
   /** The waiter may go on when the content may be decoded to the largest size: one answer at a time may. */
   decodeInTurn(waiter: AnswerWaiter): void;
-  /** The answer is whole, takes so many bytes, and waits to be written. Called again, with less, where less of it is kept. */
+  /** The answer is whole, takes this many bytes, and waits to be written. Called again, with less, where less of it is kept. */
   finish(bytes: number): void;
   /** It cannot be written for now, for its own row's sake: that is locked by another session. */
   block(): void;

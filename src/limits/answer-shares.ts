@@ -112,7 +112,7 @@ export class AnswerShares {
     return true;
   }
 
-  /** The answer is whole and takes so many bytes. */
+  /** The answer is whole and takes this many bytes. */
   finish(holding: Holding, bytes: number): void {
     if (!holding.isWhole) {
       this.#endReceiving(holding);

@@ -3,9 +3,9 @@ import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
 import type { AnswerBudget, HeldDestination } from "./answer-budget.ts";
 
-/** Looked at so often while any destination is held back, in milliseconds; one that is so for less is not reported. */
+/** Interval of checks while any destination is held back, in milliseconds; one held back for less is not reported. */
 const LOOK_MS = 1_000;
-/** One that was not held back at so many looks in a row is so no longer. */
+/** After this many checks in a row without it, a destination counts as no longer held back. */
 const LOOKS_TO_END = 5;
 /** As many are reported one by one. */
 const MOST_REPORTED = 20;

@@ -34,7 +34,7 @@ const RESTORE_ROW = "insert into net.pgnetd_installation default values on confl
 const ADOPT = `update net.pgnetd_installation set environment = $1, place = null,
   id = case when $2 then id else pg_catalog.gen_random_uuid() end`;
 
-/** Looks at what `adopt` would act on. */
+/** Reads what `adopt` would act on. */
 export async function readAdoptable(db: Queryable): Promise<Adoptable> {
   await assertOwn(db, "net", "SCHEMA_FOREIGN");
   const installation = await findInstallation(db);

@@ -31,7 +31,7 @@ export interface DatabaseStatus {
   readonly deadLetters: number;
 }
 
-/** Rows are counted up to this many: a backlog of millions should not make the look at it slow. */
+/** Rows are counted up to this many: a backlog of millions should not make this slow. */
 export const COUNT_MOST = 100_000;
 
 /** A count as people read it: `100000 or more` where counting ended there. */
@@ -102,7 +102,7 @@ const rowSchema = z.object({
   oldest_age: z.number().nullable(),
 });
 
-/** Looks at slot and outbox; `slotName` null is the default one. Runs only when somebody asks (P8). */
+/** Reads the state of slot and outbox; `slotName` null is the default one. Runs only when somebody asks (P8). */
 export async function readDatabaseStatus(db: Queryable, slotName: string | null): Promise<DatabaseStatus> {
   const name = slotName ?? defaultSlotName(await currentDatabase(db));
   const { rows } = await db.query({ text: SELECT, values: [name] });

@@ -5,11 +5,11 @@ import { redact } from "../config/redact.ts";
 import type { HttpMode } from "../http/mode.ts";
 import type { SlotHealth } from "../slot/health.ts";
 
-/** What the daemon says of itself, in one look. */
+/** What the daemon reports about itself. */
 export interface Health {
   /** What it does: `standby` while another daemon leads, `polling` sweeps without a stream. */
   readonly state: "starting" | "connecting" | "standby" | "catch-up" | "live" | "polling" | "stopping";
-  /** True when it leads or stands by, with a connection to the database. */
+  /** True when it leads or is on standby, with a connection to the database. */
   readonly ready: boolean;
   /** Why it is ready or not, for a person to read; free of secrets (P11). */
   readonly detail: string;
@@ -22,7 +22,7 @@ export interface Health {
     readonly received: string | null;
     readonly confirmed: string | null;
   };
-  /** The request that waits longest; null where none does, or nobody could look. */
+  /** The request that waits longest; null where none does, or the database could not be read. */
   readonly oldest: { readonly id: string; readonly ageSeconds: number } | null;
   /** Requests in the outbox, in this daemon's memory queued for their turn, and in flight. */
   readonly requests: { readonly outbox: number | null; readonly queued: number; readonly inFlight: number };
@@ -66,7 +66,7 @@ const CLIENT_SIZES = { maxRequestsPerSocket: 100, maxHeaderSize: 8 * 1024 };
 
 /**
  * Serves `/healthz`: 200 whenever the process answers at all, whatever the database does, so that only a stuck process is
- * restarted; and `/readyz`: 200 where `ready`, else 503. Both tell the health as JSON.
+ * restarted; and `/readyz`: 200 where `ready`, else 503. Both return the health as JSON.
  */
 export async function openHealthServer({ host, port, health, asked }: HealthServerOptions): Promise<HealthServer> {
   const connections = new Connections();

@@ -20,7 +20,7 @@ const SELECT_HOLDER = selectHolder("l.objid = '0'::oid");
 
 /**
  * Holds the leader's lock until the caller's transaction ends, so that no daemon begins to lead meanwhile. Throws NOT_DONE
- * where one leads or stands by already, or somebody else has the lock.
+ * where one leads or is on standby already, or somebody else has the lock.
  */
 export async function refuseDaemons(client: Queryable): Promise<void> {
   const { rows } = await client.query<{ free: boolean; pids: number[] }>({ text: SELECT_DAEMONS });

@@ -4,10 +4,10 @@ import { FailureLog } from "../pg/failure-log.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { type DatabaseStatus, readDatabaseStatus } from "./database-status.ts";
 
-/** A look is not repeated sooner than this, in milliseconds, however often somebody asks. */
+/** The database is not read again sooner than this, in milliseconds, however often somebody asks. */
 const LOOK_EVERY_MS = 5_000;
 
-/** What the looks need. */
+/** What the watch needs. */
 export interface SlotWatchOptions {
   readonly db: Queryable;
   /** Null is the default one. */
@@ -16,7 +16,7 @@ export interface SlotWatchOptions {
   readonly log: Log;
 }
 
-/** The database's view of slot and outbox, looked at only when somebody asks for the health (P8). */
+/** The database's view of slot and outbox, read only when somebody asks for the health (P8). */
 export class SlotWatch {
   readonly #options: SlotWatchOptions;
   readonly #failures: FailureLog;
@@ -26,17 +26,17 @@ export class SlotWatch {
   constructor(options: SlotWatchOptions) {
     this.#options = options;
     this.#failures = new FailureLog(options.log, {
-      failed: "slot and outbox could not be looked at for the health",
-      succeeded: "slot and outbox are looked at again for the health",
+      failed: "the state of slot and outbox could not be read",
+      succeeded: "the state of slot and outbox is read again",
     });
   }
 
-  /** What the last look saw; null before the first, and after one that failed. */
+  /** What was read last; null before the first time, and after a failure. */
   get last(): DatabaseStatus | null {
     return this.#last;
   }
 
-  /** Starts a look where the last one is old; `last` has what it saw when it is done. */
+  /** Reads again where the last reading is old; `last` has the result when it is there. */
   look(): void {
     const { db, slotName, clock } = this.#options;
     const now = clock.now();

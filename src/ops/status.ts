@@ -26,7 +26,7 @@ export interface HealthSources {
   /** What the database said last. */
   readonly database: DatabaseStatus | null;
   readonly mode: HttpMode;
-  /** Why the database cannot be used yet; null where it can, or before the first look. */
+  /** Why the database cannot be used yet; null where it can, or before it was first read. */
   readonly waitingFor: PgnetdError | null;
 }
 

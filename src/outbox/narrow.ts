@@ -19,7 +19,7 @@ function isUnsure(error: unknown): boolean {
 
 /**
  * Reads rows, of which each has at least `id`, `created` and `bytes`, by halves down to those that cannot be read: they are
- * given back with `unread`, which is why, in their order. Rows that are gone meanwhile are left out. Rejects where no row can be read and
+ * returned with `unread`, which is why, in their order. Rows that are gone meanwhile are left out. Rejects where no row can be read and
  * that may be the server's fault.
  */
 export async function readByHalves(db: Queryable, rows: readonly Row[]): Promise<readonly Row[]> {

@@ -15,10 +15,10 @@ export const LARGEST_BYTES = 64 * 1024 * 1024;
 export const LARGEST_HEADERS_BYTES = 256 * 1024;
 
 const LARGEST_INTEGER = 2 ** 31 - 1;
-/** Tries of one request at most. */
+/** Most tries of one request. */
 const MOST_ATTEMPTS = 1_000;
 
-/** Of the url of a request that cannot be sent, so much is kept. */
+/** How much is kept of the url of a request that cannot be sent. */
 const SHOWN_CHARACTERS = 1_000;
 
 const keep = z.enum(["all", "headers", "status"]);
@@ -133,7 +133,7 @@ function readWhole(row: unknown, defaults: RowDefaults): Laneless | string {
 function problemsOf({ issues }: z.ZodError, within: string): string {
   return issues.map(({ path, message }) => `${[within, ...path].filter(Boolean).join(".")}: ${message}`).join("; ");
 }
-/** The lane of a streamed row, without reading the rest of it; any where it cannot be told. */
+/** The lane of a streamed row, without reading the rest of it; any where it cannot be read. */
 export function laneOfRow({ url, lane }: Readonly<Record<string, unknown>>): Lane {
   return typeof url === "string" ? laneOf(url, typeof lane === "string" ? lane : null) : "";
 }

@@ -24,7 +24,7 @@ export interface SchemaWatchOptions {
   readonly gone: () => void;
 }
 
-/** Statements, with an eye on the schema: somebody may drop it, and make it anew, under a running daemon. */
+/** Statements, with an eye on the schema: somebody may drop and recreate it under a running daemon. */
 export class SchemaWatch implements Queryable {
   readonly #options: SchemaWatchOptions;
   #verifying = false;
@@ -70,7 +70,7 @@ export class SchemaWatch implements Queryable {
   #gone(): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    this.#options.log.warn({}, "schema net was dropped or made anew: the daemon begins anew");
+    this.#options.log.warn({}, "schema net was dropped or recreated: the daemon starts over");
     this.#options.gone();
   }
 }

@@ -1,6 +1,6 @@
 import { laneSql } from "./lane.ts";
 
-/** Lanes that one sweep looks at. */
+/** Lanes that one sweep reads. */
 const MOST_LANES = 5_000;
 
 /** Rows that it may read of each lane, however many lanes there are. */
@@ -56,7 +56,7 @@ function firstRows(
 /**
  * `chosen` are each lane's first rows as far as the lane has room, due ones in the order of their times and those never deferred in
  * the order of ids, in turn. Their `place` is their position in the lane, what waits in memory included: in its order lanes of which
- * least waits come first. $1 is the lane to begin at, $2 the rows at most, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
+ * least waits come first. $1 is the lane to begin at, $2 the most rows, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
  * lanes, what of them waits and their room.
  */
 export const CHOSEN = `${lanes("fresh_lane", "q.next_attempt_at is null")},
@@ -80,14 +80,14 @@ ${lanes("deferred_lane", "q.next_attempt_at is not null")}, lane as (
   select p.*, p.queued + p.k as place from placed p where p.k <= p.room
 )`;
 
-/** The lanes of which rows were left for want of room, where those of `fitting` are read. */
+/** The lanes of which rows were left for lack of room, where those of `fitting` are read. */
 export const LEFT_LANES = `(
     (select of_lane as lane from (select of_lane, count(*) from placed group by of_lane
       except all select of_lane, count(*) from fitting group by of_lane) as unread)
     union select lane from rooms where room = 0
   )`;
 
-/** The lane at which the next sweep begins, where this one did not look at all; as bytes, since a lane may have what no client can read. */
+/** The lane at which the next sweep begins, where this one did not read all; as bytes, since a lane may have what no client can read. */
 export const NEXT_LANE = `pg_catalog.convert_to(
     (select min(l.lane) from (select * from fresh_lane union all select * from deferred_lane) l where l.n = ${MOST_LANES}),
     pg_catalog.getdatabaseencoding()

@@ -3,7 +3,7 @@ import { laneSql } from "./lane.ts";
 import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, OVERSIZE } from "./row.ts";
 import { CHOSEN, COLUMNS, LEFT_LANES, NEXT_LANE } from "./sweep-lanes.ts";
 
-/** What a sweep tells beside its rows; `left` in its first row alone, since it may be long. `shown` is what is told of a lane. */
+/** What a sweep returns beside its rows; `left` in its first row alone, since it may be long. `shown` is what is returned of a lane. */
 function head(shown: (lane: string) => string): string {
   return `pg_catalog.pg_current_snapshot()::text as snapshot,
   pg_catalog.pg_current_wal_insert_lsn()::text as insert_lsn,
@@ -17,7 +17,7 @@ function head(shown: (lane: string) => string): string {
     where q.next_attempt_at > statement_timestamp() and q.next_attempt_at < 'infinity') as next_due_ms`;
 }
 
-/** P2: a lane may have what no client can read; then it is told as the empty one, where rows wait whose lane cannot be told. */
+/** P2: a lane may have what no client can read; then it is returned as the empty one, as for rows whose lane cannot be read. */
 function readable(lane: string): string {
   return `case when ${lane} ~ '^[ -~]*$' then ${lane} else '' end`;
 }
@@ -115,7 +115,7 @@ const ESTIMATED = `select c.place, c.of_lane, c.id, c.method, c.url, c.headers, 
 const ORDER = "order by r.place, r.id::bigint";
 
 /**
- * One statement, so one snapshot. $3 is the number of bytes at most. What is compressed is unpacked only where it fits by
+ * One statement, so one snapshot. $3 is the most bytes. What is compressed is unpacked only where it fits by
  * what is stored of it, and then must fit as what is read of it.
  */
 export const SWEEP = {

@@ -13,13 +13,13 @@ export type LaneCursor = Buffer;
 
 /** What further rows may take in memory. */
 export interface SweepRoom {
-  /** Rows at most, of all lanes. */
+  /** Most rows, of all lanes. */
   readonly rows: number;
-  /** Bytes of bodies, urls and headers at most; one row is read whatever its size. */
+  /** Most bytes of bodies, urls and headers; one row is read whatever its size. */
   readonly bytes: number;
-  /** Bytes of one row at most: larger ones are left. */
+  /** Most bytes of one row: larger ones are left. */
   readonly largest: number;
-  /** Rows of one lane at most, where `shares` does not say otherwise. */
+  /** Most rows of one lane, where `shares` does not say otherwise. */
   readonly perLane: number;
   /** What is in memory of lanes, and what of them still fits. */
   readonly shares: readonly { readonly lane: Lane; readonly queued: number; readonly room: number }[];
@@ -38,11 +38,11 @@ export interface SweepResult {
   readonly rows: readonly OutboxRow[];
   readonly snapshot: Snapshot;
   readonly insertLsn: Lsn;
-  /** A transaction id taken by the sweep. */
+  /** A transaction id assigned to the sweep. */
   readonly nextXid: bigint;
-  /** Lanes of which rows were left behind for want of room. */
+  /** Lanes of which rows were left for lack of room. */
   readonly left: readonly Lane[];
-  /** False where there are lanes that the sweep did not look at. */
+  /** False where there are lanes that the sweep did not read. */
   readonly isWhole: boolean;
   /** Where the next sweep begins; null is at the first lane. */
   readonly next: LaneCursor | null;
@@ -62,17 +62,17 @@ const headSchema = z.object({
 
 /** What sweeps read with. */
 export interface SweepOptions extends RowDefaults {
-  /** Told which table the rows are of; throws where it is not the outbox that it should be. */
+  /** Called with the table that the rows are of; throws where it is not the outbox that it should be. */
   readonly assertSame: (outbox: number) => void;
 }
 
-/** What a sweep tells of a row. */
+/** What a sweep returns of a row. */
 const knownSchema = z
   .object({ of_lane: z.string(), unread: z.string().nullish().default(null) })
   .transform(({ of_lane, unread }) => ({ lane: of_lane, unread }));
 
 /**
- * Reads waiting rows from the outbox. Where a row makes the statement fail, it is looked for, and read as one with a defect.
+ * Reads waiting rows from the outbox. Where a row makes the statement fail, it is searched for, and read as one with a defect.
  * Rejects with the driver's error when the database cannot be asked.
  */
 export async function sweep(db: Queryable, plan: SweepPlan, options: SweepOptions): Promise<SweepResult> {
@@ -106,7 +106,7 @@ async function query(db: Queryable, statement: typeof SWEEP, plan: SweepPlan): P
   return (await db.query<Record<string, unknown>>({ ...statement, values })).rows;
 }
 
-/** Without any, one row of the statement has nothing but what it tells of itself. */
+/** Without any, one row of the statement has only what describes the sweep itself. */
 function rowsOf(rows: readonly Row[]): readonly Row[] {
   return rows.filter(({ id }) => id !== null);
 }

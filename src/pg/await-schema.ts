@@ -10,7 +10,7 @@ import type { Queryable } from "./pool.ts";
 import { missingAccess } from "./schema-access.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
-/** The wait between two looks at a database that is not up, or not migrated, yet. */
+/** The wait between two tries of a database that is not up, or not migrated, yet. */
 const RETRY = { firstMs: 100, maxMs: 5_000 };
 
 /** What the waiting needs. */
@@ -18,13 +18,13 @@ export interface SchemaWait {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Told what is waited for whenever the database could not be used, and at the end null. */
+  /** Called with what is waited for whenever the database could not be used, and at the end with null. */
   readonly waitingFor?: (problem: PgnetdError | null) => void;
 }
 
 /** What is done with a database on the way to using it. */
 export interface FirstSteps<T> {
-  /** Before the schema is looked at. */
+  /** Before the schema is read. */
   readonly prepare?: (() => Promise<void>) | undefined;
   /** With the schema there. */
   readonly read: () => Promise<T>;
@@ -40,7 +40,7 @@ export async function awaitSchema<T extends object>(
   steps: FirstSteps<T>,
   { clock, log, signal, waitingFor }: SchemaWait,
 ): Promise<T | null> {
-  let told = "";
+  let reported = "";
   for (let attempt = 0; !signal.aborted; attempt++) {
     const result = await orProblem(async () => {
       await assertOwn(db, "net", "SCHEMA_FOREIGN");
@@ -52,8 +52,8 @@ export async function awaitSchema<T extends object>(
     waitingFor?.(result instanceof PgnetdError ? result : null);
     if (!(result instanceof PgnetdError)) return result;
     if (!result.retry) throw result;
-    if (result.message !== told) log.warn({ code: result.code, hint: result.hint }, result.message);
-    told = result.message;
+    if (result.message !== reported) log.warn({ code: result.code, hint: result.hint }, result.message);
+    reported = result.message;
     await clock.sleep(backoffMs(attempt, RETRY), signal);
   }
   return null;

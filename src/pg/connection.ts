@@ -6,7 +6,7 @@ import { sessionName } from "./session-name.ts";
 import { PIN_PATH } from "./search-path.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
-/** SQLSTATEs of a server that answered and refused: these tell the operator more than "not reachable". */
+/** SQLSTATEs of a server that answered and refused: these say more to the operator than "not reachable". */
 const REFUSED: ReadonlySet<string> = new Set([
   SQLSTATE.invalidPassword,
   SQLSTATE.invalidAuthorization,

@@ -25,7 +25,7 @@ export interface Claim {
 /**
  * True where the database is a copy of one that a daemon ran on: a dump that was restored, or made of a template. A failover,
  * a restored base backup and pg_upgrade keep both oids; so do programs that rewrite tables, in the same cluster. A copy of a
- * whole cluster cannot be told from its original.
+ * whole cluster cannot be distinguished from its original.
  */
 export function isCopy({ recorded, place }: Pick<Claim, "recorded" | "place">): boolean {
   if (recorded === null) return false;

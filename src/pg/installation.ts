@@ -5,11 +5,11 @@ import { type Claim, environmentProblem, isCopy } from "./environment.ts";
 import type { Queryable, Statement } from "./pool.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
-/** What a database says of itself: whose it is, and what tells its requests from those of every other. */
+/** What a database says of itself: whose it is, and what distinguishes its requests from those of every other. */
 export interface Installation extends Claim {
   /** First part of each `Idempotency-Key`. */
   readonly id: string;
-  /** The oid of the outbox: another one is that of a schema that was dropped and made anew, whose ids begin anew, too. */
+  /** The oid of the outbox: another one is that of a schema that was dropped and recreated, whose ids start over, too. */
   readonly outbox: number;
 }
 

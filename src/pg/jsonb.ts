@@ -1,7 +1,7 @@
 /**
  * The names and values at the top level of an object, as `jsonb_each_text` has them: strings as they are, null left out, all
  * else in its own text, to the last digit and space. `text` is what PostgreSQL writes for a `jsonb`, which is canonical; null
- * where it is no object. Depth costs nothing: what is inside of a value is passed over, not read.
+ * where it is no object. Depth costs nothing: what is inside of a value is skipped, not read.
  */
 export function jsonbPairs(text: string): (readonly [name: string, value: string])[] | null {
   const pairs: (readonly [string, string])[] = [];

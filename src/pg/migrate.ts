@@ -12,7 +12,7 @@ import { applyParts, type Parts } from "./parts.ts";
 import type { Queryable } from "./pool.ts";
 import { showSettings } from "./shown-settings.ts";
 
-/** What `migrate` may be told. */
+/** Options of `migrate`. */
 export interface MigrateOptions extends Parts, MigrationWait {
   /** The version to stop at; default: the latest. A database beyond it is left as it is. */
   readonly to?: number | undefined;
@@ -118,7 +118,7 @@ export async function migrateIn(client: pg.ClientBase, options: MigrateOptions, 
   return { from, to: Math.max(from, to), notes };
 }
 
-/** Makes the table of versions where it is missing, and tells the version. */
+/** Creates the table of versions where it is missing, and returns the version. */
 async function prepare(client: pg.ClientBase, steps: Steps): Promise<number> {
   return steps.run("the table of versions", async () => {
     const owner = (await client.query<{ extension: string | null }>(SELECT_EXTENSION)).rows[0]?.extension ?? null;
@@ -149,6 +149,6 @@ async function apply(client: pg.ClientBase, version: number, name: string, recor
   await client.query(await readSql(name));
   // In the same transaction, so that no new function is open to every role for a moment.
   await applyParts(client, {});
-  // In the same transaction, so that no other daemon takes a new installation for one without an environment.
+  // In the same transaction, so that no other daemon mistakes a new installation for one without an environment.
   if (version >= ENVIRONMENT_VERSION) await record();
 }

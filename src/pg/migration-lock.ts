@@ -16,7 +16,7 @@ const LOCK_WAIT_MS = 60_000;
 
 /** How a migration waits for others. */
 export interface MigrationWait {
-  /** Whoever has the lock for migrations is waited for so long, in milliseconds; 60,000 unless set. */
+  /** How long to wait for whoever has the lock for migrations, in milliseconds; 60,000 unless set. */
   readonly lockWaitMs?: number | undefined;
   /** Ends the waiting. */
   readonly signal?: AbortSignal | undefined;

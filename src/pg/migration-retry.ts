@@ -49,7 +49,7 @@ export function isLockTimeout(error: unknown): boolean {
 }
 
 /**
- * Returns a function that repeats a transaction of `client` until no statement of it waits too long for a lock. It tells once
+ * Returns a function that repeats a transaction of `client` until no statement of it waits too long for a lock. It reports once
  * which session is in the way, and throws NOT_DONE where the signal fired.
  */
 export function retryOnLockTimeout(

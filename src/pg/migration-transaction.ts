@@ -21,7 +21,7 @@ export interface Steps {
   prepare(what: string, text: string): Promise<void>;
 }
 
-/** Each step in a transaction of its own, which begins anew as long as others hold a lock that it needs. */
+/** Each step in a transaction of its own, which is repeated as long as others hold a lock that it needs. */
 export function inTransactions(client: pg.ClientBase, wait: MigrationWait = {}): Steps {
   const takeLock = migrationLock(client, wait, "transaction");
   const retry = retryOnLockTimeout(client, wait);
@@ -64,7 +64,7 @@ export const inOpenTransaction: Steps = {
 /** Classes of SQLSTATE that pass: a server that ends, is full, or is not the primary yet. A lost connection has none. */
 const PASSING: ReadonlySet<string> = new Set(["08", "25", "40", "53", "57"]);
 
-/** What is thrown for `error`: a lock timeout stays as it is, since the transaction begins anew. */
+/** What is thrown for `error`: a lock timeout stays as it is, since the transaction is repeated. */
 function failure(what: string, error: unknown): unknown {
   if (error instanceof PgnetdError || isLockTimeout(error)) return error;
   const sqlstate = sqlstateOf(error);

@@ -18,7 +18,7 @@ const CREATE_INDEX = /^create index if not exists (?<name>\w+) on net\.http_requ
 
 /**
  * Makes the indexes of a migration before its transaction, where the outbox is large: callers go on meanwhile. What an earlier
- * try left unfinished is made anew. `text` is that of the migration, whose `create index if not exists` finds them made.
+ * try left unfinished is recreated. `text` is that of the migration, whose `create index if not exists` finds them.
  */
 export async function createIndexesOnline(client: pg.ClientBase, text: string, wait: MigrationWait): Promise<void> {
   const statements = [...text.matchAll(CREATE_INDEX)];

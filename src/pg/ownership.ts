@@ -55,7 +55,7 @@ export interface Foreign {
 
 /**
  * A schema of ours, or something in it with a name of ours, that belongs to a role that the present one must not run code
- * of; null where there is none. Looks at the catalog alone, so that it can be asked before anything there is touched.
+ * of; null where there is none. Reads the catalog alone, so that it can be asked before anything there is touched.
  */
 export async function findForeign(db: Queryable, schema: OwnSchema): Promise<Foreign | null> {
   const { functions, tables, types } = ownObjects(schema);

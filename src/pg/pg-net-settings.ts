@@ -8,7 +8,7 @@ import { sqlstateOf } from "./sqlstate.ts";
 export interface PgNetSettings {
   /** `pg_net.ttl` in seconds. */
   readonly ttlSeconds: number | null;
-  /** `pg_net.batch_size`: pg_net sends so many, then pauses for a second, so that it is a rate per second. */
+  /** `pg_net.batch_size`: pg_net sends this many, then pauses for a second, so that it is a rate per second. */
   readonly batchSize: number | null;
 }
 

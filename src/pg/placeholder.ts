@@ -41,7 +41,7 @@ export async function writePlaceholder(folder: string): Promise<number> {
   try {
     await refusePgNet(folder);
     const files = await placeholderFiles();
-    // The control file comes last: without it the scripts are not looked at.
+    // The control file comes last: without it the scripts are not read.
     for (const [name, text] of files) await replaceFile(join(folder, name), text);
     return files.size;
   } catch (error) {

@@ -13,7 +13,7 @@ export interface Statement {
   readonly values?: unknown[];
 }
 
-/** What the rooms ask of a database: one statement. A `pg.Pool` and a `pg.Client` are such. */
+/** What the modules ask of a database: one statement. A `pg.Pool` and a `pg.Client` are such. */
 export interface Queryable {
   query<Row extends pg.QueryResultRow>(
     statement: Statement,
@@ -23,7 +23,7 @@ export interface Queryable {
 /** How ordinary connections are made. */
 export interface PoolOptions {
   readonly url: string;
-  /** Connections at most. */
+  /** Most connections. */
   readonly size: number;
   /** A statement that has not answered by then fails, and its connection with it: milliseconds. */
   readonly statementTimeoutMs: number;

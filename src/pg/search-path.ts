@@ -1,6 +1,6 @@
 /**
  * Where unqualified names are looked up: nowhere but in PostgreSQL's own schema, so that nobody who may create functions,
- * operators or types in some schema can have them taken for PostgreSQL's own.
+ * operators or types in some schema can have them used in place of PostgreSQL's own.
  */
 export const PINNED_PATH = "pg_catalog,pg_temp";
 

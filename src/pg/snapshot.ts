@@ -28,7 +28,7 @@ export function parseSnapshot(text: string): Snapshot {
   };
 }
 
-/** P2, P3: true where a statement under `snapshot` meets the rows of `xid`, so that the stream must not send them too. */
+/** P2, P3: true where a statement under `snapshot` sees the rows of `xid`, so that the stream must not send them too. */
 export function sees(snapshot: Snapshot, xid: Xid): boolean {
   return hasEnded(snapshot, widenXid(xid, snapshot.xmax));
 }
@@ -40,7 +40,7 @@ export interface Inserter {
   readonly history: AbortSignal;
 }
 
-/** True where what `inserter` inserted is met by a statement under `snapshot`, or by none any more. */
+/** True where what `inserter` inserted is seen by a statement under `snapshot`, or by none any more. */
 export function isDecided(snapshot: Snapshot, { xid, history }: Inserter): boolean {
   return history.aborted || sees(snapshot, xid);
 }

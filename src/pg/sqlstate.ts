@@ -31,7 +31,7 @@ export function sqlstateOf(error: unknown): string | null {
   return typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : null;
 }
 
-/** What failed work on the database is told apart by: the SQLSTATE, or the system's error code where the server gave none. */
+/** What distinguishes failures of the database: the SQLSTATE, or the system's error code where the server gave none. */
 export function causeOf(error: unknown): string {
   const sqlstate = sqlstateOf(error);
   if (sqlstate !== null) return sqlstate;

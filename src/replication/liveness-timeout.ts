@@ -1,11 +1,11 @@
 import { type Lsn, ZERO_LSN } from "../pg/lsn.ts";
 
-/** The livenessTimeout grows up to so many times the first. */
+/** The timeout grows up to this many times the first. */
 const MOST_TIMES = 32;
 
 /**
  * How long a session may be silent. A server that works on one very large row says nothing meanwhile, and would start
- * with it anew in each session: the next one is given twice the time, until it has come further.
+ * with it again in each session: the next one is given twice the time, until it has come further.
  */
 export class LivenessTimeout {
   readonly #firstMs: number;

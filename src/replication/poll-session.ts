@@ -70,7 +70,7 @@ export async function pollSession(
   }
 }
 
-/** Waits for the lead, or takes it over; null where `signal` fired first. */
+/** Waits for leadership, or takes it over; null where `signal` fired first. */
 async function takeLock(
   client: pg.Client,
   { lock, handover, senderTimeoutMs, fenceMs, clock, log }: PollSessionOptions,

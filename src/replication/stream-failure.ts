@@ -9,7 +9,7 @@ const UNBRINGABLE: ReadonlySet<string> = new Set(["22", "54", "58", "XX"]);
 
 /**
  * P4: true where another try would meet the same again, and so hold back WAL without end. Besides what pgnetd or the
- * server cannot read that is a publication dropped and made anew: a slot looks at the past with the catalog of then, in
+ * server cannot read that is a publication dropped and recreated: a slot reads the past with the catalog of that time, in
  * which the old one is missing.
  */
 export function needsNewSlot(error: unknown, hasBegun: boolean): boolean {
@@ -29,6 +29,6 @@ export function unreadable(cause: unknown): PgnetdError {
 /** A message is larger than pgnetd reads (P5). */
 export function tooLarge(bytes: number): PgnetdError {
   return new PgnetdError("STREAM_UNREADABLE", `the stream has a message of ${bytes} bytes`, {
-    hint: "The slot is made anew, past that message: a request too large to be sent, or a logical message of somebody.",
+    hint: "The slot is recreated, past that message: a request too large to be sent, or a logical message of somebody.",
   });
 }

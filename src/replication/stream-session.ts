@@ -39,7 +39,7 @@ export interface ServerIdentity {
   readonly timeline: number;
 }
 
-/** What a session tells besides what the stream brings. */
+/** What a session reports besides what the stream brings. */
 export interface SessionListener extends Omit<WalSink, "message" | "relation"> {
   /** A control message written since the session began: one from before has been followed by a start already. */
   message(content: string): void;
@@ -49,7 +49,7 @@ export interface SessionListener extends Omit<WalSink, "message" | "relation"> {
   leading(server: ServerIdentity): void;
   /** From here on every commit reaches the sink. */
   streaming(): void;
-  /** Everything before `position` was received; told whenever it is confirmed to the server. */
+  /** Everything before `position` was received; reported whenever it is confirmed to the server. */
   received(position: Lsn): void;
   /**
    * The session, and so the lock, was alive after `at` of the clock. What is read now may have been written long ago, so
@@ -66,10 +66,10 @@ export interface SessionOptions extends Silence {
   readonly connection: pg.ClientConfig;
   /** The outbox that the rows are to be of: those of another table of that name end the session. */
   readonly outbox?: { readonly table: string; readonly oid: number } | undefined;
-  /** For the look at the publications. */
+  /** For the check of the publications. */
   readonly db: Queryable;
   readonly slot: SessionSlot;
-  /** True where the stream of this very slot cannot be read: it is dropped and made anew. */
+  /** True where the stream of this very slot cannot be read: it is dropped and recreated. */
   readonly renewSlot: boolean;
   /** Null where the session is to lead by itself; else another one of this daemon leads: this ends it and resolves when it has ended. */
   readonly handover: (() => Promise<void>) | null;
@@ -80,9 +80,9 @@ export interface SessionOptions extends Silence {
   readonly outage: (outage: StreamOutage) => void;
   readonly lock: LockKey;
   readonly decoder: Decoder;
-  /** P5: a stream with a larger message, in bytes, is not read: its slot is made anew. `LARGEST_MESSAGE_BYTES` unless set. */
+  /** P5: a stream with a larger message, in bytes, is not read: its slot is recreated. `LARGEST_MESSAGE_BYTES` unless set. */
   readonly largestMessageBytes?: number;
-  /** A publication that was dropped or altered leaves the stream silent: it is looked at so often; 60,000 unless set. */
+  /** A publication that was dropped or altered leaves the stream silent: interval of checks, in milliseconds; 60,000 unless set. */
   readonly publicationsEveryMs?: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -93,7 +93,7 @@ type Plugin = Parameters<LogicalReplicationService["subscribe"]>[0];
 
 /**
  * One replication session, as a loop: connect, take the leader's lock, find or make the slot, stream until `signal`
- * fires. Where another session of this daemon leads, the lock is taken over from it when the slot is found or made. Rejects with
+ * fires. Where another session of this daemon leads, the lock is taken over from it when the slot is found or created. Rejects with
  * STREAM_LOST, STREAM_UNAVAILABLE or the server's error when it ends by itself. Slot, lock and proof of life end together
  * with its one connection.
  */
@@ -114,9 +114,9 @@ export async function streamSession(
   }
 }
 
-/** Its ids begin anew: rows that came before mean other requests. */
+/** Its ids start over: rows that came before mean other requests. */
 function madeAnew(): PgnetdError {
-  return new PgnetdError("STREAM_LOST", "the tables of schema net were made anew");
+  return new PgnetdError("STREAM_LOST", "the tables of schema net were recreated");
 }
 
 class Session {
@@ -209,8 +209,8 @@ class Session {
   async lookAtPublications(signal: AbortSignal): Promise<void> {
     const { clock, log, decoder, publicationsEveryMs = 60_000 } = this.#options;
     const failures = new FailureLog(log, {
-      failed: "the publications could not be looked at; trying again",
-      succeeded: "the publications are looked at again",
+      failed: "the publications could not be checked; trying again",
+      succeeded: "the publications are checked again",
     });
     while (!signal.aborted && decoder.publications.length > 0) {
       await clock.sleep(publicationsEveryMs, signal);
@@ -288,7 +288,7 @@ class Session {
   }
 
   /**
-   * P3: told as late as can be, when the stream begins or its slot takes time to be made. A session that ends before has
+   * P3: reported as late as possible, when the stream begins or creating its slot takes time. A session that ends before has
    * sent nothing that the next leader would send again.
    */
   #lead(heldAt: number): void {
@@ -306,7 +306,7 @@ class Session {
     if (this.#stage === "streaming") this.#heard();
   }
 
-  /** The server has taken START_REPLICATION. */
+  /** The server has accepted START_REPLICATION. */
   #begun(): void {
     this.#stage = "streaming";
     this.#lead(this.#askedAt);
@@ -358,7 +358,7 @@ class Session {
     const before = this.#positions.received;
     this.#positions.keepalive(parseLsn(walEnd));
     if (!shouldRespond) return;
-    // A server that waits for progress asks again as soon as it is told of none: it is answered at once only with progress.
+    // A server that waits for progress asks again as soon as none is reported: it is answered at once only with progress.
     const overdue = this.#options.clock.now() - this.#answeredAt > askEveryMs(this.#options);
     if (overdue || this.#positions.received > before) {
       this.#acknowledge(false).catch((error: unknown) => this.#broken.reject(toError(error)));

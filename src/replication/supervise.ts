@@ -11,7 +11,7 @@ export interface StreamTry {
   readonly begun: () => void;
   /** What keeps the stream from flowing for now. */
   readonly outage: (outage: StreamOutage) => void;
-  /** True where the stream of the slot could not be read: it is made anew. */
+  /** True where the stream of the slot could not be read: it is recreated. */
   readonly renewSlot: boolean;
   /**
    * Ends the session that leads without a stream, and resolves when it has ended: called when nothing but the leader's lock
@@ -24,11 +24,11 @@ export interface StreamTry {
 export interface PollTry {
   /** Called when it leads. */
   readonly begun: () => void;
-  /** Ends what leads in this daemon so far, and resolves when that has ended; null where nothing does. */
+  /** Ends what leads in this daemon, and resolves when that has ended; null where nothing does. */
   readonly handover: (() => Promise<void>) | null;
 }
 
-/** Two ways to lead, and what is told when one ends. */
+/** Two ways to lead, and what is reported when one ends. */
 export interface Sessions {
   /** Leads with a stream. */
   readonly stream: (attempt: StreamTry, signal: AbortSignal) => Promise<void>;
@@ -53,12 +53,12 @@ export interface Supervision {
 const NO_STREAM_RETRY = { firstMs: 100, maxMs: 10_000 };
 const LOST_STREAM_RETRY = { firstMs: 100, maxMs: 1_000 };
 
-/** A session that ends sooner has not proved itself: the next wait is longer, and the same reason is not told again. */
+/** A session that ends sooner has not proved itself: the next wait is longer, and the same reason is not reported again. */
 const STEADY_MS = 5_000;
 
 /**
  * Keeps a session going until `signal` fires: a stream wherever one can be had, and until then a session that sweeps, beside
- * which a stream is tried. A lead that is to be taken over goes to one that sweeps, since the slot is in use until then.
+ * which a stream is tried. Leadership that is to be taken over goes to one that sweeps, since the slot is in use until then.
  * The only place where a failed session is tried again.
  */
 export async function superviseSessions(sessions: Sessions, supervision: Supervision): Promise<void> {
@@ -76,9 +76,9 @@ export async function superviseSessions(sessions: Sessions, supervision: Supervi
 class Supervisor {
   readonly #sessions: Sessions;
   readonly #clock: Clock;
-  readonly #streamOutage: Told;
-  readonly #pollOutage: Told;
-  readonly #takeOverOutage: Told;
+  readonly #streamOutage: Reported;
+  readonly #pollOutage: Reported;
+  readonly #takeOverOutage: Reported;
   #handover: (() => Promise<void>) | null;
   /** Tries for a stream since a session held. */
   #failures = 0;
@@ -92,10 +92,10 @@ class Supervisor {
     this.#clock = clock;
     this.#streamOutage = once(log, "no stream; the outbox is swept once a second until there is one");
     this.#pollOutage = once(log, "no connection to the database");
-    this.#takeOverOutage = once(log, "the lead could not be taken over yet: what leads so far goes on");
+    this.#takeOverOutage = once(log, "leadership could not be taken over yet: the present leader goes on");
   }
 
-  /** True until what leads so far was told to end. */
+  /** True until the present leader was asked to end. */
   get isToTakeOver(): boolean {
     return this.#handover !== null;
   }
@@ -118,7 +118,7 @@ class Supervisor {
       this.#pollOutage.forget();
     }
     this.#renewSlot ||= needsNewSlot(failure, begunAt !== null);
-    outage((isUnreachable(failure) ? this.#pollOutage : this.#streamOutage).tell(failure));
+    outage((isUnreachable(failure) ? this.#pollOutage : this.#streamOutage).report(failure));
     this.#waitMs = backoffMs(this.#failures, begunAt === null ? NO_STREAM_RETRY : LOST_STREAM_RETRY);
     this.#failures++;
   }
@@ -153,7 +153,7 @@ class Supervisor {
       lost();
       return "streamed";
     }
-    if (failure !== null) (this.isToTakeOver ? this.#takeOverOutage : this.#pollOutage).tell(failure);
+    if (failure !== null) (this.isToTakeOver ? this.#takeOverOutage : this.#pollOutage).report(failure);
     if (this.#isSteady(begunAt)) this.#failures = 0;
     const waitMs = this.isToTakeOver ? backoffMs(this.#failures++, NO_STREAM_RETRY) : notBefore - this.#clock.now();
     await this.#clock.sleep(waitMs, signal);
@@ -166,7 +166,7 @@ class Supervisor {
     await handover?.();
   }
 
-  /** Tries for a stream again and again while the sweeping session leads; the one that is handed the lead is the last. */
+  /** Tries for a stream again and again while the sweeping session leads; the one that leadership is handed to is the last. */
   async #streamBeside({ leads, polling, handedOver }: Polling, signals: readonly AbortSignal[]): Promise<void> {
     const signal = AbortSignal.any([...signals]);
     const handover = async (): Promise<void> => {
@@ -195,28 +195,28 @@ interface Polling {
   readonly handedOver: AbortController;
 }
 
-/** A reason that is told once, until it is another or was forgotten. */
-interface Told {
-  tell(error: unknown): StreamOutage;
+/** A reason that is reported once, until it is another or was forgotten. */
+interface Reported {
+  report(error: unknown): StreamOutage;
   forget(): void;
 }
 
-function once(log: Log, what: string): Told {
-  let told = "";
+function once(log: Log, what: string): Reported {
+  let reported = "";
   return {
-    tell(error) {
+    report(error) {
       const outage = outageOf(error);
-      if (outage.reason !== told) log.warn({ ...outage }, what);
-      told = outage.reason;
+      if (outage.reason !== reported) log.warn({ ...outage }, what);
+      reported = outage.reason;
       return outage;
     },
     forget() {
-      told = "";
+      reported = "";
     },
   };
 }
 
-/** Runs one session to its end; returns why it ended, null where it was told to. */
+/** Runs one session to its end; returns why it ended, null where it was asked to. */
 async function whyEnded(session: Loop, signal: AbortSignal): Promise<unknown> {
   try {
     await session(signal);

@@ -12,7 +12,7 @@ import { hangUp } from "../wal/wire.ts";
 
 /** What the making of a slot needs. */
 export interface SlotMaking {
-  /** For the connection that looks after the waiting one. */
+  /** For the connection that monitors the waiting one. */
   readonly connection: pg.ClientConfig;
   readonly lock: LockKey;
   /** An answer must come within this time, in milliseconds. */
@@ -28,7 +28,7 @@ export interface SlotMaking {
   readonly outage: (outage: StreamOutage) => void;
 }
 
-/** Most slots are made by then; from then on the session is looked after so often. */
+/** Most slots are created by then; afterwards the session is checked at this interval. */
 const LOOK_MS = 400;
 
 const SESSION = `select pg_catalog.pg_backend_pid() as pid,
@@ -61,15 +61,15 @@ export async function makeSlot(
   ]);
 }
 
-interface Look {
+interface Observation {
   readonly lives: boolean;
   readonly leads: boolean;
   readonly blockers: readonly SlotBlocker[];
 }
 
-const NOTHING_SEEN: Look = { lives: false, leads: false, blockers: [] };
+const NOTHING_SEEN: Observation = { lives: false, leads: false, blockers: [] };
 
-const LOOK = `
+const OBSERVE = `
 select
   exists (select from pg_catalog.pg_stat_activity a where a.pid = $1) as lives,
   exists (
@@ -86,12 +86,12 @@ async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, sig
   if (signal.aborted) return;
   const observer = new pg.Client({ ...connection, query_timeout: answerMs });
   observer.on("error", () => undefined);
-  let told = "";
+  let reported = "";
   try {
     await observer.connect();
     while (!signal.aborted) {
       const askedAt = clock.now();
-      const { rows } = await observer.query<Look>(LOOK, [pid, lock.classId, lock.shard]);
+      const { rows } = await observer.query<Observation>(OBSERVE, [pid, lock.classId, lock.shard]);
       if (signal.aborted) return;
       const { lives, leads, blockers } = rows[0] ?? NOTHING_SEEN;
       if (!(heard === null ? lives : leads)) {
@@ -99,8 +99,8 @@ async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, sig
       }
       heard?.(askedAt);
       const waiting = blockedSlot(slot.name, blockers);
-      if (waiting !== null && waiting.reason !== told) {
-        told = waiting.reason;
+      if (waiting !== null && waiting.reason !== reported) {
+        reported = waiting.reason;
         log.warn({ ...waiting, blockers }, "the replication slot is not made yet");
         outage(waiting);
       }

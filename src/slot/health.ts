@@ -1,9 +1,9 @@
 import type { Lsn } from "../pg/lsn.ts";
 
 /**
- * `ok`: it holds what it must. `at_risk`: it is about to be invalidated. `lost`: it was; it is made anew by itself.
+ * `ok`: it holds what it must. `at_risk`: it is about to be invalidated. `lost`: it was; it is recreated automatically.
  * `missing`: there is none. `creating`: it waits until transactions have ended that ran before it. `unknown`: the slot of that name
- * is not ours, or nobody could look.
+ * is not ours, or the database could not be read.
  */
 export type SlotHealth = "ok" | "at_risk" | "lost" | "missing" | "creating" | "unknown";
 

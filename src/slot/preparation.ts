@@ -14,7 +14,7 @@ export interface SlotPreparation extends Omit<SlotMaking, "answerMs"> {
   /** The database that the slot is to be of. */
   readonly database: string;
   readonly decoder: Decoder;
-  /** True where the stream of this very slot cannot be read: it is dropped and made anew. */
+  /** True where the stream of this very slot cannot be read: it is dropped and recreated. */
   readonly renewSlot: boolean;
   /** An answer must come within this time, in milliseconds. */
   readonly senderTimeoutMs: number;
@@ -28,7 +28,7 @@ export interface PreparedSlot {
 }
 
 /**
- * The slot as it must be for the stream to bring every row, made anew where it is missing or of no use; null where `signal`
+ * The slot as it must be for the stream to bring every row, recreated where it is missing or of no use; null where `signal`
  * fired first. Rejects with STREAM_UNAVAILABLE, or the server's error, where none can be had.
  */
 export async function prepareSlot(
@@ -59,13 +59,13 @@ export async function prepareSlot(
   return { confirmed: made.confirmed, published };
 }
 
-/** P4: a slot whose stream brings nothing would only hold WAL; and what it passed over cannot be decoded later. */
+/** P4: a slot whose stream brings nothing would only hold WAL; and what it skipped cannot be decoded later. */
 export async function dropSlot(
   client: pg.ClientBase,
   { slot, senderTimeoutMs, log }: SlotPreparation,
   why: string,
 ): Promise<void> {
-  log.warn({ slot: slot.name, why }, "replication slot is dropped, to be made anew");
+  log.warn({ slot: slot.name, why }, "replication slot is dropped, to be recreated");
   await ask(client, `DROP_REPLICATION_SLOT "${slot.name}"`, senderTimeoutMs);
 }
 

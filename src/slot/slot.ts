@@ -26,7 +26,7 @@ export interface SlotRow {
 export type SlotDecision =
   | { readonly kind: "use"; readonly confirmed: Lsn }
   | { readonly kind: "create" }
-  /** Ours but useless: dropped and made anew; the outbox sweep brings what it would have brought. */
+  /** Ours but useless: dropped and recreated; the outbox sweep brings what it would have brought. */
   | { readonly kind: "recreate"; readonly why: string }
   /** Somebody else's: never touched. */
   | { readonly kind: "refuse"; readonly why: string; readonly hint: string };
@@ -36,7 +36,7 @@ export const IN_USE_HINT =
   "Another process uses the slot: end it (active_pid in pg_replication_slots), or set slot.name (PGNETD_SLOT_NAME).";
 
 /**
- * P2: a missing or lost slot is made anew without anybody's help, another database's slot is left alone. `renew` is
+ * P2: a missing or lost slot is recreated automatically, another database's slot is left alone. `renew` is
  * whether the stream of this slot could not be read.
  */
 export function decideSlot(

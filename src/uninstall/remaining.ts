@@ -13,9 +13,9 @@ export interface Remaining {
   readonly nextDue: string | null;
   /** Hosts that are paused, in order. */
   readonly pausedHosts: readonly string[];
-  /** Answers stored since the look before, per second; null at the first. */
+  /** Answers stored since the reading before, per second; null at the first. */
   readonly answeredPerSecond: number | null;
-  /** When the database was looked at, for the next look. */
+  /** When the database was read, for the next reading. */
   readonly at: string;
 }
 
@@ -43,7 +43,7 @@ const rowSchema = z.object({
   per_second: z.number().nullable(),
 });
 
-/** Looks at the outbox; `before` is the look before, where there was one. */
+/** Reads the outbox; `before` is the reading before, where there was one. */
 export async function readRemaining(db: Queryable, before: Remaining | null): Promise<Remaining> {
   const { rows } = await db.query({ text: SELECT, values: [before?.at ?? null] });
   const { at, due, later, next_due, paused, per_second } = rowSchema.parse(rows[0]);

@@ -11,7 +11,7 @@ import { defaultSlotName, readSlot, selectSlot } from "../slot/slot.ts";
 export interface SlotRemoval {
   /** Null is the default one of the database. */
   readonly name: string | null;
-  /** A slot in use is looked at again for so long, in milliseconds: a session that ended just now holds it for a moment. */
+  /** How long a slot in use is tried again, in milliseconds: a session that ended just now holds it for a moment. */
   readonly waitMs: number;
   readonly clock: Clock;
 }
@@ -43,7 +43,7 @@ export async function dropSlot(db: Queryable, { name, waitMs, clock }: SlotRemov
   }
 }
 
-/** False where somebody took it in between. */
+/** False where somebody acquired it in between. */
 async function isDropped(db: Queryable, slot: string): Promise<boolean> {
   try {
     await db.query({ text: "select pg_catalog.pg_drop_replication_slot($1)", values: [slot] });

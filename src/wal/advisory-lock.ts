@@ -5,7 +5,7 @@ import { ask } from "./wire.ts";
 /** `pgnt` in ASCII: the lock that makes a daemon the leader of a database; `net.check_worker_is_up()` looks for it. */
 export const LOCK_CLASS_ID = 0x70676e74;
 
-/** `pgnh` in ASCII: the lock that is held while the lead goes from one session of a daemon to another. */
+/** `pgnh` in ASCII: the lock that is held while leadership goes from one session of a daemon to another. */
 export const HANDOVER_CLASS_ID = 0x70676e68;
 
 /** Key of a session advisory lock. */
@@ -15,7 +15,7 @@ export interface LockKey {
   readonly shard: number;
 }
 
-/** Takes the lock on `client`'s session where it is free; true where it did. */
+/** Acquires the lock on `client`'s session where it is free; true where it did. */
 export async function tryLock(client: pg.ClientBase, { classId, shard }: LockKey, answerMs: number): Promise<boolean> {
   const text = `select pg_catalog.pg_try_advisory_lock(${classId}, ${shard}) as held`;
   const [tried] = await ask<{ held: boolean }>(client, text, answerMs);

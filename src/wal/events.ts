@@ -13,7 +13,7 @@ export interface Begin {
 /** What a decoder finds in the stream, in the order of commits. Called synchronously, row by row: nothing is queued. */
 export interface WalSink {
   begin(transaction: Begin): void;
-  /** What follows of `table` is of the table with this oid; not every plugin tells it. */
+  /** What follows of `table` is of the table with this oid; not every plugin says it. */
   relation(table: string, oid: number): void;
   /** One inserted row; `table` is `schema.name`, `row` has one property for each column, read as in `pg/value-parsers.ts`. */
   insert(table: string, row: Readonly<Record<string, unknown>>): void;
@@ -44,5 +44,5 @@ export interface Decoder {
   readonly startOptions: readonly string[];
 }
 
-/** The prefix of pgnetd's logical messages (`pg_logical_emit_message`); those of others are passed over. */
+/** The prefix of pgnetd's logical messages (`pg_logical_emit_message`); those of others are skipped. */
 export const MESSAGE_PREFIX = "pgnetd";

@@ -34,7 +34,7 @@ const NOTHING = Buffer.alloc(0);
  */
 export class MessageLimit {
   readonly #mostBytes: number;
-  /** Of a message that begins: not enough yet to tell what it is. */
+  /** Of a message that begins: not enough yet to know what it is. */
   #held: Buffer = NOTHING;
   /** What is still to come of the message that began last. */
   #leftBytes = 0;

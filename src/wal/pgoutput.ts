@@ -18,7 +18,7 @@ export function pgoutputDecoder(publications: readonly NeededPublication[]): Dec
   };
 }
 
-/** P5: the server describes each relation anew in each session, and the parser keeps what it was told. */
+/** P5: the server describes each relation again in each session, and the parser keeps the descriptions. */
 function openSession(publicationNames: string[]): Decode {
   const parser = new PgoutputPlugin({ protoVersion: 1, publicationNames, messages: true });
   return (payload, sink) => {

@@ -8,7 +8,7 @@ export class Positions {
   #received: Lsn = ZERO_LSN;
   #inTransaction = false;
 
-  /** End of the last whole transaction, or of the WAL where the server said so with nothing in hand. */
+  /** End of the last whole transaction, or of the WAL where the server said so with no transaction half received. */
   get received(): Lsn {
     return this.#received;
   }
@@ -27,7 +27,7 @@ export class Positions {
     this.#advance(endLsn);
   }
 
-  /** P8: with nothing in hand a keepalive's WAL end counts as received, else unrelated writes pile up behind the slot. */
+  /** P8: with no transaction half received a keepalive's WAL end counts as received, else unrelated writes pile up behind the slot. */
   keepalive(walEnd: Lsn): void {
     if (!this.#inTransaction) this.#advance(walEnd);
   }

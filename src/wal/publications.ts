@@ -3,7 +3,7 @@ import { z } from "zod";
 import { PgnetdError } from "../base/errors.ts";
 import { type NeededPublication, PUBLICATIONS } from "../pg/own-publications.ts";
 
-/** A row in it tells of a schema that was made anew, where the plugin brings it. */
+/** A row in it means that the schema was recreated, where the plugin brings it. */
 export const INSTALLATION_TABLE = "net.pgnetd_installation";
 
 /**
@@ -34,7 +34,7 @@ export function selectPublications(needed: readonly NeededPublication[]): string
 const rowsSchema = z.array(z.object({ name: z.string(), there: z.boolean(), whole: z.boolean(), version: z.string() }));
 
 /**
- * Throws STREAM_UNAVAILABLE where the rows of `selectPublications` tell that the stream would stay silent; else returns
+ * Throws STREAM_UNAVAILABLE where the rows of `selectPublications` show that the stream would stay silent; else returns
  * what changes with every change of the publications.
  */
 export function assertPublished(rows: unknown): string {
@@ -45,7 +45,7 @@ export function assertPublished(rows: unknown): string {
   const { make } = PUBLICATIONS.find((one) => one.name === name) ?? { make: "" };
   throw there
     ? new PgnetdError("STREAM_UNAVAILABLE", `publication "${name}" does not publish every insert into its table`, {
-        hint: `Make it anew: drop publication ${name}; ${make};`,
+        hint: `Recreate it: drop publication ${name}; ${make};`,
       })
     : new PgnetdError("STREAM_UNAVAILABLE", `publication "${name}" does not exist`, { hint: `Make it: ${make};` });
 }

@@ -56,7 +56,7 @@ export interface Silence {
   readonly fenceMs: number;
 }
 
-/** A sign of life is asked for so often, in milliseconds: several times within either. */
+/** Interval at which a sign of life is asked for, in milliseconds: several times within either. */
 export function askEveryMs({ senderTimeoutMs, fenceMs }: Silence): number {
   return Math.min(senderTimeoutMs / 5, fenceMs / 3);
 }
@@ -81,7 +81,7 @@ export async function hangUp(client: pg.ClientBase | null, end: () => Promise<un
 
 /**
  * Settings that end a session whose daemon is gone, and with it the leader's lock, also where the network says nothing:
- * after a silence while it streams, while it is idle, and (where the platform can look) in the middle of a statement.
+ * after a silence while it streams, while it is idle, and (where the platform can detect it) in the middle of a statement.
  */
 export async function endWithPeer(client: pg.ClientBase, silenceMs: number): Promise<void> {
   const settings = `set wal_sender_timeout = ${silenceMs}; set idle_session_timeout = ${silenceMs}`;

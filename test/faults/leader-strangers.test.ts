@@ -81,7 +81,7 @@ test("a role that takes the leader's lock under the leader's name is taken for n
   expect(await status(db)).toBeNull();
 });
 
-test("P3: restarts, whoever asks for them, keep the lead, end nothing in flight and lose it to nobody who waits for it", async () => {
+test("P3: restarts, whoever asks for them, keep leadership, end nothing in flight and lose it to nobody who waits for it", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   receiver.behave({ kind: "answer", delayMs: 1_000 });
@@ -97,7 +97,7 @@ test("P3: restarts, whoever asks for them, keep the lead, end nothing in flight 
   await receiver.waitFor(1);
   await using other = await mallory(db);
   await other.query("select net.worker_restart(), net.wait_until_running(), net.check_worker_is_up()");
-  await eventually(() => daemon.log().includes("connections are made anew"));
+  await eventually(() => daemon.log().includes("connections are reopened"));
   await emptied(db);
   expect(await db.query("select net._leader_pid() as pid")).toEqual(leader);
   expect([receiver.requests.length, receiver.countByPath().size]).toEqual([20, 20]);
@@ -126,7 +126,7 @@ test("P2, P3: changed settings are taken over while a stranger waits for the loc
   await taken;
   expect(await db.query("select net.check_worker_is_up() as up")).toEqual([{ up: "" }]);
   await emptied(db, 10_000);
-  expect(daemon.log()).toContain("this daemon leads on without it, but none after it will");
+  expect(daemon.log()).toContain("this daemon stays leader without it, but no later one can lead");
   expect((await fetch(`${daemon.address}/readyz`)).status).toBe(200);
   expect(await status(db)).toBeNull();
   expect([receiver.requests.length, receiver.countByPath().size]).toEqual([200, 200]);

@@ -14,7 +14,7 @@ const FAST = { PGNETD_RATE_PER_SECOND: "unlimited" };
 /** A daemon whose posts show that it sent them: they carry no `Idempotency-Key`. */
 const NAMELESS = { ...FAST, PGNETD_IDEMPOTENCY_KEY: "false" };
 
-/** Posts on and on, one per transaction, until told to stop; returns how many there were. */
+/** Posts on and on, one per transaction, until asked to stop; returns how many there were. */
 function post(db: TestDatabase, receiver: Receiver, perSecond: number): () => Promise<number> {
   const end = new AbortController();
   const calls: Promise<unknown>[] = [];

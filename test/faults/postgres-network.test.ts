@@ -93,7 +93,7 @@ test("P2: the whole network cut off for longer than every timeout: said so, and 
   expect(counts).toEqual({ committed: COUNT, sent: COUNT, answered: COUNT, lost: 0, repeated: 0 });
 });
 
-test("P2 P3: told to stop while PostgreSQL does not answer, it ends with its grace time; the next sends the rest", async () => {
+test("P2 P3: asked to stop while PostgreSQL does not answer, it ends with its grace time; the next sends the rest", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await using network = await startNetwork(db.url);

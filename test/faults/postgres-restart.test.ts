@@ -34,7 +34,7 @@ test.each(["immediate", "fast"] as const)(
     const counts = await countFault(db, receiver, COUNT);
     reportFault(counts, `sending again after ${backMs.join(", ")} ms`);
     expect(counts).toEqual({ committed: COUNT, sent: COUNT, answered: COUNT, lost: 0, repeated: 0 });
-    // Each reason is told once, not with each try: ended, refused, starting up.
+    // Each reason is reported once, not with each try: ended, refused, starting up.
     const tries = daemon.lines.filter(({ message }) => message === "no connection to the database");
     expect(tries.length).toBeLessThanOrEqual(3 * 3);
   },

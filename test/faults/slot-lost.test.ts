@@ -62,7 +62,7 @@ test("P2 P3: the slot dropped under it, three times while 2,000 drain: all answe
   expect(daemon.lines.filter(({ message }) => message === "replication slot is made").length).toBeGreaterThan(1);
 });
 
-test("P2: a slot invalidated by max_slot_wal_keep_size, while it is away and while it streams: made anew, all answered", async () => {
+test("P2: a slot invalidated by max_slot_wal_keep_size, while it is away and while it streams is recreated, and all is answered", async () => {
   await using db = await startFaultServer({
     max_slot_wal_keep_size: "1MB",
     min_wal_size: "32MB",
@@ -103,7 +103,7 @@ test("P2: a slot invalidated by max_slot_wal_keep_size, while it is away and whi
   );
 });
 
-test("P2: a slot of that name made for another plugin is made anew", async () => {
+test("P2: a slot of that name made for another plugin is recreated", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await db.query("select pg_create_logical_replication_slot('pgnetd_' || current_database(), 'test_decoding')");

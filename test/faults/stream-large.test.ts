@@ -13,7 +13,7 @@ import { type Receiver, startReceiver } from "../support/receiver.ts";
 
 const UNLIMITED = { PGNETD_RATE_PER_SECOND: "unlimited" };
 
-/** So many rows in one transaction, without the cost of the functions. */
+/** This many rows in one transaction, without the cost of the functions. */
 async function insertMany(db: Pick<TestDatabase, "query">, receiver: Receiver, count: number): Promise<void> {
   await db.query(
     `insert into net.http_request_queue (method, url, headers, timeout_milliseconds)
@@ -22,7 +22,7 @@ async function insertMany(db: Pick<TestDatabase, "query">, receiver: Receiver, c
   );
 }
 
-test("P2 P3: rows with low ids that commit late, across start, catch-up and overflow, are sent once", async () => {
+test("P2 P3: rows with low ids that commit late, across start, catch-up and full memory, are sent once", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   receiver.behave({ kind: "answer", delayMs: 5 });
@@ -56,7 +56,7 @@ test("P2 P3: rows with low ids that commit late, across start, catch-up and over
   expect(daemon.lines).toContainEqual(expect.objectContaining({ message: "phase", to: "catch-up" }));
 });
 
-test("P2 P3: the same with a stream: late commits in catch-up, overflow and live", async () => {
+test("P2 P3: the same with a stream: late commits in catch-up, with full memory and live", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   receiver.behave({ kind: "answer", delayMs: 5 });
@@ -184,7 +184,7 @@ test("P4 P5: 1,000,000 rows waiting at the start: sends within 2 s, in bounded m
   expect(stoppedMs).toBeLessThan(2_000);
 });
 
-test("P8: an idle daemon runs no SQL for as long as it is looked at", async () => {
+test("P8: an idle daemon runs no SQL for as long as it is watched", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await using _daemon = await startInProcess(db.url);

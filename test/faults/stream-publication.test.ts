@@ -52,7 +52,7 @@ test.skipIf(!HAS_PUBLICATIONS).for(SILENCES)(
 );
 
 test.skipIf(!HAS_PUBLICATIONS)(
-  "P2: a publication dropped and made anew at once: the stream begins again, so that what passed unpublished is swept",
+  "P2: a publication dropped and recreated at once: the stream begins again, so that what passed unpublished is swept",
   async () => {
     await using db = await testDatabase();
     await using stream = await startStream(db.url, { publicationsEveryMs: 300 });
@@ -65,7 +65,7 @@ test.skipIf(!HAS_PUBLICATIONS)(
   },
 );
 
-test("P2: a publication dropped and made anew while the daemon is away", async () => {
+test("P2: a publication dropped and recreated while the daemon is away", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await (await startInProcess(db.url)).stop();

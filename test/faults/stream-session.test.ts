@@ -12,7 +12,7 @@ import { startProxy } from "../support/proxy.ts";
 const ROW =
   "insert into net.http_request_queue (method, url, headers, timeout_milliseconds) values ('GET', 'http://x/', '{}', 1)";
 
-/** So many rows in one transaction. */
+/** This many rows in one transaction. */
 const MANY = (count: string, body = "null"): string =>
   `insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
   select 'GET', 'http://x/', '{}', ${body}, 1 from generate_series(1, ${count}) g`;

@@ -104,7 +104,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     expect(slots).toEqual([{ plugin: "wal2json" }]);
   });
 
-  test("P1 P2 P3: savepoints, late commits and overflow: each once, nothing rolled back", async () => {
+  test("P1 P2 P3: savepoints, late commits and full memory: each once, nothing rolled back", async () => {
     await using receiver = await startReceiver();
     receiver.behave({ kind: "answer", delayMs: 5 });
     await using daemon = await startInProcess(db.url, { ...ENV, PGNETD_MEMORY_REQUESTS: "100" });
@@ -150,7 +150,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     expect(counts).toEqual({ committed: 80, sent: 80, answered: 80, lost: 0, repeated: 0 });
   });
 
-  test("P2: the slot lost, and one of another plugin in its place: made anew", async () => {
+  test("P2: the slot lost, and one of another plugin in its place: it is recreated", async () => {
     await using receiver = await startReceiver();
     await using _daemon = await startInProcess(db.url, ENV);
     await eventually(async () => {

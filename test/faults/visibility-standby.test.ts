@@ -117,7 +117,7 @@ test.each(
   },
 );
 
-test("P2 P3: such a commit when memory overflows: nothing lost, left behind or repeated", async () => {
+test("P2 P3: such a commit when memory is full: nothing lost, left behind or repeated", async () => {
   await using db = await startLonelyServer();
   await using receiver = await startReceiver();
   await using daemon = await startInProcess(db.url, { ...ENV, PGNETD_MEMORY_REQUESTS: "15" });

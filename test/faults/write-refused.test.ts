@@ -9,7 +9,7 @@ import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 
 const COUNT = 1_200;
-/** The fault begins when so many have come. */
+/** The fault begins when this many have come. */
 const BEFORE = 200;
 /** In flight at most. */
 const CONCURRENCY = 16;
@@ -92,7 +92,7 @@ async function apply(db: TestDatabase, statements: readonly string[]): Promise<v
   }
 }
 
-/** Resolves to how many requests had come when the refusal was told, and as many as had come `OUTAGE_MS` later. */
+/** Resolves to how many requests had come when the refusal was reported, and as many as had come `OUTAGE_MS` later. */
 async function outage(daemon: Daemon, receiver: Receiver): Promise<readonly [told: number, held: number]> {
   await eventually(() => said(daemon).includes(REFUSED));
   const told = receiver.requests.length;
@@ -129,7 +129,7 @@ test.each(FAULTS)(
     expect(refusals.filter((line) => line["code"] === code)).toEqual([
       expect.objectContaining({ hint: expect.stringMatching(hint) as unknown }),
     ]);
-    // A session ended in the middle of a write is told, too, with a code of its own.
+    // A session ended in the middle of a write is reported, too, with a code of its own.
     const lines = said(daemon);
     expect(lines.filter((line) => line !== REFUSED)).toEqual([...new Set(lines)].filter((line) => line !== REFUSED));
     const readyz = await fetch(`${daemon.address}/readyz`, { signal: AbortSignal.timeout(1_000) });

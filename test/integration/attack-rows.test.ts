@@ -11,7 +11,7 @@ interface Attacked extends AsyncDisposable {
   readonly daemon: InProcessDaemon;
 }
 
-/** A daemon that finds what `attack` made when it starts, is told of the same again as it runs, and serves others all the while. */
+/** A daemon that finds what `attack` made when it starts, receives the same again as it runs, and serves others all the while. */
 async function attacked(
   attack: (db: TestDatabase, url: (path: string) => string, way: "swept" | "streamed") => Promise<unknown>,
 ): Promise<Attacked> {
@@ -107,7 +107,7 @@ test("a row out of range is that row's defect, and is not sent: inserted so, or 
   expect(world.receiver.requests.filter(({ path }) => path === "/deferred")).toHaveLength(1);
 });
 
-test("P2: ids, times and timeouts at the ends of their range end as requests do, and the status is told", async () => {
+test("P2: ids, times and timeouts at the ends of their range end as requests do, and the status is shown", async () => {
   const ids = ["-9223372036854775808", "9223372036854775807"];
   const times = [
     "-infinity",

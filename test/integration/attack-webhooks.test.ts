@@ -24,7 +24,7 @@ async function openCaller(
   });
 }
 
-/** Types with casts to json that tell who runs them; a cast is made by the owner of a type. */
+/** Types with casts to json that show who runs them; a cast is made by the owner of a type. */
 const TYPES = `
   create temp table ran (who text);
   grant all on ran to public;

@@ -108,7 +108,7 @@ test("a later time is waited for, unless only what is due is asked for", async (
   expect(receiver.requests).toHaveLength(3);
 });
 
-test("told to end early it says what is left and fails", async () => {
+test("asked to end early it says what is left and fails", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await db.query("insert into net.http_host_settings (host, paused) values ('127.0.0.1', true)");
@@ -143,7 +143,7 @@ test("as a process, SIGTERM ends it with exit code 75 and says what is left", as
   expect(output).toMatch(/^pgnetd: ended before the outbox was empty: 0 due, 1 for a later time, .*\nhint: .*/m);
 });
 
-test("a database without the schema is told at once", async () => {
+test("a database without the schema is reported at once", async () => {
   await using db = await testDatabase({ migrated: false });
   expect(await startDrain(db.url).ended).toMatchObject({ code: "SCHEMA_MISSING" });
 });

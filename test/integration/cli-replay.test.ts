@@ -53,7 +53,7 @@ test("a dead letter whose id or key waits stays, and is named", async () => {
   expect(await where(db)).toEqual({ waiting: [1, 12], dead: [11] });
 });
 
-test("an id that is no dead letter is told", async () => {
+test("an id that is no dead letter is reported", async () => {
   await using db = await testDatabase();
   expect((await replay(db.url, "--id", "7")).failure).toMatchObject({ message: "there is no dead letter with id 7" });
 });

@@ -49,7 +49,7 @@ test("status names a session that is no pgnetd and has the leader's lock", async
   });
 });
 
-test("status tells who leads, the slot's health and the queue; it fails while nobody leads", async () => {
+test("status shows who leads, the slot's health and the queue; it fails while nobody leads", async () => {
   await using db = await testDatabase();
   await db.query("select net.http_get('http://127.0.0.1:9/')");
   const before = await status(db.url);
@@ -91,7 +91,7 @@ test("status names the session that the creation of the slot waits for", async (
   }
 });
 
-test.for(["-infinity", "infinity"])("status tells everything beside a request created at %s", async (created) => {
+test.for(["-infinity", "infinity"])("status shows everything beside a request created at %s", async (created) => {
   await using db = await testDatabase();
   await db.query(
     `insert into net.http_request_queue (id, method, url, timeout_milliseconds, created)

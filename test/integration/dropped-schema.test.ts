@@ -12,7 +12,7 @@ const DROP = "drop schema if exists net cascade";
 const PUBLISHED = "select pubname, schemaname, tablename from pg_publication_tables order by pubname, tablename";
 
 describe("migrate", () => {
-  test("installs all anew after drop schema net cascade, its publications included", async () => {
+  test("reinstalls all after drop schema net cascade, its publications included", async () => {
     await using db = await testDatabase();
     const before = await dumpSchema(db, ["net"]);
     await db.query(DROP);
@@ -81,11 +81,11 @@ describe("a daemon whose schema is dropped", () => {
     await eventually(async () => (await db.query("select from net._http_response")).length === 1);
     expect(daemon.pid).toBe(pid);
     expect(daemon.events()).toContainEqual(
-      expect.objectContaining({ level: "warn", msg: "schema net was dropped or made anew: the daemon begins anew" }),
+      expect.objectContaining({ level: "warn", msg: "schema net was dropped or recreated: the daemon starts over" }),
     );
   });
 
-  test("takes the requests of one made anew at once for others, though their ids begin anew", async () => {
+  test("sends the requests of a recreated schema as new ones, though their ids start over", async () => {
     await using db = await testDatabase();
     await using receiver = await startReceiver();
     await using daemon = await startDaemon({ databaseUrl: db.url, env: { PGNETD_GRACE_MS: "1000" } });
@@ -121,7 +121,7 @@ describe("a daemon whose schema is dropped", () => {
       await db.query("select net.http_post($1)", [receiver.url("/")]);
       await receiver.waitFor(4);
       await eventually(async () => (await db.query("select from net.http_request_queue")).length === 0);
-      expect(daemon.log()).not.toContain("made anew");
+      expect(daemon.log()).not.toContain("recreated");
     },
   );
 });

@@ -47,7 +47,7 @@ async function cloned(db: TestDatabase): Promise<TestDatabase> {
   return testDatabase({ template: db.name });
 }
 
-/** `db` as a dump restores it: every row is written anew. */
+/** `db` as a dump restores it: every row is written again. */
 async function restored(db: TestDatabase): Promise<TestDatabase> {
   const copy = await testDatabase();
   for (const table of ["pgnetd_installation", "http_request_queue"]) {

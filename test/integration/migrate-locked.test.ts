@@ -73,7 +73,7 @@ test("a migration that another one keeps waiting says so", async () => {
   await done;
 });
 
-test("a daemon that migrates at its start says who keeps it waiting, and ends when it is told to", async () => {
+test("a daemon that migrates at its start says who keeps it waiting, and ends when it is asked to", async () => {
   await using db = await testDatabase({ migrated: false });
   await using other = await stranger(db);
   await using daemon = await startDaemon({

@@ -115,7 +115,7 @@ describe("docs/operations.md", () => {
       typeof value === "object" && value !== null
         ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)]))
         : null;
-    // The first question has the daemon look, a later one tells what it saw.
+    // The first request makes the daemon read the database, a later one shows the result.
     const health = await eventually(async () => {
       const now = (await (await fetch(`${daemon.address}/readyz`)).json()) as { slot: string; oldest: unknown };
       return now.oldest !== null && now;

@@ -54,7 +54,7 @@ test("P2: rows that make a sweep fail are found by halves: each is one defect, a
   expect(db.count).toBeLessThan(2 + 6 * Math.ceil(Math.log2(90)));
 });
 
-test("P2: where so many rows are bad a sweep reads a part of them, and the next ones the rest", async () => {
+test("P2: where many rows are bad a sweep reads a part of them, and the next ones the rest", async () => {
   await using other = await encodedDatabase("WIN1252");
   await other.db.query(
     `insert into net.http_request_queue (method, url, timeout_milliseconds)

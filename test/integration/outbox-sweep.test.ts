@@ -49,7 +49,7 @@ test("P2: a sweep on a connection that has swept before goes on after the table 
   expect((await sweeps.once()).rows).toHaveLength(1);
 });
 
-test("P5: what is too large to be sent is told, not read, and keeps nothing else from being read", async () => {
+test("P5: what is too large to be sent is reported, not read, and keeps nothing else from being read", async () => {
   await using db = await testDatabase();
   await using sweeps = await openSweeps(db);
   await db.query(`

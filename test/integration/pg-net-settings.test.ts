@@ -81,7 +81,7 @@ test("migrate leaves values alone that somebody gave, and uninstall takes back i
   expect(left).toEqual([{ kept: "pg_net.ttl=1 day" }, { kept: "pg_net.batch_size=500" }]);
 });
 
-test("a role that may not set them is told what a superuser can run, and migrates all the same", async () => {
+test("a role that may not set them is shown what a superuser can run, and migrates all the same", async () => {
   await using db = await testDatabase({ migrated: false });
   const role = `${db.name}_installer`;
   await db.query(`create role ${role} login password 'x'; grant create on database ${db.name} to ${role}`);

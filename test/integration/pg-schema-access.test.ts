@@ -32,7 +32,7 @@ test("what is missing is said where schema net is not there, or is somebody else
   expect(await problem(db)).toEqual({ ...empty, hint: expect.stringContaining("docs/from-pg_net.md") as unknown });
 });
 
-test("a role that may not use schema net is told so, and the statements in the hint are enough to run", async () => {
+test("a role that may not use schema net gets an error that says so, and the statements in the hint are enough to run", async () => {
   await using db = await testDatabase();
   const role = `${db.name}_Daemon`;
   const quoted = `"${role}"`;

@@ -12,7 +12,7 @@ async function answered(db: TestDatabase): Promise<number> {
   return row?.count ?? 0;
 }
 
-test("P2, P3: net.worker_restart() in the middle of a drain loses and repeats nothing, and loads the settings anew", async () => {
+test("P2, P3: net.worker_restart() in the middle of a drain loses and repeats nothing, and reloads the settings", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   receiver.behave({ kind: "answer", delayMs: 20 });
@@ -22,7 +22,7 @@ test("P2, P3: net.worker_restart() in the middle of a drain loses and repeats no
   await db.query(QUEUE, [receiver.url("/?n="), 600]);
   await receiver.waitFor(50);
   await file.write("rate:\n  perSecond: unlimited\n");
-  expect(await db.query("select net.worker_restart() as told")).toEqual([{ told: true }]);
+  expect(await db.query("select net.worker_restart() as asked")).toEqual([{ asked: true }]);
 
   await eventually(async () => (await answered(db)) === 600);
   expect(receiver.requests).toHaveLength(600);

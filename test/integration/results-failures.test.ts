@@ -189,7 +189,7 @@ describe("failed writes", () => {
     expect(rows[1]?.length).toBe(content.length);
   });
 
-  test("P2 an answer too large for the database to take in time is told as such after three tries, and holds up no other", async () => {
+  test("P2 an answer too large for the database to take in time is reported as such after three tries, and holds up no other", async () => {
     let tries = 0;
     let now = 0;
     await using t = await setUp();

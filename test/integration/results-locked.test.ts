@@ -45,7 +45,7 @@ describe("rows that a caller's transaction has locked", () => {
     expect(await responses(t.database)).toMatchObject([{ content: LARGE.toString() }]);
   });
 
-  test("P2 a row that the transaction deletes gives no response, one that it only looked at does", async () => {
+  test("P2 a row that the transaction deletes gives no response, one that it only locked does", async () => {
     await using t = await setUp();
     await using other = await session(t.database);
     const ids = await enqueue(t.database, 3);

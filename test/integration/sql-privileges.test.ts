@@ -138,7 +138,7 @@ describe("as installed, as with pg_net", () => {
     expect(await grants()).toEqual(before);
   });
 
-  test("what every role may refer to tells nothing and holds up nothing", async () => {
+  test("what every role may refer to reveals nothing and holds up nothing", async () => {
     await db.query(`create schema refers; grant all on schema refers to ${anybody}`);
     for (const [table, column] of [
       ["pgnetd_installation", "id"],

@@ -63,7 +63,7 @@ describe("net.http_get", () => {
 });
 
 describe("net.http_post", () => {
-  test("posts an empty object as JSON unless told otherwise", async () => {
+  test("posts an empty object as JSON unless asked otherwise", async () => {
     expect(await enqueued("net.http_post('http://h/')")).toEqual({
       method: "POST",
       url: "http://h/",

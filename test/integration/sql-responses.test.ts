@@ -176,7 +176,7 @@ describe("async := false", () => {
     },
   );
 
-  test("net._await_response tells whether there was such a request", async () => {
+  test("net._await_response returns whether there was such a request", async () => {
     const id = await request();
     await db.query(ANSWER, [id, 200, "x", null]);
     expect(await db.query("select net._await_response($1) as known, net._await_response(-1) as unknown", [id])).toEqual(

@@ -9,7 +9,7 @@ const TIMES = 200;
 const CALLS = ["select net.worker_restart()", "select net.wait_until_running()", "select net.check_worker_is_up()"];
 const IN_ONE = "select net.worker_restart(), net.wait_until_running(), net.check_worker_is_up()";
 
-const WENT_OVER = "restart: the settings have changed; the lead goes over to them";
+const WENT_OVER = "restart: the settings have changed; a daemon with the new ones takes over";
 
 /** Runs `act` on a connection of its own and returns why it failed; null where it did not. */
 async function failureOf(db: TestDatabase, act: (client: PoolClient) => Promise<void>): Promise<unknown> {
@@ -60,7 +60,7 @@ test(
 );
 
 test(
-  "nor do they while each restart finds other settings, and the lead goes over to them",
+  "nor do they while each restart finds other settings, and a daemon with the new ones takes over",
   { timeout: 120_000 },
   async () => {
     await using db = await testDatabase();

@@ -126,7 +126,7 @@ describe("a webhook with wrong arguments", () => {
     ["as its sixth argument", "'/h', 'POST', 'null', 'null', 'null', 'warn'", ""],
     ["as a setting", "'/h', 'POST'", "set pgnetd.webhook_errors = 'warn'"],
     ["in wrong JSON", "'http://h/', 'POST', 'no json', 'null', 'null', 'warn'", ""],
-  ])("only warns when told to %s", async (_, args, setting) => {
+  ])("only warns when asked to %s", async (_, args, setting) => {
     await hook("after insert", args);
     const client = await db.pool.connect();
     const warnings: unknown[] = [];

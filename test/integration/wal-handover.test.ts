@@ -106,7 +106,7 @@ const handover = (end: () => Promise<void>, signal = NEVER) => ({
   askEveryMs: 200,
 });
 
-test("P3: the lead goes to another session of the leader past those that wait, each time; and to one of those when it ends", async () => {
+test("P3: leadership goes to another session of the leader past those that wait, each time; and to one of those when it ends", async () => {
   let leader = await connect();
   await lead(leader);
   await using first = await standBy();
@@ -153,7 +153,7 @@ async function pidOf(client: pg.Client): Promise<number | undefined> {
   return (await client.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
 }
 
-test("P3: a lead that cannot be handed over is not given up", async () => {
+test("P3: leadership that cannot be handed over is not given up", async () => {
   await using other = await connect();
   await other.query("select pg_advisory_lock($1, 0)", [HANDOVER_CLASS_ID]);
   await using next = await connect();
@@ -165,7 +165,7 @@ test("P3: a lead that cannot be handed over is not given up", async () => {
   expect(isEnded).toBe(false);
 });
 
-test("a handover that is told to end ends, and gives up where another took the lead", async () => {
+test("a hand-over that is asked to end ends, and gives up where another took over leadership", async () => {
   await using other = await connect();
   await lead(other);
   await using next = await connect();

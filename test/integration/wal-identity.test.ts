@@ -11,7 +11,7 @@ const LOCK = { classId: 1, shard: 0 };
 
 const quiet = (): void => undefined;
 
-test("P3: a session with a stream and one without tell the same history of a server", async () => {
+test("P3: a session with a stream and one without report the same history of a server", async () => {
   await using db = await testDatabase();
   await using stream = await startStream(db.url);
   const led = Promise.withResolvers<ServerIdentity>();

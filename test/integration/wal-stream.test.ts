@@ -14,7 +14,7 @@ import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
 const ROW =
   "insert into net.http_request_queue (method, url, headers, timeout_milliseconds) values ('GET', 'http://x/', '{}', 1)";
 
-/** So many rows in one transaction. */
+/** This many rows in one transaction. */
 const MANY = (count: string, body = "null"): string =>
   `insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
   select 'GET', 'http://x/', '{}', ${body}, 1 from generate_series(1, ${count}) g`;
@@ -188,7 +188,7 @@ describe("a session", () => {
     expect(stream.sessions).toBe(2);
   });
 
-  test("of which a message cannot be read ends, and its slot is made anew", async () => {
+  test("of which a message cannot be read ends, and its slot is recreated", async () => {
     await using db = await testDatabase();
     const decoder = openDecoder(SLOT_PLUGIN);
     let broken = true;
@@ -234,7 +234,7 @@ describe("a session", () => {
   });
 
   test.skipIf(SLOT_PLUGIN === "wal2json")(
-    "logs once for each cause that its publications cannot be looked at, and goes on",
+    "logs once for each cause that its publications cannot be checked, and goes on",
     async () => {
       await using db = await testDatabase();
       const codes = ["42501", "42501", "57014"];
@@ -250,9 +250,9 @@ describe("a session", () => {
       const logged = (): unknown[] => stream.lines.filter(({ message }) => String(message).includes("publications"));
       await eventually(() => logged().length >= 3);
       expect(logged()).toEqual([
-        { code: "42501", reason: "no", message: "the publications could not be looked at; trying again" },
-        { code: "57014", reason: "no", message: "the publications could not be looked at; trying again" },
-        { message: "the publications are looked at again" },
+        { code: "42501", reason: "no", message: "the publications could not be checked; trying again" },
+        { code: "57014", reason: "no", message: "the publications could not be checked; trying again" },
+        { message: "the publications are checked again" },
       ]);
       await db.query(ROW);
       await stream.waitFor(1);

@@ -14,7 +14,7 @@ async function closedPort(): Promise<number> {
   return address.port;
 }
 
-describe("a failure is told in pg_net's words", () => {
+describe("a failure is reported in pg_net's words", () => {
   test("nobody listens", async () => {
     await using client = testClient();
     expect(await failed(client, `http://127.0.0.1:${await closedPort()}/`)).toMatchObject({

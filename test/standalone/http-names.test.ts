@@ -63,7 +63,7 @@ test("the wait for a slow answer counts, as the time of the name", async () => {
   expect(timings.dnsMs).toBeGreaterThanOrEqual(290);
 });
 
-test("a name that does not exist is told in pg_net's words", async () => {
+test("a name that does not exist is reported in pg_net's words", async () => {
   await using server = await startServer();
   using names = new Names({ servers: [server.address], lookup: () => Promise.resolve({ kind: "unknown" }) });
   await using client = testClient({ resolve: names.resolve });

@@ -68,7 +68,7 @@ describe("a server that closes the kept connection as the next request comes", (
     expect([peer.received.length, peer.connections]).toEqual([4, 3]);
   });
 
-  test("on a connection opened anew, nothing is sent again", async () => {
+  test("on a new connection, nothing is sent again", async () => {
     await using peer = await httpPeer((socket) => {
       if (peer.received.length === 1) socket.write(response("", ["Connection: close"]));
       else socket.end();

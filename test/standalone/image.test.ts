@@ -79,7 +79,7 @@ describe.skipIf(!(await dockerIsThere()))("the container", () => {
     expect(JSON.stringify(failed)).toContain("DATABASE_URL");
   });
 
-  test("stops in order when it is told to", async () => {
+  test("stops in order when it is asked to", async () => {
     const id = await docker("compose", "ps", "--quiet", "pgnetd");
     await docker("compose", "stop", "pgnetd");
     expect(await docker("inspect", "--format", "{{.State.ExitCode}}", id)).toBe("0");

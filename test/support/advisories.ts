@@ -91,7 +91,7 @@ export const ADVISORIES = [
     {
       id: "CVE-2024-39338",
       product: "axios",
-      was: "a path was taken for a url without a scheme, and its first part for a host",
+      was: "a path was mistaken for a url without a scheme, and its first part for a host",
       here: "a url without a scheme is an error; in a redirect its host is judged",
     },
     {
@@ -129,7 +129,7 @@ export const ADVISORIES = [
     {
       id: "CVE-2026-48595",
       product: "Tesla (Elixir)",
-      was: "`Authorization` was taken out only where it was in lower case",
+      was: "`Authorization` was removed only where it was in lower case",
       here: "the case of a name does not matter",
     },
     {
@@ -141,8 +141,8 @@ export const ADVISORIES = [
     {
       id: "CVE-2024-45336",
       product: "Go net/http",
-      was: "headers taken out by a redirect elsewhere came back with the next redirect",
-      here: "what is taken out stays out, also on the way back",
+      was: "headers removed by a redirect elsewhere came back with the next redirect",
+      here: "what is removed stays out, also on the way back",
     },
     {
       id: "CVE-2023-45289",
@@ -175,7 +175,7 @@ export const ADVISORIES = [
       here: "messages and log name the header, never the value",
     },
   ]),
-  topic("Requests and answers that are taken for others", [
+  topic("Requests and answers that are mistaken for others", [
     {
       id: "CVE-2026-1525",
       product: "undici",

@@ -9,7 +9,7 @@ export interface ServerAnswer {
   readonly bytes: number;
   /** As decoded; null where it is as received. */
   readonly decoded: number | null;
-  /** The length is told before. */
+  /** The length is known before. */
   readonly announced: boolean;
   /** Its row stays locked until the end. */
   readonly locked: boolean;

@@ -39,7 +39,7 @@ export interface Daemon extends AsyncDisposable {
   readonly ended: Promise<Ended>;
 }
 
-/** What `startDaemon` may be told. */
+/** Options of `startDaemon`. */
 export interface DaemonOptions {
   readonly databaseUrl: string;
   /** On top of what is always set: loopback allowed, a free port, JSON logs. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../../src/base/clock.ts";
 
-/** A clock that moves only when told. */
+/** A clock that moves only when the test moves it. */
 export class FakeClock implements Clock {
   #now = 0;
   readonly #sleepers = new Set<{ readonly at: number; readonly wake: () => void }>();

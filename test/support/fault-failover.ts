@@ -89,7 +89,7 @@ async function setOn(server: FaultServer, name: string, value: string): Promise<
 /** Resolves when the standby has a slot of the primary's that it will keep when it is promoted. */
 export async function slotSynchronised({ primary, standby }: Failover): Promise<void> {
   await eventually(async () => {
-    // What is running is told now and not some time later: the slot becomes of use with it.
+    // What is running is logged now and not some time later: the slot becomes of use with it.
     await primary.query("select pg_log_standby_snapshot()");
     const rows = await standby.query("select from pg_replication_slots where synced and not temporary");
     return rows.length === 1;

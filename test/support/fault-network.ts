@@ -12,7 +12,7 @@ export interface FaultNetwork extends AsyncDisposable {
   freeze(traffic: Traffic): void;
   /** As `freeze`, and new connections are accepted and stay silent, too. */
   cutOff(traffic: Traffic): void;
-  /** From the server at most so many bytes per second pass, on connections made from now on. */
+  /** From the server at most this many bytes per second pass, on connections made from now on. */
   limit(traffic: Traffic, bytesPerSecond: number): void;
   /** What was held back by `cutOff` passes. */
   restore(traffic: Traffic): void;

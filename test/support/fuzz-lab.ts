@@ -49,7 +49,7 @@ export const MEMORY_BOUND_MB = 512;
 /** How long a machine that others load may take to start the daemons. */
 const LIVE_WITHIN_MS = 60_000;
 
-/** Opens the lab: memory small enough that batches overflow it, and the canary as proxy of the environment. */
+/** Opens the lab: memory too small for a batch, and the canary as proxy of the environment. */
 export async function openLab({ answer, env = {} }: LabOptions): Promise<Lab> {
   const parts = new AsyncDisposableStack();
   try {

@@ -67,7 +67,7 @@ async function until(state: string, address: string): Promise<void> {
   }, 20_000);
 }
 
-/** Lanes that are behind, as `/readyz` tells it. */
+/** Lanes that are behind, as `/readyz` shows it. */
 export async function lanesBehind({ address }: InProcessDaemon): Promise<unknown> {
   return ((await (await fetch(`${address}/readyz`)).json()) as { lanesBehind: unknown }).lanesBehind;
 }

@@ -90,7 +90,7 @@ class Pair {
   readonly #gone: () => void;
   #server: Socket | null = null;
   #paused = true;
-  /** Sides whose end the other has still to be told. */
+  /** Sides whose end has still to be passed to the other. */
   readonly #ended = new Set<Socket>();
 
   constructor(client: Socket, host: string, port: number, gone: () => void) {

@@ -45,7 +45,7 @@ export type Behaviour =
 
 const OK: Behaviour = { kind: "answer" };
 
-/** An HTTP server on a loopback port whose conduct the test sets. Answers 200 until told otherwise. */
+/** An HTTP server on a loopback port whose conduct the test sets. Answers 200 until set otherwise. */
 export interface Receiver extends AsyncDisposable {
   readonly port: number;
   /** Every request so far, in order of arrival. */

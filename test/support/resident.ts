@@ -6,7 +6,7 @@ export async function peakMb(pid: number): Promise<number> {
   return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1]) / 1024;
 }
 
-/** Lets the peak begin anew, and returns what is resident now; see proc(5), clear_refs. */
+/** Resets the peak, and returns what is resident now; see proc(5), clear_refs. */
 export async function forgetPeak(pid: number): Promise<number> {
   await writeFile(`/proc/${pid}/clear_refs`, "5");
   return peakMb(pid);

@@ -43,7 +43,7 @@ export const failure: Outcome = {
   timings,
 };
 
-/** What the writer told its listener and its log. */
+/** What the writer reported to its listener and its log. */
 interface Told {
   readonly settled: bigint[];
   readonly writable: boolean[];
@@ -77,7 +77,7 @@ export function startWriter(options: ResultWriterOptions): ResultWriter & AsyncD
   };
 }
 
-/** A database, a writer for it, and what the writer told. */
+/** A database, a writer for it, and what the writer reported. */
 export async function setUp(options: Partial<ResultWriterOptions> = {}): Promise<WriterSetUp> {
   const database = await testDatabase();
   const pool = openPool({ url: database.url, size: 3, statementTimeoutMs: 20_000 });

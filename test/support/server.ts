@@ -28,7 +28,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
 
 /**
  * The server that `TEST_PG` asks for: `TEST_DATABASE_URL` where given, else Docker where it answers, else the embedded
- * binaries. `TEST_PG=docker` or `embedded` demands one, so that a broken Docker does not pass unseen; `installed` takes
+ * binaries. `TEST_PG=docker` or `embedded` demands one, so that a broken Docker does not go unnoticed; `installed` takes
  * the binaries in `TEST_PG_BIN`.
  */
 export async function startRunServer(env: NodeJS.ProcessEnv = process.env): Promise<RunServer> {
@@ -68,7 +68,7 @@ export async function testServer(settings: Readonly<Record<string, string>> = {}
   return startPostgres({ binaries, settings: { ...plugins, ...settings }, fsync: true });
 }
 
-/** The output plugins that tests use, where an installed server must be told that it may trust them: from August 2026 on. */
+/** The output plugins that tests use, where an installed server must be configured to trust them: from August 2026 on. */
 export async function pluginSettings(binaries: string): Promise<Readonly<Record<string, string>>> {
   const known = await promisify(execFile)(join(binaries, "bin", "postgres"), ["--describe-config"], {
     maxBuffer: 16 * 1024 * 1024,

@@ -12,7 +12,7 @@ export interface Traffic {
   readonly to: (index: number) => string;
 }
 
-/** Sends them, and returns when each commit was told, by url, in milliseconds since the epoch. */
+/** Sends them, and returns when each commit was acknowledged, by url, in milliseconds since the epoch. */
 export async function drive({ db, perSecond, ms, to }: Traffic): Promise<ReadonlyMap<string, number>> {
   const told = new Map<string, number>();
   const calls: Promise<unknown>[] = [];

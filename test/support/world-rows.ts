@@ -29,7 +29,7 @@ export interface Row {
   attempts: number;
   state: "waiting" | "answered" | "cancelled";
   sends: number;
-  /** Sends that a crash, or a loss of the lead, allows to be repeated. */
+  /** Sends that a crash, or a loss of leadership, allows to be repeated. */
   excused: number;
 }
 

@@ -59,7 +59,7 @@ export class World {
   #flights: Flight[] = [];
   #sweep: PendingSweep | null = null;
   #streaming = false;
-  /** Rows of which the daemon was told that they were truncated. */
+  /** Rows whose truncation the daemon received. */
   readonly #gone = new Set<Row>();
   #events = new DispatcherEvents();
   #dispatcher: Dispatcher;

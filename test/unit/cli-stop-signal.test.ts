@@ -22,7 +22,7 @@ async function slowToStop(stopMs: number): Promise<{ readonly child: ChildProces
   return { child, output: child.stdout };
 }
 
-/** Sends SIGINT again and again until the process has ended; tells how it did. */
+/** Sends SIGINT again and again until the process has ended; returns how it did. */
 async function interrupt(child: ChildProcess): Promise<unknown> {
   const exit = once(child, "exit");
   while (child.exitCode === null && child.signalCode === null) {

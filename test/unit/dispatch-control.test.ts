@@ -64,7 +64,7 @@ function startControl(
 }
 
 describe("control messages", () => {
-  it("of anybody, however many, are told now and then, and only known words of them", () => {
+  it("of anybody, however many, are reported periodically, and only known words of them", () => {
     const clock = new FakeClock();
     const told: object[] = [];
     const info = (fields: object): void => void told.push(fields);

@@ -56,7 +56,7 @@ function expectOncePerCause(lines: readonly object[], failed: RegExp): void {
   ]);
 }
 
-test("that slot and outbox cannot be looked at for the health is logged once for each cause", async () => {
+test("that the state of slot and outbox cannot be read is logged once for each cause", async () => {
   const { log, lines } = recordedLog();
   const clock = new FakeClock();
   const db = failing(CODES, [
@@ -84,7 +84,7 @@ test("that slot and outbox cannot be looked at for the health is logged once for
     clock.advance(5_000);
   }
   expect(watch.last?.slotName).toBe("pgnetd_app");
-  expectOncePerCause(lines, /could not be looked at/);
+  expectOncePerCause(lines, /could not be read/);
 });
 
 test("that a snapshot cannot be had for results that wait for it is logged once for each cause", async () => {

@@ -79,7 +79,7 @@ test.each([
   expect(endless.bytes).toBeLessThanOrEqual(most + 8_192);
 });
 
-test("an answer of which something comes now and then is not given up", async () => {
+test("an answer of which something comes from time to time is not given up", async () => {
   const { socket, response } = connect(new Response(8_192), 500_000);
   await turn();
   expect([socket.destroyed, response.bytes]).toEqual([false, 500_000]);

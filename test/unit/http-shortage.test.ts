@@ -6,7 +6,7 @@ function systemError(code: string, address = "192.0.2.1"): Error {
   return Object.assign(new Error(code), { code, address });
 }
 
-describe("what is lacking here is told from what failed there", () => {
+describe("what is lacking here is distinguished from what failed there", () => {
   it.each(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EAGAIN", "EAI_MEMORY", "NO_THREAD", "EADDRNOTAVAIL"])(
     "%s is a shortage",
     (code) => {

@@ -17,7 +17,7 @@ const BOUNDS: AnswerBounds = { bytes: 64 * MB, largest: 10 * MB, inFlight: 256, 
 interface Opened {
   readonly budget: AnswerBudget;
   readonly clock: FakeClock;
-  /** How often it was told of room. */
+  /** How often `onRoom` was called. */
   readonly rooms: { count: number };
 }
 
@@ -30,7 +30,7 @@ function open(bounds: AnswerBounds = BOUNDS): Opened {
 
 const never: AnswerWaiter = {
   goOn: () => {
-    throw new Error("it was told to go on");
+    throw new Error("it was allowed to go on");
   },
 };
 const whenever: AnswerWaiter = { goOn: () => undefined };

@@ -46,7 +46,7 @@ it("answers HEAD without a body, and refuses other methods", async () => {
   await post.body?.cancel();
 });
 
-it("says so when its own state cannot be told", async () => {
+it("says so when its own state cannot be read", async () => {
   await using server = await open(() => {
     throw new Error("no state yet");
   });

@@ -47,7 +47,7 @@ it("P11: masks what should not have been logged", async () => {
   expect(JSON.stringify(lines)).not.toContain("hunter2");
 });
 
-it("P11: tells of an error what it is, and of PostgreSQL's not the rows it names", async () => {
+it("P11: logs of an error what it is, and of PostgreSQL's not the rows it names", async () => {
   const cause = Object.assign(new Error("null value in column"), { code: "23502", detail: "Failing row: hunter2" });
   const err = new PgnetdError("STREAM_LOST", "the stream to postgres://app:hunter2@db/app ended", { cause });
   const fields = {

@@ -60,7 +60,7 @@ const DATABASE: DatabaseStatus = {
   deadLetters: 0,
 };
 
-test("health tells the positions, the oldest request and what is in hand", () => {
+test("health shows the positions, the oldest request and what is in memory", () => {
   expect(healthOf({ state: STATE, outage: null, database: DATABASE, mode: "send", waitingFor: null })).toMatchObject({
     state: "live",
     ready: true,

@@ -70,7 +70,7 @@ it.each([
   expect(request).toMatchObject({ id: 9_007_199_254_740_993n, method: "get", url: "http://example.com/" });
 });
 
-it("a row with several defects tells all of them on one line", () => {
+it("a row with several defects names all of them on one line", () => {
   expect(readRow({ ...ROW, attempts: -1, timeout_milliseconds: -1 }, DEFAULTS).defect).toMatch(
     /^timeout_milliseconds: [^\n]+; attempts: [^\n]+$/,
   );
@@ -92,7 +92,7 @@ it("P2: headers and options of any depth are read, whatever numbers are inside",
 it.each([
   ["headers", '{"Authorization": "s3cret\\q"}'],
   ["options", '{"keep": "s3cret"'],
-])("P11: what cannot be parsed in %s is not told", (column, text) => {
+])("P11: what cannot be parsed in %s is not shown", (column, text) => {
   const { defect } = readRow({ ...ROW, [column]: text }, DEFAULTS);
   expect(defect).toMatch(/cannot be read|must be/);
   expect(defect).not.toContain("s3cret");

@@ -58,7 +58,7 @@ it("does not wait for what only a person can mend", async () => {
   await expect(wait(LATEST_VERSION + 1, ["settings"]).result).rejects.toMatchObject({ code: "SCHEMA_NEWER" });
 });
 
-it("reads nothing without the schema, and ends when told to", async () => {
+it("reads nothing without the schema, and ends when asked to", async () => {
   const { result, warnings, later, stop } = wait(0, ["settings"]);
   await later();
   stop.abort();

@@ -16,7 +16,7 @@ test.for([
   ["made of a template", HERE, { ...HERE, database: "16999" }, true],
   ["restored from a dump", HERE, { ...HERE, table: "16999", row: "800", system: "8" }, true],
   ["restored from a dump to where the oids are the same", HERE, { ...HERE, row: "800", system: "8" }, true],
-] as const)("a database %s is told from a copy", ([, recorded, place, expected]) => {
+] as const)("a database %s is distinguished from a copy", ([, recorded, place, expected]) => {
   expect(isCopy({ recorded, place })).toBe(expected);
 });
 

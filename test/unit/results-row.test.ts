@@ -129,7 +129,7 @@ describe("the rows of an outcome", () => {
     expect(JSON.parse(rowOf(request(), answered({ headers: [["X", value]] })).headers ?? "")).toEqual({ X: stored });
   });
 
-  test("what the database refused is told in its place", () => {
+  test("what the database refused is reported in its place", () => {
     expect(unstorableRow(request(), answered(), "too long")).toEqual({
       ...common,
       ...nothing,

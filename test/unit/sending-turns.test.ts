@@ -35,7 +35,7 @@ describe("P6: turns", () => {
     );
   });
 
-  it("go first to a member that comes anew or comes back, which has saved up nothing meanwhile", () => {
+  it("go first to a member that is new or comes back, which has saved up nothing meanwhile", () => {
     const turns = new Turns<string>();
     const [busy, late] = [new Turn("busy"), new Turn("late")];
     turns.list(busy);

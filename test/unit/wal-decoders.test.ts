@@ -41,7 +41,7 @@ const WAL2JSON = [
   String.raw`{"action":"C","xid":734,"timestamp":"2026-11-21 09:20:32.117138+00","lsn":"0/1558260","nextlsn":"0/1558298"}`,
 ].map((line) => Buffer.from(line));
 
-/** A sink that keeps what it is told. */
+/** A sink that keeps what it receives. */
 function recorder(): { readonly events: unknown[][]; readonly sink: WalSink } {
   const events: unknown[][] = [];
   const sink: WalSink = {

@@ -38,7 +38,7 @@ describe("the slot that is found", () => {
     expect(decideSlot(slot, options, situation).kind).toBe(kind);
   });
 
-  test("is read as the server tells it", () => {
+  test("is read as the server shows it", () => {
     const row = { plugin: "pgoutput", database: "app", temporary: false, active_pid: 12, wal_status: "lost" };
     expect(readSlot({ ...row, confirmed: "0/10" })).toEqual({
       ...found,

@@ -8,7 +8,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 type Step = (attempt: StreamTry, clock: FakeClock, signal: AbortSignal) => unknown;
 type Poll = (attempt: PollTry, signal: AbortSignal) => Promise<void>;
 
-/** Leads until it is told to end. */
+/** Leads until it is asked to end. */
 const leads: Poll = async ({ begun }, signal) => {
   begun();
   await stopped(signal);
@@ -51,7 +51,7 @@ function supervise(
         events.push(attempt.handover === null ? "try" : "try beside");
         if (step === undefined) await stopped(signal);
         const failure = await step?.(attempt, clock, signal);
-        events.push(signal.aborted ? "try told to end" : "try failed");
+        events.push(signal.aborted ? "try asked to end" : "try failed");
         throw failure;
       },
       poll: async (attempt, signal) => {
@@ -156,7 +156,7 @@ test.each([
 });
 
 const untilStopped: Step = (_attempt, _clock, signal) => stopped(signal);
-/** A stream that is had, and flows until it is told to end. */
+/** A stream that is had, and flows until it is asked to end. */
 const handed: Step = async (attempt, _clock, signal) => {
   await attempt.handover?.();
   attempt.begun();
@@ -172,7 +172,7 @@ const handedInVain: Step = async (attempt) => {
   await attempt.handover?.();
   return refused();
 };
-/** Hangs until it is told to end, and then still calls for the lead. */
+/** Hangs until it is asked to end, and then still calls for leadership. */
 const handedTooLate: Step = async (attempt, _clock, signal) => {
   await stopped(signal);
   await attempt.handover?.();
@@ -197,13 +197,13 @@ test.each<[what: string, script: readonly Step[], sweeps: readonly Poll[], event
     [...BEGIN, "try beside", "try failed", "try beside", "try failed", "try beside"],
   ],
   [
-    "a stream is handed the lead when it is ready, and nothing else is tried",
+    "a stream is handed leadership when it is ready, and nothing else is tried",
     [refused, refused, handed],
     [leads],
     [...BEGIN, "try beside", "try failed", "try beside", "sweep ended", "lost"],
   ],
   [
-    "a stream that was handed the lead and ended is followed by sweeping at once",
+    "a stream that was handed leadership and ended is followed by sweeping at once",
     [refused, handedAndLost],
     [leads],
     [...BEGIN, "try beside", "sweep ended", "lost", "try failed", "lost", "sweep", "try beside"],
@@ -219,13 +219,13 @@ test.each<[what: string, script: readonly Step[], sweeps: readonly Poll[], event
     "a session that sweeps and is cut off takes the try beside it along",
     [refused, untilStopped, untilStopped],
     [leadsThenCutOff],
-    [...BEGIN, "try beside", "sweep ended", "lost", "try told to end", "try"],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try asked to end", "try"],
   ],
   [
-    "a try that calls for the lead after that is not handed it",
+    "a try that calls for leadership after that is not handed it",
     [refused, handedTooLate, untilStopped],
     [leadsThenCutOff],
-    [...BEGIN, "try beside", "sweep ended", "lost", "try told to end", "try"],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try asked to end", "try"],
   ],
   [
     "without a connection a stream is tried by itself",
@@ -247,27 +247,27 @@ const endsLate: Poll = async (attempt, signal) => {
 };
 
 test.each<[when: string, script: readonly Step[], sweeps: readonly Poll[], events: readonly string[]]>([
-  ["before anything came of the first try", [untilStopped], [], ["try", "try told to end", "lost"]],
+  ["before anything came of the first try", [untilStopped], [], ["try", "try asked to end", "lost"]],
   ["between two tries", [refused, refused], [leads], [...BEGIN, "try beside", "try failed", "sweep ended", "lost"]],
   [
     "in the middle of a try",
     [refused, untilStopped],
     [endsLate],
-    [...BEGIN, "try beside", "try told to end", "sweep ended", "lost"],
+    [...BEGIN, "try beside", "try asked to end", "sweep ended", "lost"],
   ],
   [
     "in the middle of a handover",
     [refused, handed],
     [endsLate],
-    [...BEGIN, "try beside", "sweep ended", "lost", "try told to end", "lost"],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try asked to end", "lost"],
   ],
   [
-    "while a stream flows that was handed the lead",
+    "while a stream flows that was handed leadership",
     [refused, handed],
     [leads],
-    [...BEGIN, "try beside", "sweep ended", "lost", "try told to end", "lost"],
+    [...BEGIN, "try beside", "sweep ended", "lost", "try asked to end", "lost"],
   ],
-])("everything ends when it is told to %s", async (_when, script, sweeps, events) => {
+])("everything ends when it is asked to %s", async (_when, script, sweeps, events) => {
   const run = supervise(script, sweeps);
   await run.run(150);
   await run.stop();
@@ -292,7 +292,7 @@ test("P5: the signal of every session that has ended has fired, so that nothing 
   await run.stop();
 });
 
-test("a lead is taken over by a session that sweeps, which is tried until what leads so far has ended", async () => {
+test("leadership is taken over by a session that sweeps, which is tried until the present leader has ended", async () => {
   const ended: number[] = [];
   const failsBefore: Poll = async () => {
     throw new Error("the lock for handing over is taken");
@@ -311,7 +311,7 @@ test("a lead is taken over by a session that sweeps, which is tried until what l
   expect(run.polls).toEqual([0, 100, 300]);
   expect(ended).toEqual([300]);
   expect(run.tries).toHaveLength(1);
-  expect(run.events.slice(-3)).toEqual(["try told to end", "sweep ended", "lost"]);
+  expect(run.events.slice(-3)).toEqual(["try asked to end", "sweep ended", "lost"]);
   expect(run.lines).toHaveLength(1);
 
   // From then on it is as after any loss.
