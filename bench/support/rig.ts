@@ -28,7 +28,7 @@ export interface Rig extends AsyncDisposable {
   startDaemon(rate: string): Promise<Daemon>;
 }
 
-/** What `openRig` may be told. */
+/** Options of `openRig`. */
 export interface RigOptions {
   /** Server settings. */
   readonly settings?: Readonly<Record<string, string>>;

@@ -16,7 +16,7 @@ export interface LaneReportOptions {
 const EVERY_MS = 5_000;
 const MOST_LANES = 1_000;
 
-/** The table is unlogged and small, so it is written anew each time. */
+/** The table is unlogged and small, so it is rewritten each time. */
 const REPORT = {
   name: "pgnetd_report_lanes",
   text: `
