@@ -59,7 +59,7 @@ const reconnect: Act = (world) => {
 
 /** For each rule the shortest way to harm without it: with it there is none. */
 const ways: Readonly<Record<string, Way>> = {
-  "ignoreSwept: what the last sweep saw is not taken from the stream": {
+  "ignoreSwept: what the last sweep saw is not accepted from the stream": {
     acts: [insert, record(0), reveal(0), returnSweep, answer, writeBack, stream],
   },
   "fromLowest: a row with a low id may commit behind the cursor": {
@@ -90,10 +90,10 @@ const ways: Readonly<Record<string, Way>> = {
   "watch: also where its id is at or above the snapshot's xmax": {
     acts: [returnSweep, insert, record(0), stream, confirm, restart, executeSweep, reveal(0), returnSweep],
   },
-  "aside: what is streamed while a sweep runs waits for its snapshot": {
+  "aside: what is streamed while a sweep runs is buffered until its snapshot is known": {
     acts: [executeSweep, insert, record(0), reveal(0), stream, returnSweep],
   },
-  "asideBounded: a sweep during which rows aside did not fit is not the last": {
+  "asideBounded: a sweep during which rows did not fit into the buffer is not the last": {
     perLane: 1,
     acts: [
       executeSweep,
@@ -113,7 +113,7 @@ const ways: Readonly<Record<string, Way>> = {
     perLane: 1,
     acts: [insert, record(0), reveal(0), insert, record(1), returnSweep, reveal(1), returnSweep, answer, returnSweep],
   },
-  "notTwice: what began to be received before a cut is not taken again": {
+  "notTwice: what began to be received before a cut is not accepted again": {
     acts: [
       insert,
       record(0),
@@ -146,7 +146,7 @@ const ways: Readonly<Record<string, Way>> = {
       stream,
     ],
   },
-  "a cut gives up what waits for its turn: it is read again": {
+  "a cut drops what is queued: it is read again": {
     concurrency: 1,
     acts: [insertThree, record(0), reveal(0), returnSweep, reconnect],
   },
@@ -170,7 +170,7 @@ const ways: Readonly<Record<string, Way>> = {
       writeBack,
     ],
   },
-  "later: a row for a later time is looked for until it is visible": {
+  "later: the transaction of a deferred row is watched until it is visible": {
     acts: [returnSweep, insertLater, record(0), stream, confirm, wait, returnSweep, wait, reveal(0)],
   },
 };
