@@ -28,13 +28,16 @@ export interface Permits {
 
 /** A rate that is taken for `unlimited` where time in flight is weighed against starts. */
 const UNLIMITED_PER_SECOND = 10_000;
+/** While responsive hosts have something to start, one start of so many goes to the others. */
+const OTHERS_ONE_OF = 8;
 /** So many idle hosts are remembered, those that ended last. */
 const REMEMBERED = 1_024;
 
 /**
  * Requests queued for their turn, by destination host (P6). Turns go to the host that has used least of what is scarce:
  * each request costs one start, or its time in flight where that is a larger share of all places than one start is of the
- * rate. Within a host they go to its lanes likewise.
+ * rate. Within a host they go to its lanes likewise. Responsive hosts go before the others, which have one start of eight for
+ * themselves: a thousand hosts that hang, each with its share, would leave a busy one next to nothing.
  *
  * A host is in one of these modes; each of the last three ends with its being listed:
  *
@@ -61,6 +64,8 @@ export class Hosts {
   readonly #heldBack = new Set<Turn<Host>>();
   /** So many places must be free before one that is held back may start. */
   #heldBackUntilFree = Infinity;
+  /** Starts of responsive hosts since one of the others. */
+  #sinceOther = 0;
   readonly #answersHeldBack = new Set<Turn<Host>>();
   #settings: ReadonlyMap<string, HostSettings> = new Map();
   #queued = 0;
@@ -121,6 +126,7 @@ export class Hosts {
       const { member: host } = turn;
       if (host.next === null || !this.#mayStart(turn, now)) continue;
       permits.tryTake();
+      this.#sinceOther = host.standing(now) === "responsive" ? this.#sinceOther + 1 : 0;
       const cost = this.#cost(host.typicalMs ?? 0);
       turn.used += cost;
       const flight = host.take({ cost, bytes: this.#counted(host.next), now });
@@ -139,7 +145,8 @@ export class Hosts {
     if (free >= this.#heldBackUntilFree) this.#listHeldBack(now);
     const responsive = this.#responsive.peek();
     const other = this.#places.areReserved(free) ? null : this.#others.peek();
-    if (other !== null && (responsive === null || other.used < responsive.used)) return this.#others.take();
+    const isOthersTurn = responsive === null || this.#sinceOther >= OTHERS_ONE_OF - 1;
+    if (other !== null && isOthersTurn) return this.#others.take();
     return responsive === null ? null : this.#responsive.take();
   }
 

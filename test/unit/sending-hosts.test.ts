@@ -79,6 +79,37 @@ describe("P6: places", () => {
     expect(startAll(hosts, 5_000).map(({ entry }) => entry.host)).toEqual(["new"]);
   });
 
+  it("at 200 starts a second a host with 100 of them waits for a few starts, beside a thousand hosts that hang for five seconds", () => {
+    const hosts = open();
+    makeResponsive(hosts, "good");
+    for (let host = 0; host < 1_000; host += 1)
+      for (let one = 0; one < 30; one += 1) hosts.add(entryFor(`hung${host}`), 10);
+    const ends: { readonly flight: Flight; readonly at: number }[] = [];
+    const addedAt: number[] = [];
+    let longest = 0;
+    let hung = 0;
+    for (let now = 20; now < 60_000; now += 5) {
+      while (ends[0] !== undefined && ends[0].at <= now) {
+        const { flight } = ends.shift() ?? ends[0];
+        hosts.finish(flight, flight.entry.host === "good", now);
+      }
+      if (now % 10 === 0) {
+        hosts.add(entryFor("good"), now);
+        addedAt.push(now);
+      }
+      const flight = hosts.start(FREE, now);
+      if (flight === null) continue;
+      const isGood = flight.entry.host === "good";
+      if (isGood) longest = Math.max(longest, now - (addedAt.shift() ?? 0));
+      else hung += 1;
+      ends.push({ flight, at: now + (isGood ? 5 : 5_000) });
+      ends.sort((one, other) => one.at - other.at);
+    }
+    expect(longest).toBeLessThanOrEqual(15);
+    expect(addedAt.length).toBeLessThan(3);
+    expect(hung).toBeGreaterThan(1_000);
+  });
+
   it("a host that answered once and hangs now has no right to the last places", () => {
     const hosts = open();
     makeResponsive(hosts, "turned");
