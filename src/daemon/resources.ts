@@ -138,6 +138,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       reconnect: () => pool.reconnect(),
       http: {
         send: (request, memory) => client.send(request, { idempotencyKey: keyOf(id, request), memory }, kill),
+        expire: (request) => client.expire(request),
       },
       results: writer,
       answers,

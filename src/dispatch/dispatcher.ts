@@ -1,11 +1,12 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { Loop } from "../base/loops.ts";
+import { type Loop, runLoops } from "../base/loops.ts";
 import { Intake, type IntakeParts } from "../intake/intake.ts";
 import type { Reading } from "../intake/schedule.ts";
 import type { Lane } from "../outbox/lane.ts";
 import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
 import type { Completion } from "../results/completion.ts";
+import { endHeldPlaces } from "../sending/held-places.ts";
 import { type LaneActivity, Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
 import type { Begin } from "../wal/events.ts";
 import type { DispatcherEvent, DispatcherEvents } from "./events.ts";
@@ -150,8 +151,11 @@ export class Dispatcher implements SessionListener {
     return this.#sender.lanes(most).map((lane) => ({ ...lane, isBehind: this.#intake.isBehind(lane.lane) }));
   }
 
-  /** Reads the outbox until `signal` fires. */
-  readonly run: Loop = (signal) => this.#intake.read(signal);
+  /** Reads the outbox, and ends what holds places that others need, until `signal` fires. */
+  readonly run: Loop = (signal) => {
+    const held = endHeldPlaces({ sender: this.#sender, mayStart: () => this.#canStart, clock: this.#clock });
+    return runLoops(signal, [(one) => this.#intake.read(one), held]);
+  };
 
   // What the session tells.
 
@@ -281,6 +285,10 @@ export class Dispatcher implements SessionListener {
     this.#intake.changed();
   }
 
+  get #canStart(): boolean {
+    return mayStart(this.#phase) && this.#stalled === null;
+  }
+
   get #stalled(): string | null {
     if (!mayStart(this.#phase)) return null;
     if (!this.#isWritable)
@@ -291,7 +299,7 @@ export class Dispatcher implements SessionListener {
 
   /** Starts what may start now. Called whenever a row, a permit or a place becomes free. */
   #pump(): void {
-    if (!mayStart(this.#phase) || this.#stalled !== null) return;
+    if (!this.#canStart) return;
     this.#sender.start();
     this.#intake.changed();
   }

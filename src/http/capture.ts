@@ -27,6 +27,7 @@ const HEADERS = [
 export function openCaptureClient({ userAgent, maxResponseBytes }: CaptureOptions): HttpClient {
   return {
     send: (request, headers) => Promise.resolve(capture(request, headers)),
+    expire: () => false,
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 

@@ -43,6 +43,8 @@ export interface SendExtras {
 export interface HttpClient extends AsyncDisposable {
   /** Never rejects. `kill` ends the request at once as `aborted`. */
   send(request: Request, extras: SendExtras, kill?: AbortSignal): Promise<Outcome>;
+  /** Ends a request in flight, the very object given to `send`, at once as timed out; false where it has ended, or waits for us alone. */
+  expire(request: Request): boolean;
 }
 
 /** Largest size of all response headers together, in bytes. */
@@ -95,6 +97,12 @@ class UndiciClient implements HttpClient {
       if (kill?.aborted === true) sending.abort();
       else sending.begin({ userAgent: this.#userAgent, idempotencyKey });
     });
+  }
+
+  expire(request: Request): boolean {
+    // In the order of their starts, so that the one in flight for the longest is found at once.
+    for (const sending of this.#inFlight) if (sending.request === request) return sending.giveUpPlace();
+    return false;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

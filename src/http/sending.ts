@@ -49,9 +49,9 @@ export interface SendingParts {
  * since the server may as well have acted on it and died. For POST and PATCH this ends as `empty_reply`.
  */
 export class Sending {
+  readonly request: Request;
   readonly signal: AbortSignal | undefined;
   readonly #context: SendingContext;
-  readonly #request: Request;
   readonly #memory: AnswerMemory;
   readonly #settled: (sending: Sending, outcome: Outcome) => void;
   readonly #startedAt = performance.now();
@@ -69,14 +69,14 @@ export class Sending {
 
   constructor(context: SendingContext, { request, memory, signal, settled }: SendingParts) {
     this.#context = context;
-    this.#request = request;
+    this.request = request;
     this.#memory = memory;
     this.signal = signal;
     this.#settled = settled;
   }
 
   begin(additions: Additions): void {
-    const first = outgoing(this.#request, additions);
+    const first = outgoing(this.request, additions);
     if ("message" in first) {
       this.#fail(first);
       return;
@@ -103,11 +103,22 @@ export class Sending {
 
   expire(): void {
     if (this.#ended || this.#isWhole) return;
+    this.#timeOut(timeoutMessage);
+  }
+
+  /** P6: ends before the deadline, for others; false where it has ended, or where an answer waits for us. */
+  giveUpPlace(): boolean {
+    if (this.#ended || this.#isWhole || this.#memory.stuckMs > 0) return false;
+    this.#timeOut(placeMessage);
+    return true;
+  }
+
+  #timeOut(messageOf: (timeoutMs: number, timings: Timings) => string): void {
     const timings = this.#timings();
     this.#end({
       kind: "failed",
       code: "timeout",
-      message: timeoutMessage(this.#timeoutMs, timings) + this.#waited,
+      message: messageOf(this.#timeoutMs, timings) + this.#waited,
       detail: null,
       maybeReceived: this.#maybeReceived,
       timings,
@@ -118,7 +129,7 @@ export class Sending {
     this.#leaveExchange();
     const from = this.#outgoing;
     const location = isRedirect(reply.status) ? findHeader(reply.headers, "location") : null;
-    const { maxRedirects } = this.#request.options;
+    const { maxRedirects } = this.request.options;
     if (location === null || maxRedirects === 0 || from === null) {
       this.#answer(reply);
       return;
@@ -155,7 +166,7 @@ export class Sending {
 
   /** P6: pg_net's timeout of 0 is none, and others may be of weeks; a place in flight is not held for that long. */
   get #timeoutMs(): number {
-    return Math.min(this.#request.timeoutMs === 0 ? Infinity : this.#request.timeoutMs, this.#context.maxTimeoutMs);
+    return Math.min(this.request.timeoutMs === 0 ? Infinity : this.request.timeoutMs, this.#context.maxTimeoutMs);
   }
 
   /** Until the deadline, or until a wait for memory is given up. */
@@ -251,4 +262,8 @@ function dispatchAgain(sending: Sending): void {
 function timeoutMessage(timeoutMs: number, { totalMs, dnsMs, connectMs, exchangeMs }: Timings): string {
   const parts = `DNS time: ${dnsMs.toFixed(6)} ms, TCP/SSL handshake time: ${connectMs.toFixed(6)} ms, HTTP Request/Response time: ${exchangeMs.toFixed(6)} ms`;
   return `Timeout of ${timeoutMs} ms reached. Total time: ${totalMs.toFixed(6)} ms (${parts})`;
+}
+
+function placeMessage(timeoutMs: number, { totalMs }: Timings): string {
+  return `Ended after ${Math.round(totalMs)} ms, before its timeout of ${timeoutMs} ms, since all places in flight (http.concurrency) were taken and other hosts waited`;
 }

@@ -48,7 +48,7 @@ export interface LaneLoad {
   readonly inFlight: number;
 }
 
-/** A host whose requests take less than this in flight is responsive, in milliseconds. */
+/** A host whose requests take less than this in flight is responsive, in milliseconds; those in flight now included. */
 const RESPONSIVE_MS = 1_000;
 /** And it must have answered within this time. */
 const ANSWERED_WITHIN_MS = 60_000;
@@ -81,7 +81,8 @@ export class Host {
   #concurrency = 0;
   #paused = false;
   #queued = 0;
-  #inFlight = 0;
+  /** In the order of their starts. */
+  readonly #flights = new Set<Flight>();
   #bytesInFlight = 0;
   /** Moving average of the time in flight, in milliseconds; null before the first end. */
   #typicalMs: number | null = null;
@@ -111,7 +112,12 @@ export class Host {
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#flights.size;
+  }
+
+  /** What is in flight, in the order of the starts. */
+  get flights(): Iterable<Flight> {
+    return this.#flights;
   }
 
   get bytesInFlight(): number {
@@ -124,12 +130,14 @@ export class Host {
 
   /** True where one more may be in flight by the settings of this host. */
   get hasPlace(): boolean {
-    return !this.#paused && this.#inFlight < this.#concurrency;
+    return !this.#paused && this.#flights.size < this.#concurrency;
   }
 
   standing(now: number): Standing {
     if (this.#typicalMs === null || now - this.#answeredAt >= ANSWERED_WITHIN_MS) return "silent";
-    return this.#typicalMs < RESPONSIVE_MS ? "responsive" : "slow";
+    const [longest] = this.#flights;
+    const longestMs = longest === undefined ? 0 : now - longest.startedAt;
+    return Math.max(this.#typicalMs, longestMs) < RESPONSIVE_MS ? "responsive" : "slow";
   }
 
   /** What there is of each lane. */
@@ -143,7 +151,7 @@ export class Host {
 
   /** True where nothing waits or is in flight. */
   get isIdle(): boolean {
-    return this.#inFlight === 0 && this.#queued === 0;
+    return this.#flights.size === 0 && this.#queued === 0;
   }
 
   add(entry: Entry): void {
@@ -178,15 +186,17 @@ export class Host {
     turn.used += cost;
     turn.member.inFlight++;
     this.#queued--;
-    this.#inFlight++;
     this.#bytesInFlight += bytes;
     if (!entries.isEmpty()) this.#turns.list(turn);
-    return { entry, startedAt: now, charged: cost, bytes };
+    const flight = { entry, startedAt: now, charged: cost, bytes };
+    this.#flights.add(flight);
+    return flight;
   }
 
   /** The flight has ended; `owed` is what it cost beyond its charge, `answered` whether the host sent an answer. */
-  finish({ entry, startedAt, bytes }: Flight, { now, owed, answered }: FlightEnd): void {
-    this.#inFlight--;
+  finish(flight: Flight, { now, owed, answered }: FlightEnd): void {
+    const { entry, startedAt, bytes } = flight;
+    this.#flights.delete(flight);
     this.#bytesInFlight -= bytes;
     const tookMs = now - startedAt;
     this.#typicalMs = this.#typicalMs === null ? tookMs : this.#typicalMs + (tookMs - this.#typicalMs) * NEWEST;

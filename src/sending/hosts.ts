@@ -216,6 +216,38 @@ export class Hosts {
     this.#settle(turn.member);
   }
 
+  /** P6: true where hosts may wait for a place that have none. */
+  get isShortOfPlaces(): boolean {
+    return this.#queued > 0 && this.#places.areReserved(this.#bounds.total - this.#inFlight);
+  }
+
+  /** P6: so many places are to become free that each host without any that lacks nothing else may start a request, within a second. */
+  lackingPlaces(now: number): number {
+    if (!this.isShortOfPlaces) return 0;
+    let [responsive, others] = [0, 0];
+    for (const { member: host } of this.#hosts.values()) {
+      if (!this.#lacksPlacesAlone(host, now)) continue;
+      if (host.standing(now) === "responsive") responsive++;
+      else others++;
+    }
+    const { perSecond, total } = this.#bounds;
+    const most = perSecond === "unlimited" ? Infinity : Math.max(1, perSecond);
+    const needed = { responsive: Math.min(responsive, most), others: Math.min(others, most) };
+    return this.#places.neededFor(needed) - (total - this.#inFlight);
+  }
+
+  #lacksPlacesAlone(host: Host, now: number): boolean {
+    if (host.queued === 0 || host.inFlight > 0 || !host.hasPlace || !this.#hasBytes(host, now)) return false;
+    return (this.#rateOf(host.name)?.isFree() ?? true) && this.#hasAnswerRoom(host.name);
+  }
+
+  /** What has been in flight for longer than `ms`, the longest first. */
+  inFlightLongerThan(ms: number, now: number): readonly Flight[] {
+    return [...this.#hosts.values()]
+      .flatMap(({ member }) => [...member.flights].filter(({ startedAt }) => now - startedAt > ms))
+      .toSorted((one, other) => one.startedAt - other.startedAt);
+  }
+
   /** A request to this host failed. */
   failed(host: string, code: string, now: number): void {
     this.#turnOf(host).member.lastFailure = { code, at: now };

@@ -39,6 +39,11 @@ export class Places {
     }
   }
 
+  /** So many must be free that as many hosts without any may start one each. */
+  neededFor({ responsive, others }: { readonly responsive: number; readonly others: number }): number {
+    return responsive + (others === 0 ? 0 : this.#reserved + others);
+  }
+
   /** True where only responsive hosts may have what is left. */
   areReserved(free: number): boolean {
     return free <= this.#reserved;

@@ -19,7 +19,11 @@ import { Shortage } from "./shortage.ts";
 
 /** What the sender asks of its neighbours. */
 export interface SenderParts {
-  readonly http: { send(request: Request, memory: AnswerMemory): Promise<Outcome> };
+  readonly http: {
+    send(request: Request, memory: AnswerMemory): Promise<Outcome>;
+    /** Ends a request as timed out before its time; false where that is not to be, or has ended. */
+    expire(request: Request): boolean;
+  };
   readonly results: { write(completion: Completion, insertedBy: Inserter | null, memory?: AnswerMemory): void };
   /** The memory for answers (P5, P6). */
   readonly answers: Pick<AnswerBudget, "mayStart" | "open">;
@@ -102,6 +106,8 @@ export class Sender {
   readonly #shortage: Shortage;
   /** For `empty`. */
   readonly #emptied = new AutoResetEvent();
+  /** Hosts may wait for a place that have none. */
+  readonly shortOfPlaces = new AutoResetEvent();
 
   constructor(parts: SenderParts, { memory, concurrency, perSecond }: SenderSettings) {
     this.#parts = parts;
@@ -261,6 +267,22 @@ export class Sender {
       this.#memory.start(lane, request.bytes);
       this.#send(flight);
       if (this.isLow(lane)) events.low(lane);
+    }
+    if (this.isShortOfPlaces) this.shortOfPlaces.notify();
+  }
+
+  get isShortOfPlaces(): boolean {
+    return this.#hosts.isShortOfPlaces;
+  }
+
+  /** P6: where hosts without any place wait for one, ends as many requests as they need, of those in flight for longer than `ms`. */
+  endLongerThan(ms: number): void {
+    const now = this.#parts.clock.now();
+    let lacking = this.#hosts.lackingPlaces(now);
+    if (lacking <= 0) return;
+    for (const { entry } of this.#hosts.inFlightLongerThan(ms, now)) {
+      if (this.#parts.http.expire(entry.request)) lacking--;
+      if (lacking <= 0) return;
     }
   }
 

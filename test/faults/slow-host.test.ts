@@ -10,12 +10,12 @@ import { drive, latencies, quantile } from "../support/traffic.ts";
 
 const PER_SECOND = 100;
 
-/** Receivers on addresses of their own, 127.0.0.2 and on, all of which accept and never answer. */
-async function hanging(count: number, stack: AsyncDisposableStack): Promise<readonly Receiver[]> {
+/** Receivers on addresses of their own, 127.0.0.2 and on, all of which accept and never answer, after the first `answered`. */
+async function hanging(count: number, stack: AsyncDisposableStack, answered = 0): Promise<readonly Receiver[]> {
   const receivers: Receiver[] = [];
   for (let index = 0; index < count; index += 1) {
     const receiver = stack.use(await startReceiver({ host: `127.0.0.${index + 2}` }));
-    receiver.behave({ kind: "hang" });
+    receiver.behave((_request, at) => ({ kind: at < answered ? "answer" : "hang" }));
     receivers.push(receiver);
   }
   return receivers;
@@ -208,5 +208,41 @@ test(
       "select count(*)::int as count from net._http_response where error_msg like 'Timeout of 1000 ms reached%'",
     );
     expect(ended).toEqual({ count: 40 });
+  },
+);
+
+test.each([
+  { whose: "that answered once", answered: 1 },
+  { whose: "never seen before", answered: 0 },
+])(
+  "P6: beside hosts $whose that hang for ten minutes in all places, a responsive host and one never seen before are answered within half a minute",
+  { timeout: 120_000 },
+  async ({ answered }) => {
+    await using stack = new AsyncDisposableStack();
+    const db = stack.use(await testDatabase());
+    const good = stack.use(await startReceiver());
+    const unseen = stack.use(await startReceiver({ host: "127.0.0.250" }));
+    const hung = await hanging(40, stack, answered);
+    const env = { PGNETD_RATE_PER_SECOND: "unlimited", PGNETD_GRACE_MS: "0", PGNETD_CONCURRENCY: "32" };
+    stack.use(await startDaemon({ databaseUrl: db.url, env }));
+    await db.query("select net.http_get($1)", [good.url("/first")]);
+    if (answered > 0) await fill(db, hung, hung.length);
+    await emptied(db, 20_000);
+    await db.query(
+      "select count(net.http_get(($1::text[])[1 + g % $2::int], timeout_milliseconds := 600000)) from generate_series(1, $3::int) g",
+      [hung.map((one) => one.url("/hangs")), hung.length, 2 * hung.length],
+    );
+    const inFlight = (): number => hung.reduce((sum, { requests }) => sum + requests.length - answered, 0);
+    // Of 32 places four are left to responsive hosts.
+    const most = answered > 0 ? 32 : 28;
+    await eventually(() => inFlight() === most, 20_000);
+    await db.query("select net.http_get($1), net.http_get($2)", [good.url("/second"), unseen.url("/first")]);
+    await Promise.all([good.waitFor(2, 40_000), unseen.waitFor(1, 40_000)]);
+
+    const ended = "select error_msg from net._http_response where timed_out";
+    await eventually(async () => (await db.query(ended)).length > 0);
+    const message =
+      /^Ended after 2\d{4} ms, before its timeout of 600000 ms, since all places in flight \(http\.concurrency\) were taken/;
+    for (const row of await db.query<{ error_msg: string }>(ended)) expect(row.error_msg).toMatch(message);
   },
 );

@@ -286,3 +286,22 @@ test.each([0, 2 ** 31 - 1])("P6: a request with a timeout of %s takes no longer 
     message: expect.stringMatching(/^Timeout of 200 ms reached/) as string,
   });
 });
+
+test("P6: a request that is to give up its place ends at once as timed out, and says so; another, or one that has ended, does not", async () => {
+  await using peer = await httpPeer(() => {});
+  await using client = testClient();
+  const request = requestOf(`http://127.0.0.1:${peer.port}/`, { timeoutMs: 600_000 });
+  const sent = client.send(request, { idempotencyKey: null });
+  await expect.poll(() => peer.received.length).toBe(1);
+  expect(client.expire(requestOf(`http://127.0.0.1:${peer.port}/`))).toBe(false);
+  expect(client.expire(request)).toBe(true);
+  expect(await sent).toMatchObject({
+    kind: "failed",
+    code: "timeout",
+    maybeReceived: true,
+    message: expect.stringMatching(
+      /^Ended after \d+ ms, before its timeout of 600000 ms, since all places in flight \(http\.concurrency\) were taken and other hosts waited$/,
+    ),
+  });
+  expect(client.expire(request)).toBe(false);
+});

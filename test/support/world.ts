@@ -88,7 +88,7 @@ export class World {
           snapshot: async () => snapshotOf(this.transactions),
         },
         reconnect: () => this.returnSweep(true),
-        http: { send: (request) => this.#send(request) },
+        http: { send: (request) => this.#send(request), expire: () => false },
         results: { write: (completion, insertedBy) => this.#writes.push({ completion, insertedBy }) },
         answers: UNBOUNDED_ANSWERS,
         rate: { isFree: () => true, tryTake: () => true },

@@ -219,6 +219,7 @@ describe("settings of hosts", () => {
             sent += 1;
             return new Promise(quiet);
           },
+          expire: () => false,
         },
         results: { write: quiet },
         answers: UNBOUNDED_ANSWERS,

@@ -41,7 +41,7 @@ test(
     const permits = { isFree: () => true, tryTake: () => true };
     const sender = new Sender(
       {
-        http: { send: async () => outcome },
+        http: { send: async () => outcome, expire: () => false },
         results: { write: (completion) => ended.push(completion) },
         answers: UNBOUNDED_ANSWERS,
         rate: permits,

@@ -118,6 +118,19 @@ describe("P6: places", () => {
     expect(fill(hosts, "turned", 1, { now: 5_030 })).toEqual([]);
   });
 
+  it("a host that answers soon has no right to the last places while a request has hung for a second", () => {
+    const hosts = open();
+    makeResponsive(hosts, "turned");
+    const [hangs] = fill(hosts, "turned", 1, { now: 10 });
+    for (let host = 0; host < 300; host += 1) fill(hosts, `hung${host}`, 100, { now: 10 });
+    const soon = fill(hosts, "turned", 1, { now: 1_000 });
+    expect(soon).toHaveLength(1);
+    finishAll(hosts, soon, 1_005);
+    expect(fill(hosts, "turned", 1, { now: 1_010 })).toEqual([]);
+    finishAll(hosts, hangs === undefined ? [] : [hangs], 1_015);
+    expect(startAll(hosts, 1_015)).toHaveLength(1);
+  });
+
   it("all of a host's requests are started in the end, whatever held them back", () => {
     const hosts = open({ total: 8, perHost: 4 });
     for (let host = 0; host < 5; host += 1) for (let one = 0; one < 20; one += 1) hosts.add(entryFor(`h${host}`), 0);

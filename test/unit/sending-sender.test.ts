@@ -19,7 +19,10 @@ test("P2: a row with the id of one whose completion is committed but not settled
   const content = Buffer.alloc(0);
   const sender = new Sender(
     {
-      http: { send: async () => ({ kind: "answered", status: 500, headers: [], contentType: null, content, timings }) },
+      http: {
+        send: async () => ({ kind: "answered", status: 500, headers: [], contentType: null, content, timings }),
+        expire: () => false,
+      },
       results: { write: (completion) => completions.push(completion) },
       answers: UNBOUNDED_ANSWERS,
       rate: permits,
@@ -70,7 +73,7 @@ test("P2: a request that could not be sent for want of resources waits in the ou
   };
   const sender = new Sender(
     {
-      http: { send: async () => shortage },
+      http: { send: async () => shortage, expire: () => false },
       results: { write: (completion) => completions.push(completion) },
       answers: UNBOUNDED_ANSWERS,
       rate: permits,
