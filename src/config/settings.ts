@@ -142,7 +142,8 @@ export const SETTINGS = {
       env: "PGNETD_CONCURRENCY",
       kind: integer(1, 10_000),
       fallback: 256,
-      about: "Most requests in flight at once.",
+      about:
+        "Most requests in flight at once. While all places are taken and a host without any waits for one, requests end once they have been in flight for 20 seconds, however long their timeout.",
     }),
     hostConcurrency: setting({
       env: "PGNETD_HOST_CONCURRENCY",

@@ -65,7 +65,7 @@ interface LaneQueue {
  * One destination host: what waits for it by lane, what is in flight to it, and how long that takes.
  *
  * - It is *silent* until it has answered, and after a minute without an answer; else *responsive* or *slow*, by how long requests to
- *   it take (`finish`).
+ *   it take (`finish`), and how long the first of those in flight has taken by now.
  * - It is *paused* or not, by its settings (`configure`).
  * - It has a *place* while it is not paused and has less in flight than its concurrency (`take`, `finish`, `configure`).
  *
