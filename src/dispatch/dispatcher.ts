@@ -194,6 +194,15 @@ export class Dispatcher implements SessionListener {
     const wasFenced = this.#isFenced;
     this.#heardAt = Math.max(this.#heardAt, at);
     if (wasFenced) this.#pump();
+    this.#intake.received();
+  }
+
+  asked(): void {
+    this.#intake.asked();
+  }
+
+  answered(position: Lsn): void {
+    this.#intake.answered(position);
   }
 
   get #isFenced(): boolean {

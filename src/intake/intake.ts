@@ -10,9 +10,11 @@ import type { LaneCursor, SweepPlan, SweepResult, SweepRoom } from "../outbox/sw
 import { FailureLog } from "../pg/failure-log.ts";
 import { causeOf } from "../pg/sqlstate.ts";
 import type { Begin } from "../wal/events.ts";
+import type { Lsn } from "../pg/lsn.ts";
 import type { Xid } from "../pg/xid.ts";
 import { Handoff, type RowMemory, type Streamed } from "./handoff.ts";
 import { nextStep, type Reading, type ScheduleState } from "./schedule.ts";
+import { StreamStall } from "./stream-stall.ts";
 
 /** What the intake asks of what holds requests in memory and sends them. */
 export interface RowSender extends RowMemory {
@@ -63,9 +65,6 @@ const UNREAD_FROM = 3;
 /** An empty sweep that left something is rare; without a pause it could spin. */
 const EMPTY_PAUSE_MS = 5;
 
-/** A transaction that is received for longer than this is large: meanwhile the stream brings nobody else's rows. Milliseconds. */
-const LARGE_MS = 20;
-
 /** Rows that did not fit are read again no sooner than this, in milliseconds. */
 const REFUSED_PAUSE_MS = 100;
 
@@ -107,10 +106,7 @@ export class Intake {
   #asked = false;
   /** A lane that is behind could take more. */
   #wanted = false;
-  /** When the receipt of the last transaction began. */
-  #begunAt = 0;
-  /** The same for a large one that is being received; null otherwise. */
-  #receivingSince: number | null = null;
+  #stall = new StreamStall();
   /** Checks since watching began, and when the last one ended. */
   #checks = 0;
   #checkedAt = 0;
@@ -152,7 +148,7 @@ export class Intake {
 
   begin(transaction: Begin): void {
     this.#handoff.begin(transaction);
-    this.#begunAt = this.#parts.clock.now();
+    this.#stall.begin(this.#parts.clock.now());
   }
 
   /** True where rows of `lane` of the transaction being received are dropped whatever is in them: `skip` does for `row`. */
@@ -162,13 +158,13 @@ export class Intake {
 
   /** A row came of a lane of which `drops` is true. */
   skip(): void {
-    this.#receives();
+    this.received();
     this.#handoff.skip();
   }
 
   /** Brings a row of the transaction being received. */
   row(row: OutboxRow): void {
-    this.#receives();
+    this.received();
     if (row.nextAttemptAt !== null) {
       this.watch();
       return;
@@ -194,15 +190,25 @@ export class Intake {
     }
   }
 
-  #receives(): void {
-    if (this.#receivingSince !== null || this.#parts.clock.now() - this.#begunAt <= LARGE_MS) return;
-    this.#receivingSince = this.#begunAt;
+  /** Something of the stream came, rows or anything else. */
+  received(): void {
+    if (this.#stall.received(this.#parts.clock.now())) this.#notified.notify();
+  }
+
+  /** The server was asked for a sign of life. */
+  asked(): void {
+    this.#stall.asked(this.#parts.clock.now());
     this.#notified.notify();
+  }
+
+  /** The server answered, having sent what there was to send up to `position`. */
+  answered(position: Lsn): void {
+    this.#stall.answered(this.#parts.clock.now(), position);
   }
 
   commit(): void {
     this.#handoff.commit();
-    this.#receivingSince = null;
+    this.#stall.commit(this.#parts.clock.now());
   }
 
   /** The transaction being received did something that only a sweep, or another reading, can see: that is done when it is visible. */
@@ -231,7 +237,7 @@ export class Intake {
     this.#from = null;
     this.#dueAt = null;
     this.#notBefore = 0;
-    this.#receivingSince = null;
+    this.#stall = new StreamStall();
     this.#notified.notify();
   }
 
@@ -300,7 +306,7 @@ export class Intake {
       dueAt: this.#dueAt,
       asked: this.#asked,
       wanted: this.#wanted,
-      receivingSince: this.#receivingSince,
+      stalledSince: this.#stall.since,
       checkAt: this.#handoff.isWatching && !this.#handoff.behind.isEvery ? checkAt : null,
     };
   }
@@ -339,6 +345,7 @@ export class Intake {
     const now = clock.now();
     const { behind } = this.#handoff;
     this.#from = found.next;
+    this.#stall.swept(now, found.insertLsn);
     this.#notBefore = now + (refused.length > 0 ? REFUSED_PAUSE_MS : found.rows.length === 0 ? EMPTY_PAUSE_MS : 0);
     if (found.nextDueMs !== null) this.dueIn(found.nextDueMs);
     this.#wanted ||= [...behind.lanes].some((lane) => sender.isLow(lane));

@@ -20,8 +20,8 @@ export interface ScheduleState {
   readonly asked: boolean;
   /** A lane that is behind could take more. */
   readonly wanted: boolean;
-  /** Since when a large transaction is being received; null without one. */
-  readonly receivingSince: number | null;
+  /** Since when the stream is stalled, or from when on unless the server answers before; null without a stall. */
+  readonly stalledSince: number | null;
   /** When the watched transactions are checked next. */
   readonly checkAt: number | null;
 }
@@ -38,8 +38,8 @@ const POLL_MS = 1_000;
 /** Rows that are due one after the other are read together: a due time is kept within this, in milliseconds. */
 const DUE_TOGETHER_MS = 50;
 
-/** While a large transaction is being received, the stream brings nobody else's rows: the outbox is swept so often. */
-const RECEIVING_MS = 25;
+/** While the stream is stalled, by a large transaction, the outbox is swept so often. */
+const STALLED_MS = 25;
 
 /** Sweeps for lanes that are behind take no more than this share of the time. */
 const SWEEPING_SHARE = 1 / 3;
@@ -70,11 +70,11 @@ function nextSweepAt(state: ScheduleState): number | null {
 }
 
 /** When each reason for a sweep is one. */
-function reasons({ dueAt, wanted, receivingSince, hasRoom, sweptAt, sweepMs }: ScheduleState): number[] {
+function reasons({ dueAt, wanted, stalledSince, hasRoom, sweptAt, sweepMs }: ScheduleState): number[] {
   const times: number[] = [];
   const pauseMs = sweepMs * (1 / SWEEPING_SHARE - 1);
   if (dueAt !== null) times.push(Math.max(dueAt, sweptAt + DUE_TOGETHER_MS));
   if (wanted) times.push(sweptAt + Math.max(hasRoom ? LEAST_PAUSE_MS : FULL_PAUSE_MS, pauseMs));
-  if (receivingSince !== null) times.push(Math.max(receivingSince, sweptAt) + Math.max(RECEIVING_MS, pauseMs));
+  if (stalledSince !== null) times.push(Math.max(stalledSince, sweptAt + Math.max(STALLED_MS, pauseMs)));
   return times;
 }

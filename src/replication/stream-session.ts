@@ -56,6 +56,10 @@ export interface SessionListener extends Omit<WalSink, "message" | "relation"> {
    * that is the time when the server was asked, not when its answer was read.
    */
   heard(at: number): void;
+  /** The server was asked for a sign of life. While it works on a large transaction it does not answer, and may send nothing. */
+  asked(): void;
+  /** The server answered, having sent what there was to send up to `position`. */
+  answered(position: Lsn): void;
 }
 
 /** The slot as configured: without a name it is `pgnetd_` and the database's. */
@@ -87,6 +91,9 @@ export interface SessionOptions extends Silence {
   readonly clock: Clock;
   readonly log: Log;
 }
+
+/** The server counts as busy until its position has not moved for so long, in milliseconds. */
+const BUSY_FOR_MS = 10_000;
 
 /** The library's plugin interface, which it does not export by name. */
 type Plugin = Parameters<LogicalReplicationService["subscribe"]>[0];
@@ -179,15 +186,19 @@ class Session {
    */
   async confirm(signal: AbortSignal): Promise<void> {
     const { clock, livenessTimeout } = this.#options;
-    const everyMs = askEveryMs(this.#options);
     let lookedAt = clock.now();
+    let movedAt = lookedAt;
+    let known = this.#positions.received;
     while (!signal.aborted) {
+      const everyMs = askEveryMs(this.#options, lookedAt - movedAt < BUSY_FOR_MS);
       await clock.sleep(everyMs, signal);
       const isLate = clock.now() - lookedAt > 2 * everyMs;
       lookedAt = clock.now();
       if (signal.aborted || this.#stage === "preparing") continue;
       this.#lookForBytes();
       const { received } = this.#positions;
+      if (received !== known) movedAt = lookedAt;
+      known = received;
       const livenessTimeoutMs = livenessTimeout.ms(received);
       if (clock.now() - Math.max(this.#heardAt, this.#bytesAt) > livenessTimeoutMs) {
         livenessTimeout.lost(received);
@@ -356,7 +367,9 @@ class Session {
   #keepalive(walEnd: string, shouldRespond: boolean): void {
     if (this.#stage !== "streaming") return;
     const before = this.#positions.received;
-    this.#positions.keepalive(parseLsn(walEnd));
+    const position = parseLsn(walEnd);
+    this.#positions.keepalive(position);
+    this.#listener.answered(position);
     if (!shouldRespond) return;
     // A server that waits for progress asks again as soon as none is reported: it is answered at once only with progress.
     const overdue = this.#options.clock.now() - this.#answeredAt > askEveryMs(this.#options);
@@ -367,7 +380,10 @@ class Session {
 
   async #acknowledge(ping: boolean): Promise<void> {
     this.#answeredAt = this.#options.clock.now();
-    if (ping) this.#askedAt = this.#answeredAt;
+    if (ping) {
+      this.#askedAt = this.#answeredAt;
+      this.#listener.asked();
+    }
     this.#listener.received(this.#positions.received);
     await this.#service.acknowledge(formatLsn(acknowledgement(this.#positions.received)), ping);
   }

@@ -1,5 +1,3 @@
-import { MESSAGE_PREFIX } from "./events.ts";
-
 /** Type and length, the length counting itself: https://www.postgresql.org/docs/current/protocol-message-formats.html */
 const HEADER_BYTES = 5;
 
@@ -9,7 +7,7 @@ const HEADER_BYTES = 5;
  */
 export const LARGEST_MESSAGE_BYTES = 136 * 1024 * 1024;
 
-/** Logical messages of others that are larger, in bytes, are left out; `pg` reads smaller ones with what is beside them. */
+/** Logical messages that are larger, in bytes, are left out: pgnetd's own are short. `pg` reads smaller ones with what is beside them. */
 const SMALL_BYTES = 64 * 1024;
 
 /** CopyData with XLogData: https://www.postgresql.org/docs/current/protocol-replication.html */
@@ -17,20 +15,17 @@ const COPY_DATA = "d".charCodeAt(0);
 const XLOG_DATA = "w".charCodeAt(0);
 const XLOG_HEADER_BYTES = 25;
 
-/** A logical message of pgoutput: https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html */
-const LOGICAL_MESSAGE = "M".charCodeAt(0);
+/** How a logical message begins, of pgoutput and of wal2json: https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html */
+const LOGICAL_MESSAGES = [Buffer.from("M"), Buffer.from('{"action":"M"')];
 const XLOG_AT = HEADER_BYTES;
 const MESSAGE_AT = XLOG_AT + XLOG_HEADER_BYTES;
-/** After its type, one byte of flags, and its position. */
-const PREFIX_AT = MESSAGE_AT + 1 + 1 + 8;
-const OWN_PREFIX = Buffer.from(`${MESSAGE_PREFIX}\0`);
-const BEGINNING_BYTES = PREFIX_AT + OWN_PREFIX.length;
+const BEGINNING_BYTES = MESSAGE_AT + Math.max(...LOGICAL_MESSAGES.map(({ length }) => length));
 
 const NOTHING = Buffer.alloc(0);
 
 /**
- * P5: watches the bytes of a connection for messages that are not to be gathered in memory: large ones of `pg_logical_emit_message`
- * with a prefix of others, which any role may write, are left out, and of others than those a larger one than `mostBytes` is an end.
+ * P5: watches the bytes of a connection for messages that are not to be gathered in memory: large ones of `pg_logical_emit_message`,
+ * which any role may write with any prefix, are left out, and of others than those a larger one than `mostBytes` is an end.
  */
 export class MessageLimit {
   readonly #mostBytes: number;
@@ -62,7 +57,7 @@ export class MessageLimit {
       if (bytes.length - at < HEADER_BYTES) break;
       const size = bytes.readUInt32BE(at + 1) - 4;
       if (size > SMALL_BYTES && bytes.length - at < BEGINNING_BYTES) break;
-      this.#isLeftOut = size > SMALL_BYTES && isOfOthers(bytes, at);
+      this.#isLeftOut = size > SMALL_BYTES && isLogicalMessage(bytes, at);
       if (size > this.#mostBytes && !this.#isLeftOut) return size;
       if (this.#isLeftOut && from < at) read(bytes.subarray(from, at));
       this.#leftBytes = HEADER_BYTES + size;
@@ -73,12 +68,9 @@ export class MessageLimit {
   }
 }
 
-/** True for a logical message with a prefix that is not ours, of which at least the beginning is at `at`. */
-function isOfOthers(bytes: Buffer, at: number): boolean {
-  return (
-    bytes[at] === COPY_DATA &&
-    bytes[at + XLOG_AT] === XLOG_DATA &&
-    bytes[at + MESSAGE_AT] === LOGICAL_MESSAGE &&
-    bytes.compare(OWN_PREFIX, 0, OWN_PREFIX.length, at + PREFIX_AT, at + BEGINNING_BYTES) !== 0
-  );
+/** True for a logical message of which at least the beginning is at `at`. */
+function isLogicalMessage(bytes: Buffer, at: number): boolean {
+  if (bytes[at] !== COPY_DATA || bytes[at + XLOG_AT] !== XLOG_DATA) return false;
+  const messageAt = at + MESSAGE_AT;
+  return LOGICAL_MESSAGES.some((beginning) => beginning.compare(bytes, messageAt, messageAt + beginning.length) === 0);
 }

@@ -56,9 +56,12 @@ export interface Silence {
   readonly fenceMs: number;
 }
 
-/** Interval at which a sign of life is asked for, in milliseconds: several times within either. */
-export function askEveryMs({ senderTimeoutMs, fenceMs }: Silence): number {
-  return Math.min(senderTimeoutMs / 5, fenceMs / 3);
+/** P6: a stall of the stream is noticed by an answer that does not come. In milliseconds. */
+const BUSY_MS = 400;
+
+/** Interval at which a sign of life is asked for, in milliseconds: several times within either, and more often of a busy server. */
+export function askEveryMs({ senderTimeoutMs, fenceMs }: Silence, isBusy = false): number {
+  return Math.min(senderTimeoutMs / 5, fenceMs / 3, isBusy ? BUSY_MS : Infinity);
 }
 
 /** Runs one statement that must be answered within `withinMs`; else it rejects, and the connection is of no more use. */

@@ -1,23 +1,37 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
+import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { startNetwork } from "../support/fault-network.ts";
 import { startStream } from "../support/fault-stream.ts";
-import { testDatabase } from "../support/postgres.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
+import { latencies } from "../support/traffic.ts";
 
 const MIB = 1024 * 1024;
 
-test("P4 P5: a message of anybody that is larger than is read is passed over, and holds back no WAL", async () => {
+/** A direct insert with a body of so many bytes: the stream has two digits for each. */
+async function insertLarge(db: TestDatabase, bytes: number): Promise<void> {
+  await db.query(
+    "insert into net.http_request_queue (method, url, headers, body) values ('POST', 'http://h/', '{}', convert_to(repeat('x', $1), 'UTF8'))",
+    [bytes],
+  );
+}
+
+test("P4 P5: a row of anybody that is larger than is read is passed over, and holds back no WAL", async () => {
   await using db = await testDatabase();
   await using stream = await startStream(db.url, { largestMessageBytes: MIB });
-  await db.query("select pg_logical_emit_message(false, 'pgnetd', repeat('x', 1000000))");
-  await db.query("select net.http_get('http://h/1')");
+  await insertLarge(db, 500_000);
   await stream.waitFor(1);
   expect(stream.losses).toBe(0);
-  await db.query("select pg_logical_emit_message(false, 'pgnetd', repeat('x', 2000000))");
+  await insertLarge(db, 1_000_000);
   await eventually(() => stream.losses > 0 && stream.sessions > 1);
   await db.query("select net.http_get('http://h/2')");
-  await eventually(() => stream.ids.includes("2"));
+  await eventually(() => stream.ids.includes("3"));
   expect(stream.lines).toContainEqual(
     expect.objectContaining({ reason: expect.stringMatching(/^the stream has a message of 20\d{5} bytes$/) as string }),
   );
@@ -29,11 +43,13 @@ test("P4 P5: a message of anybody that is larger than is read is passed over, an
   });
 });
 
-test("P5: large messages with a prefix of others end no session, however large", async () => {
+test("P5: large logical messages end no session and are not read, whatever their prefix", async () => {
   await using db = await testDatabase();
   await using stream = await startStream(db.url, { largestMessageBytes: MIB });
   for (const isTransactional of [false, true]) {
-    await db.query("select pg_logical_emit_message($1, 'other', repeat('x', 20000000))", [isTransactional]);
+    for (const prefix of ["other", "pgnetd"]) {
+      await db.query("select pg_logical_emit_message($1, $2, repeat('x', 20000000))", [isTransactional, prefix]);
+    }
     await db.query("select pg_logical_emit_message($1, 'pgnetd', $2)", [isTransactional, `own ${isTransactional}`]);
   }
   await db.query("select net.http_get('http://h/1')");
@@ -63,5 +79,47 @@ test.for(["pgnetd", "other"])(
     expect(systemClock.now() - begunAt).toBeGreaterThan(5_000);
     expect(longestMs).toBeLessThan(4_000);
     expect(stream.losses).toBe(0);
+  },
+);
+
+test.for([
+  ["of logical messages", "select count(pg_logical_emit_message(true, 'x', '')) from generate_series(1, 1500000)"],
+  ["of another table", "insert into bulk select g, g, g from generate_series(1, 2500000) g"],
+])(
+  "P6: a large transaction %s that stalls the stream does not delay requests",
+  { timeout: 120_000 },
+  async ([, text]) => {
+    await using db = await testDatabase();
+    await using receiver = await startReceiver();
+    await db.query("create table bulk (a int, b int, c int)");
+    await using daemon = await startDaemon({ databaseUrl: db.url, env: { PGNETD_RATE_PER_SECOND: "unlimited" } });
+    await daemon.live();
+    // Another stream of the same server shows how long its rows are late.
+    const streamed = new Map<string, number>();
+    const now = (): number => performance.timeOrigin + performance.now();
+    await using _stream = await startStream(db.url, {
+      slot: { name: `other_${db.name}`, plugin: SLOT_PLUGIN, temporary: true, failover: false },
+      lock: { classId: LOCK_CLASS_ID, shard: 1 },
+      senderTimeoutMs: 60_000,
+      fenceMs: 2_500,
+      inserted: ({ url }) => streamed.set(String(url), now()),
+    });
+    let end = Infinity;
+    const attack = delay(1_000)
+      .then(() => db.query(text ?? ""))
+      .finally(() => (end = now()));
+    const committed = new Map<string, number>();
+    const isOver = (): boolean => [...committed].some(([url, at]) => at > end && streamed.has(url));
+    for (let index = 0; !isOver(); index++) {
+      const url = receiver.url(`/${index}`);
+      await db.query("select net.http_get($1)", [url]);
+      committed.set(url, now());
+      await delay(50);
+    }
+    await attack;
+    const delays = await latencies(committed, receiver);
+    await eventually(() => streamed.size === committed.size);
+    const stallMs = Math.max(...[...committed].map(([url, at]) => (streamed.get(url) ?? 0) - at));
+    expect(delays.at(-1)).toBeLessThan(stallMs / 5);
   },
 );

@@ -73,6 +73,8 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
       seen.sessions++;
     },
     received: () => undefined,
+    asked: () => undefined,
+    answered: () => undefined,
     heard: (at: number) => {
       choices.heard?.(at);
       seen.heard++;

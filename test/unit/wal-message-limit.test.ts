@@ -20,9 +20,11 @@ function chunks(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   return places.slice(1).map((to, index) => bytes.subarray(places[index], to));
 }
 
-/** A logical message as pgoutput streams it: type, flags and position, prefix, size and content. */
-function logicalMessage(prefix: string, size: number): Buffer {
-  const content = Buffer.concat([Buffer.from(`M${"\0".repeat(9)}${prefix}\0size`), Buffer.alloc(size, "x")]);
+/** A logical message as the plugin streams it, of pgoutput with type, flags and position, prefix, size and content. */
+function logicalMessage({ plugin, prefix, size }: { plugin: string; prefix: string; size: number }): Buffer {
+  const beginning =
+    plugin === "pgoutput" ? `M${"\0".repeat(9)}${prefix}\0size` : `{"action":"M","prefix":"${prefix}","content":"`;
+  const content = Buffer.concat([Buffer.from(beginning), Buffer.alloc(size, "x")]);
   const xLogData = Buffer.concat([Buffer.from("w"), Buffer.alloc(24), content]);
   const frame = message(xLogData.length);
   xLogData.copy(frame, 5);
@@ -52,19 +54,23 @@ test("does not wait for the message itself", () => {
   expect(limit.read(header.subarray(3), () => undefined)).toBe(1_000_000);
 });
 
-test("P5: leaves out large logical messages of others and nothing else, however the bytes are cut", () => {
+test("P5: leaves out large logical messages, whatever their prefix, and nothing else, however the bytes are cut", () => {
   const one = fc.oneof(
-    fc.record({ prefix: fc.constantFrom("pgnetd", "pgnet", "pgnetd2", "", "other"), size: fc.constantFrom(1, 70_000) }),
-    fc.record({ prefix: fc.constant(null), size: fc.constantFrom(0, 30, 70_000) }),
+    fc.record({
+      plugin: fc.constantFrom("pgoutput", "wal2json"),
+      prefix: fc.constantFrom("pgnetd", "", "other"),
+      size: fc.constantFrom(1, 140_000),
+    }),
+    fc.record({ plugin: fc.constant(null), size: fc.constantFrom(0, 30, 70_000) }),
   );
   const cuts = fc.array(fc.oneof(fc.nat(), fc.nat(100)), { maxLength: 40 });
   fc.assert(
     fc.property(fc.array(one, { maxLength: 8 }), cuts, (all, places) => {
-      const frames = all.map(({ prefix, size }) => ({
-        bytes: prefix === null ? message(size) : logicalMessage(prefix, prefix === "pgnetd" ? size : 2 * size),
-        isLeftOut: prefix !== null && prefix !== "pgnetd" && size > 65_536,
+      const frames = all.map((one) => ({
+        bytes: one.plugin === null ? message(one.size) : logicalMessage(one),
+        isLeftOut: one.plugin !== null && one.size > 65_536,
       }));
-      // Large messages of others are none that is too large.
+      // What is left out is none that is too large.
       const limit = new MessageLimit(71_000);
       const read: Buffer[] = [];
       for (const chunk of chunks(Buffer.concat(frames.map(({ bytes }) => bytes)), places)) {
