@@ -17,7 +17,7 @@ const MIB = 1024 * 1024;
 /** A direct insert with a body of so many bytes: the stream has two digits for each. */
 async function insertLarge(db: TestDatabase, bytes: number): Promise<void> {
   await db.query(
-    "insert into net.http_request_queue (method, url, headers, body) values ('POST', 'http://h/', '{}', convert_to(repeat('x', $1), 'UTF8'))",
+    "insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds) values ('POST', 'http://h/', '{}', convert_to(repeat('x', $1), 'UTF8'), 5000)",
     [bytes],
   );
 }
