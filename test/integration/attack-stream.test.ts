@@ -82,10 +82,13 @@ test.for(["pgnetd", "other"])(
   },
 );
 
-test.for([
-  ["of logical messages", "select count(pg_logical_emit_message(true, 'x', '')) from generate_series(1, 1500000)"],
-  ["of another table", "insert into bulk select g, g, g from generate_series(1, 2500000) g"],
-])(
+const MESSAGES = "select count(pg_logical_emit_message(true, 'x', '')) from generate_series(1, 1500000)";
+const ROWS = "insert into bulk select g, g, g from generate_series(1, 2500000) g";
+
+/** While wal2json skips rows the server says nothing for longer than `slot.fenceMs`: docs/operations.md says so. */
+const STALLS = [["of logical messages", MESSAGES], ...(SLOT_PLUGIN === "pgoutput" ? [["of another table", ROWS]] : [])];
+
+test.for(STALLS)(
   "P6: a large transaction %s that stalls the stream does not delay requests",
   { timeout: 120_000 },
   async ([, text]) => {
