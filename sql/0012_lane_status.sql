@@ -24,16 +24,6 @@ comment on column net.http_lane_activity.last_error_at is 'When that was.';
 comment on column net.http_lane_activity.reported is 'When the daemon wrote the row.';
 grant select on net.http_lane_activity to public;
 
--- API: private
--- Its column lane is the expression of the indexes by lane, so that they serve.
-create view net._request_lanes as
-select q.id, q.created, q.next_attempt_at,
-  pg_catalog.left(pg_catalog.lower(
-    pg_catalog.split_part(pg_catalog.split_part(q.url, '/', 3), '@', -1) collate "C") || coalesce(' ' || q.lane, ''), 255) as lane
-from net.http_request_queue q;
-comment on view net._request_lanes is 'Requests in the outbox, with their lanes.';
-grant select on net._request_lanes to public;
-
 -- API: public
 create function net.http_lane_status(most integer default 100)
 returns table (
@@ -53,23 +43,32 @@ returns table (
 )
 language sql stable
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
-  with recursive activity as (
+  -- The expressions are those of the indexes by lane, and ranges and orders are so that only they serve, whatever the planner
+  -- knows of the table.
+  with recursive request as not materialized (
+    select q.id, q.created, q.next_attempt_at,
+      left(lower(split_part(split_part(left(q.url, 2048), '/', 3), '@', -1) collate "C") || coalesce(' ' || left(q.lane, 255), ''), 255) as lane
+    from net.http_request_queue q
+  ), activity as (
     select * from net.http_lane_activity where reported > now() - interval '15 seconds'
   ), fresh (lane, n) as (
     (select q.lane, 1
-     from net._request_lanes q where q.next_attempt_at is null order by 1 limit 1)
+     from request q where q.next_attempt_at is null order by 1 limit 1)
     union all
     select (select q.lane
-            from net._request_lanes q
+            from request q
             where q.next_attempt_at is null and q.lane > f.lane order by 1 limit 1), f.n + 1
     from fresh f where f.lane is not null and f.n < most
   ), later (lane, n) as (
     (select q.lane, 1
-     from net._request_lanes q where q.next_attempt_at is not null order by 1 limit 1)
+     from request q where q.next_attempt_at is not null order by 1 limit 1)
     union all
     select (select q.lane
-            from net._request_lanes q
+            from request q
             where q.next_attempt_at is not null and q.lane > l.lane order by 1 limit 1), l.n + 1
     from later l where l.lane is not null and l.n < most
   ), known as (
@@ -83,19 +82,15 @@ as $$
   from known k left join activity a on a.lane = k.lane cross join lateral (
     select
       (select count(*) from (
-        select from net._request_lanes q
-        where q.next_attempt_at is null and q.lane = k.lane
-        limit 10000) one) as now,
+        select from request q where q.next_attempt_at is null and q.lane >= k.lane and q.lane <= k.lane
+        order by q.lane, q.id limit 10000) one) as now,
       (select count(*) from (
-        select from net._request_lanes q
-        where q.next_attempt_at is not null and q.lane = k.lane
-        limit 10000) one) as later,
-      (select q.created from net._request_lanes q
-       where q.next_attempt_at is null and q.lane = k.lane
-       order by q.id limit 1) as oldest,
-      (select q.next_attempt_at from net._request_lanes q
-       where q.next_attempt_at is not null and q.lane = k.lane
-       order by q.next_attempt_at limit 1) as next_due
+        select from request q where q.next_attempt_at is not null and q.lane >= k.lane and q.lane <= k.lane
+        order by q.lane, coalesce(q.next_attempt_at, 'infinity') limit 10000) one) as later,
+      (select q.created from request q where q.next_attempt_at is null and q.lane >= k.lane and q.lane <= k.lane
+       order by q.lane, q.id limit 1) as oldest,
+      (select q.next_attempt_at from request q where q.next_attempt_at is not null and q.lane >= k.lane and q.lane <= k.lane
+       order by q.lane, coalesce(q.next_attempt_at, 'infinity') limit 1) as next_due
   ) waits
   order by waits.now + waits.later desc, k.lane
   limit most

@@ -109,8 +109,8 @@ index CREATE INDEX http_dead_letter_died ON net.http_dead_letter USING btree (di
 index CREATE INDEX http_dead_letter_id ON net.http_dead_letter USING btree (id) | Finds a dead letter by its request id.
 index CREATE UNIQUE INDEX http_host_settings_pkey ON net.http_host_settings USING btree (host) | 
 index CREATE UNIQUE INDEX http_request_queue_deduplication ON net.http_request_queue USING btree (deduplication_key) WHERE (deduplication_key IS NOT NULL) | One waiting request per deduplication key.
-index CREATE INDEX http_request_queue_lane ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(url, '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || lane), ''::text)), 255), id) WHERE (next_attempt_at IS NULL) | What may be sent now, by lane, lowest id first.
-index CREATE INDEX http_request_queue_lane_deferred ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(url, '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || lane), ''::text)), 255), next_attempt_at) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, by lane, earliest first.
+index CREATE INDEX http_request_queue_lane ON net.http_request_queue USING btree ("left"((lower((split_part(split_part("left"(url, 2048), '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || "left"(lane, 255)), ''::text)), 255), id) WHERE (next_attempt_at IS NULL) | What may be sent now, by lane, lowest id first.
+index CREATE INDEX http_request_queue_lane_deferred ON net.http_request_queue USING btree ("left"((lower((split_part(split_part("left"(url, 2048), '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || "left"(lane, 255)), ''::text)), 255), COALESCE(next_attempt_at, 'infinity'::timestamp with time zone)) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, by lane, earliest first.
 index CREATE INDEX http_request_queue_parked ON net.http_request_queue USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, earliest first.
 index CREATE UNIQUE INDEX http_request_queue_pkey ON net.http_request_queue USING btree (id) | 
 index CREATE INDEX http_response_detail_created ON net.http_response_detail USING btree (created) | Finds what has expired.
@@ -723,23 +723,32 @@ CREATE OR REPLACE FUNCTION net.http_lane_status(most integer DEFAULT 100)
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
 AS $function$
-  with recursive activity as (
+  -- The expressions are those of the indexes by lane, and ranges and orders are so that only they serve, whatever the planner
+  -- knows of the table.
+  with recursive request as not materialized (
+    select q.id, q.created, q.next_attempt_at,
+      left(lower(split_part(split_part(left(q.url, 2048), '/', 3), '@', -1) collate "C") || coalesce(' ' || left(q.lane, 255), ''), 255) as lane
+    from net.http_request_queue q
+  ), activity as (
     select * from net.http_lane_activity where reported > now() - interval '15 seconds'
   ), fresh (lane, n) as (
     (select q.lane, 1
-     from net._request_lanes q where q.next_attempt_at is null order by 1 limit 1)
+     from request q where q.next_attempt_at is null order by 1 limit 1)
     union all
     select (select q.lane
-            from net._request_lanes q
+            from request q
             where q.next_attempt_at is null and q.lane > f.lane order by 1 limit 1), f.n + 1
     from fresh f where f.lane is not null and f.n < most
   ), later (lane, n) as (
     (select q.lane, 1
-     from net._request_lanes q where q.next_attempt_at is not null order by 1 limit 1)
+     from request q where q.next_attempt_at is not null order by 1 limit 1)
     union all
     select (select q.lane
-            from net._request_lanes q
+            from request q
             where q.next_attempt_at is not null and q.lane > l.lane order by 1 limit 1), l.n + 1
     from later l where l.lane is not null and l.n < most
   ), known as (
@@ -753,19 +762,15 @@ AS $function$
   from known k left join activity a on a.lane = k.lane cross join lateral (
     select
       (select count(*) from (
-        select from net._request_lanes q
-        where q.next_attempt_at is null and q.lane = k.lane
-        limit 10000) one) as now,
+        select from request q where q.next_attempt_at is null and q.lane >= k.lane and q.lane <= k.lane
+        order by q.lane, q.id limit 10000) one) as now,
       (select count(*) from (
-        select from net._request_lanes q
-        where q.next_attempt_at is not null and q.lane = k.lane
-        limit 10000) one) as later,
-      (select q.created from net._request_lanes q
-       where q.next_attempt_at is null and q.lane = k.lane
-       order by q.id limit 1) as oldest,
-      (select q.next_attempt_at from net._request_lanes q
-       where q.next_attempt_at is not null and q.lane = k.lane
-       order by q.next_attempt_at limit 1) as next_due
+        select from request q where q.next_attempt_at is not null and q.lane >= k.lane and q.lane <= k.lane
+        order by q.lane, coalesce(q.next_attempt_at, 'infinity') limit 10000) one) as later,
+      (select q.created from request q where q.next_attempt_at is null and q.lane >= k.lane and q.lane <= k.lane
+       order by q.lane, q.id limit 1) as oldest,
+      (select q.next_attempt_at from request q where q.next_attempt_at is not null and q.lane >= k.lane and q.lane <= k.lane
+       order by q.lane, coalesce(q.next_attempt_at, 'infinity') limit 1) as next_due
   ) waits
   order by waits.now + waits.later desc, k.lane
   limit most

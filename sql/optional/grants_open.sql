@@ -24,6 +24,6 @@ $$;
 grant usage on schema net to public;
 grant usage, select on sequence net.http_request_queue_id_seq to public;
 grant select, insert, update, delete, truncate on net.http_request_queue, net._http_response to public;
-grant select on net.http_response_detail, net.http_host_settings, net.http_lane_activity, net._request_lanes, net.pgnetd_migrations to public;
+grant select on net.http_response_detail, net.http_host_settings, net.http_lane_activity, net.pgnetd_migrations to public;
 grant select (id, method, created, attempts, error_code, error_msg, status_code, died) on net.http_dead_letter to public;
 grant references on net.http_dead_letter, net.pgnetd_installation, net.pgnetd_parts to public;

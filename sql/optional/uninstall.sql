@@ -37,8 +37,6 @@ drop function if exists
   net._leader_pid(),
   net.http_lane_status(integer);
 
-drop view if exists net._request_lanes;
-
 drop table if exists
   net.http_request_queue,
   net._http_response,

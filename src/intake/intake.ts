@@ -1,6 +1,5 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
-import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Lane } from "../outbox/lane.ts";
@@ -8,13 +7,13 @@ import type { OutboxRow } from "../outbox/row.ts";
 import type { Inserter, Snapshot } from "../pg/snapshot.ts";
 import type { LaneCursor, SweepPlan, SweepResult, SweepRoom } from "../outbox/sweep.ts";
 import { FailureLog } from "../pg/failure-log.ts";
-import { causeOf } from "../pg/sqlstate.ts";
 import type { Begin } from "../wal/events.ts";
 import type { Lsn } from "../pg/lsn.ts";
 import type { Xid } from "../pg/xid.ts";
 import { Handoff, type RowMemory, type Streamed } from "./handoff.ts";
 import { nextStep, type Reading, type ScheduleState } from "./schedule.ts";
 import { StreamStall } from "./stream-stall.ts";
+import { SweepFailures } from "./sweep-failures.ts";
 
 /** What the intake asks of what holds requests in memory and sends them. */
 export interface RowSender extends RowMemory {
@@ -55,12 +54,8 @@ export interface IntakeEvents {
   visible(): void;
 }
 
-/** Waits between two checks of the watched transactions, and between two tries of a failed sweep. */
+/** Waits between two checks of the watched transactions. */
 const CHECK = { firstMs: 50, maxMs: 5_000 };
-const SWEEP_RETRY = { firstMs: 50, maxMs: 5_000 };
-
-/** From so many sweeps that failed in a row on, somebody has to look. */
-const UNREAD_FROM = 3;
 
 /** An empty sweep that left something is rare; without a pause it could spin. */
 const EMPTY_PAUSE_MS = 5;
@@ -95,10 +90,7 @@ export class Intake {
   #sweepMs = 0;
   /** No sweep before this: the last one failed, found nothing, or brought rows that did not fit. */
   #notBefore = 0;
-  /** Sweeps that failed in a row, and why the last one did. */
-  #failures = 0;
-  #failure: unknown = null;
-  readonly #sweepLog: FailureLog;
+  readonly #failures: SweepFailures;
   readonly #checkLog: FailureLog;
   /** When the earliest deferred row is due, or a lane is looked after that was given up; null without any. */
   #dueAt: number | null = null;
@@ -107,6 +99,8 @@ export class Intake {
   /** A lane that is behind could take more. */
   #wanted = false;
   #stall = new StreamStall();
+  /** When the reader of the outbox has its next step. */
+  #readsAt = 0;
   /** Checks since watching began, and when the last one ended. */
   #checks = 0;
   #checkedAt = 0;
@@ -118,10 +112,7 @@ export class Intake {
   constructor(parts: IntakeParts) {
     this.#parts = parts;
     this.#handoff = new Handoff(parts.sender);
-    this.#sweepLog = new FailureLog(parts.log, {
-      failed: "the outbox could not be read; trying again",
-      succeeded: "the outbox is read again",
-    });
+    this.#failures = new SweepFailures(parts.log);
     this.#checkLog = new FailureLog(parts.log, {
       failed: "transactions in progress could not be looked at; trying again",
       succeeded: "transactions in progress are looked at again",
@@ -130,9 +121,7 @@ export class Intake {
 
   /** Why the outbox cannot be read, where that failed several times in a row; else null. */
   get unread(): string | null {
-    if (this.#failures < UNREAD_FROM) return null;
-    const why = `${toError(this.#failure).message} (${causeOf(this.#failure)})`;
-    return `the outbox could not be read ${this.#failures} times in a row: ${why}`;
+    return this.#failures.unread;
   }
 
   isBehind(lane: Lane): boolean {
@@ -268,10 +257,15 @@ export class Intake {
     this.#notified.notify();
   }
 
-  /** Wakes the reader where it has a next step; while it would wait without end it is left asleep. */
+  /** Wakes the reader where its next step is earlier than it expects. */
   changed(): void {
     const step = nextStep(this.#schedule());
-    if (step.kind !== "wait" || step.ms !== null) this.#notified.notify();
+    const at = step.kind === "wait" ? this.#at(step.ms) : 0;
+    if (at < this.#readsAt) this.#notified.notify();
+  }
+
+  #at(ms: number | null): number {
+    return ms === null ? Infinity : this.#parts.clock.now() + ms;
   }
 
   /** Reads the outbox when there is reason to, until `signal` fires. */
@@ -286,6 +280,7 @@ export class Intake {
           await this.#check();
           break;
         case "wait":
+          this.#readsAt = this.#at(step.ms);
           await this.#notified.wait(step.ms, this.#parts.clock, signal);
           break;
       }
@@ -321,8 +316,7 @@ export class Intake {
     const startedAt = clock.now();
     try {
       const found = await outbox.sweep({ ...sender.room, from: this.#from, known: sender.knownIds });
-      this.#failures = 0;
-      this.#sweepLog.succeeded();
+      this.#failures.succeeded();
       if (epoch === this.#epoch) this.#found(found);
     } catch (error) {
       this.#failed(error);
@@ -368,10 +362,7 @@ export class Intake {
   }
 
   #failed(error: unknown): void {
-    this.#sweepLog.failed(error);
-    this.#notBefore = this.#parts.clock.now() + backoffMs(this.#failures, SWEEP_RETRY);
-    this.#failures++;
-    this.#failure = error;
+    this.#notBefore = this.#parts.clock.now() + this.#failures.failed(error);
     this.#asked = true;
   }
 

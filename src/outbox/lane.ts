@@ -8,17 +8,29 @@ export type Lane = string;
 /** Characters of a lane's key: an index row has a limit of its own, and no url may make an insert fail. */
 const LONGEST = 255;
 
+/** Characters of a url that are looked at, and of a caller's name: however long these are, they need not be unpacked as a whole. */
+const LONGEST_URL = 2048;
+
 /** The lane of the row called `row`, in built-in immutable functions: the expression of the indexes in `sql/`, which must be the same. */
 export function laneSql(row: string): string {
-  return `pg_catalog.left(pg_catalog.lower(
-    pg_catalog.split_part(pg_catalog.split_part(${row}.url, '/', 3), '@', -1) collate "C") || coalesce(' ' || ${row}.lane, ''), ${LONGEST})`;
+  const authority = `pg_catalog.split_part(pg_catalog.split_part(pg_catalog.left(${row}.url, ${LONGEST_URL}), '/', 3), '@', -1)`;
+  const name = `pg_catalog.left(${row}.lane, ${LONGEST})`;
+  return `pg_catalog.left(pg_catalog.lower(${authority} collate "C") || coalesce(' ' || ${name}, ''), ${LONGEST})`;
 }
 
 /** The lane of a row, as `laneSql` has it. `name` is its column `lane`. */
 export function laneOf(url: string, name: string | null): Lane {
-  const authority = lowerAscii(authorityOf(url));
-  const key = name === null ? authority : `${authority} ${name}`;
-  return key.length <= LONGEST ? key : Array.from(key).slice(0, LONGEST).join("");
+  const authority = lowerAscii(authorityOf(first(LONGEST_URL, url)));
+  return first(LONGEST, name === null ? authority : `${authority} ${first(LONGEST, name)}`);
+}
+
+/** The first `count` characters, as PostgreSQL counts them. */
+function first(count: number, text: string): string {
+  return text.length <= count
+    ? text
+    : Array.from(text.slice(0, 2 * count))
+        .slice(0, count)
+        .join("");
 }
 
 function authorityOf(url: string): string {

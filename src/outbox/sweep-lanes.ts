@@ -3,6 +3,9 @@ import { laneSql } from "./lane.ts";
 /** Lanes that one sweep reads. */
 const MOST_LANES = 5_000;
 
+/** With more due rows than this their lanes are found by stepping from one to the next. */
+const MOST_DUE = 5_000;
+
 /** Rows that it may read of each lane, however many lanes there are. */
 const LEAST_READ = 8;
 
@@ -25,55 +28,74 @@ export const COLUMNS = [
 const FIRST_LANE = "pg_catalog.convert_from($1::bytea, pg_catalog.getdatabaseencoding())";
 
 /** Steps from lane to lane over one index: one probe each, whatever is in it. */
-function lanes(name: string, condition: string): string {
+function lanes(name: string, condition: string, when = "true"): string {
   const step = (compared: string): string =>
     `select ${laneSql("q")} from net.http_request_queue q where ${condition} and ${laneSql("q")} ${compared} order by 1 limit 1`;
   return `${name} (lane, n) as (
-  (select lane, 1 from (${step(`>= ${FIRST_LANE}`)}) first (lane))
+  (select lane, 1 from (${step(`>= ${FIRST_LANE}`)}) first (lane) where ${when})
   union all
   select (${step("> l.lane")}), l.n + 1 from ${name} l where l.lane is not null and l.n < ${MOST_LANES}
 )`;
 }
 
-/** The first rows of each lane of `among`, as far as the lane has room, and one more to know whether that was all. */
+/**
+ * The first rows of each lane, as far as the lane has room, and one more to know whether that was all. The lane is compared as a range,
+ * so that no index but the one by lane has the rows in their order, whatever the planner knows of the table.
+ */
 function firstRows(
   name: string,
-  { among, condition, order }: { among: string; condition: string; order: string },
+  { lane, condition, order }: { lane: string; condition: string; order: string },
 ): string {
+  const inOrder = `order by ${laneSql("q")}, ${order}`;
   return `${name} as materialized (
   select r.lane as of_lane, r.room, r.queued, f.*
-  from rooms r join ${among} l on l.lane = r.lane cross join lateral (
-    select pg_catalog.row_number() over (order by q.${order}) as n, ${COLUMNS}
+  from rooms r cross join lateral (
+    select pg_catalog.row_number() over (${inOrder}) as n, ${COLUMNS}
     from net.http_request_queue q
-    where ${condition} and ${laneSql("q")} = r.lane and q.id <> all ($5::bigint[])
-    order by q.${order}
+    where ${condition} and ${laneSql("q")} >= r.lane and ${laneSql("q")} <= r.lane and q.id not in (select id from known)
+    ${inOrder}
     limit r.room + 1
   ) f
-  where r.room > 0
+  where r.room > 0 and ${lane}
 )`;
 }
 
+/** Of the index by lane alone. */
+const DUE_TIME = "coalesce(q.next_attempt_at, 'infinity'::timestamptz)";
+
 /**
  * `chosen` are each lane's first rows as far as the lane has room, due ones in the order of their times and those never deferred in
- * the order of ids, in turn. Their `place` is their position in the lane, what waits in memory included: in its order lanes of which
- * least waits come first. $1 is the lane to begin at, $2 the most rows, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
+ * the order of ids, in turn. Lanes of which nothing is due are not read for what is deferred; lanes of $6 that have room are read in any case. Their `place` is their position in
+ * the lane, what is queued in memory included: in its order lanes of which least is queued come first. $1 is the lane to begin at, $2 the
+ * most rows, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
  * lanes, what of them waits and their room.
  */
 export const CHOSEN = `${lanes("fresh_lane", "q.next_attempt_at is null")},
-${lanes("deferred_lane", "q.next_attempt_at is not null")}, lane as (
-  select lane from fresh_lane where lane is not null union select lane from deferred_lane where lane is not null
+known as materialized (
+  select * from pg_catalog.unnest($5::bigint[]) as k (id) where k.id is not null
+), first_due as materialized (
+  select ${laneSql("q")} as lane from net.http_request_queue q
+  where q.next_attempt_at <= pg_catalog.statement_timestamp() order by q.next_attempt_at limit ${MOST_DUE} + 1
+), ${lanes("deferred_lane", "q.next_attempt_at is not null", `(select count(*) from first_due) > ${MOST_DUE}`)}, lane as (
+  select lane, coalesce(max(queued), 0) as queued, coalesce(max(room), $4::int) as room,
+    bool_or(is_fresh) or coalesce(max(room) > 0, false) as is_fresh, bool_or(is_due) as is_due
+  from (
+    select lane, true as is_fresh, false as is_due, null::int as queued, null::int as room from fresh_lane where lane is not null
+    union all select lane, false, true, null, null from deferred_lane where lane is not null
+    union all select lane, false, true, null, null from first_due
+    union all select lane, false, false, queued, room from unnest($6::text[], $7::int[], $8::int[]) as s (lane, queued, room)
+  ) found
+  group by lane
 ), rooms as materialized (
-  select l.lane, coalesce(s.queued, 0) as queued,
-    least(
-      coalesce(s.room, $4::int),
-      greatest(${LEAST_READ}, 2 * $2::int / greatest(1, count(*) filter (where coalesce(s.room, $4::int) > 0) over ()))
-    )::int as room
-  from lane l left join unnest($6::text[], $7::int[], $8::int[]) as s (lane, queued, room) on s.lane = l.lane
+  select lane, queued, is_fresh, is_due,
+    least(room, greatest(${LEAST_READ}, 2 * $2::int / greatest(1, count(*) filter (where room > 0) over ())))::int as room
+  from lane where is_fresh or is_due
 ), ${firstRows("due", {
-  among: "deferred_lane",
-  condition: "q.next_attempt_at <= pg_catalog.statement_timestamp()",
-  order: "next_attempt_at",
-})}, ${firstRows("fresh", { among: "fresh_lane", condition: "q.next_attempt_at is null", order: "id" })}, placed as (
+  lane: "r.is_due",
+  condition: `q.next_attempt_at is not null and ${DUE_TIME} <= pg_catalog.statement_timestamp()`,
+  order: DUE_TIME,
+})},
+${firstRows("fresh", { lane: "r.is_fresh", condition: "q.next_attempt_at is null", order: "q.id" })}, placed as (
   select u.*, pg_catalog.row_number() over (partition by u.of_lane order by u.n, u.next_attempt_at nulls last) as k
   from (select * from due union all select * from fresh) u
 ), chosen as (

@@ -23,5 +23,5 @@ export function ownObjects(schema: OwnSchema): OwnObjects {
     [...text.matchAll(new RegExp(`^drop (?:${kind}) if exists([^;]*);`, "gm"))].flatMap(([, names = ""]) =>
       [...names.matchAll(/\w+\.\w+(?:\([^)]*\))?/g)].map(([name]) => name),
     );
-  return { functions: dropped("function"), tables: dropped("table|view"), types: dropped("type|domain") };
+  return { functions: dropped("function"), tables: dropped("table"), types: dropped("type|domain") };
 }

@@ -55,7 +55,7 @@ const SESSION_SETTINGS = [
  * The outbox goes from empty to a million rows and back faster than statistics follow, so plans are pinned to its
  * indexes; `jit` would cost more than any of our statements.
  */
-const PLAN_SETTINGS = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off";
+const PLAN_SETTINGS = "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off -c jit=off";
 
 /**
  * Settings of every connection of pgnetd: its name in `pg_stat_activity`, the pinned search_path, and how soon a dead peer

@@ -112,6 +112,11 @@ export class Hosts {
     return this.#settings.get(host)?.paused ?? false;
   }
 
+  /** True where `host` has answered soon, and lately. */
+  isResponsive(host: string, now: number): boolean {
+    return this.#hosts.get(host)?.member.standing(now) === "responsive";
+  }
+
   add(entry: Entry, now: number): void {
     const turn = this.#turnOf(entry.host);
     turn.member.add(entry);

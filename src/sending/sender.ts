@@ -12,7 +12,7 @@ import type { Inserter } from "../pg/snapshot.ts";
 import type { SweepRoom } from "../outbox/sweep.ts";
 import type { Completion } from "../results/completion.ts";
 import { completionOf } from "./completion.ts";
-import type { Flight, HostFailure, LaneLoad } from "./host.ts";
+import type { Entry, Flight, HostFailure, LaneLoad } from "./host.ts";
 import { type Concurrency, Hosts, type Permits } from "./hosts.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
 import { Shortage } from "./shortage.ts";
@@ -70,6 +70,10 @@ const IN_FLIGHT_SHARE = 3 / 4;
 const MOST_PAUSED = 10_000;
 /** Sweeps are worth their while from this share of memory on. */
 const WORTHWHILE_SHARE = 1 / 16;
+/** So many lanes that had an answer are remembered. */
+const MOST_ANSWERED = 1_000;
+/** In a sweep lanes of responsive hosts come before all others, whatever is queued of them. */
+const PREFERRED = 1_000_000;
 /** One sweep brings no more bytes, so that it is soon done. */
 const MOST_SWEPT_BYTES = 4 * 1024 * 1024;
 
@@ -103,6 +107,8 @@ export class Sender {
   readonly #known = new Map<bigint, Known>();
   /** Lanes of which rows were left to the outbox since their host is paused, with that host. */
   readonly #paused = new Map<Lane, string>();
+  /** Lanes that had an answer, with their hosts; the latest at the end. */
+  readonly #answered = new Map<Lane, string>();
   readonly #shortage: Shortage;
   /** For `empty`. */
   readonly #emptied = new AutoResetEvent();
@@ -146,19 +152,32 @@ export class Sender {
     return rows >= this.#bounds.requests * WORTHWHILE_SHARE && bytes >= this.#bounds.bytes * WORTHWHILE_SHARE;
   }
 
-  /** What a sweep may bring now. Where memory is full that is a little of lanes of which nothing waits: longer ones make room for it. */
+  /**
+   * What a sweep may bring now. Lanes of responsive hosts come first. Where memory is full that is a little of these, and of lanes of
+   * which nothing is queued: longer ones make room for it.
+   */
   get room(): SweepRoom {
-    const perLane = this.#memory.perLane;
-    const paused = [...this.#paused.keys()].map((lane) => ({ lane, queued: 0, room: 0 }));
-    const shares = [...this.#memory.shares(this.#parts.clock.now()), ...paused];
+    const now = this.#parts.clock.now();
     const { rows, bytes, largest } = this.#memory.room;
-    if (this.hasRoom) return { rows, bytes: Math.min(bytes, MOST_SWEPT_BYTES), largest, perLane, shares };
+    const { perLane } = this.#memory;
+    const isFull = !this.hasRoom;
+    const preferred = [...this.#answered]
+      .filter(([lane, host]) => !this.#paused.has(lane) && this.#hosts.isResponsive(host, now))
+      .map(([lane]) => this.#memory.share(lane, now));
+    const isPreferred = new Set(preferred.map(({ lane }) => lane));
+    const others = this.#memory.shares(now).filter(({ lane }) => !isPreferred.has(lane));
+    const shares = [
+      ...preferred.map((share) => ({ ...share, queued: share.queued - PREFERRED })),
+      ...others.map((share) => (isFull ? { ...share, room: 0 } : share)),
+      ...[...this.#paused.keys()].map((lane) => ({ lane, queued: 0, room: 0 })),
+    ];
+    if (!isFull) return { rows, bytes: Math.min(bytes, MOST_SWEPT_BYTES), largest, perLane, shares };
     return {
       rows: Math.ceil(this.#bounds.requests * WORTHWHILE_SHARE),
       bytes: Math.ceil(this.#bounds.bytes * WORTHWHILE_SHARE),
       largest,
       perLane,
-      shares: shares.map((share) => ({ ...share, room: 0 })),
+      shares,
     };
   }
 
@@ -298,6 +317,7 @@ export class Sender {
     const failure = failureOf(outcome);
     if (failure !== null) this.#hosts.failed(host, failure, clock.now());
     this.#hosts.finish(flight, outcome.kind === "answered", clock.now());
+    if (outcome.kind === "answered") this.#remember(flight.entry);
     // The row stays in the outbox and is sent by whoever leads next.
     if (outcome.kind === "failed" && (outcome.code === "aborted" || outcome.code === "shortage")) {
       memory.release();
@@ -308,6 +328,13 @@ export class Sender {
       }
     } else results.write(completionOf(request, outcome, random()), insertedBy, memory);
     events.ended();
+  }
+
+  #remember({ lane, host }: Entry): void {
+    this.#answered.delete(lane);
+    this.#answered.set(lane, host);
+    const [oldest] = this.#answered.keys();
+    if (this.#answered.size > MOST_ANSWERED && oldest !== undefined) this.#answered.delete(oldest);
   }
 
   /** These need no memory any more. */
