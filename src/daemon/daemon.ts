@@ -26,7 +26,7 @@ export interface DaemonOptions {
   readonly kill: AbortSignal;
   /** Called when `net.worker_restart()` asks for the settings to be loaded and for new connections; any role may, at any rate. */
   readonly restart: (refresh: Refresh) => void;
-  /** Called when the schema was dropped, or made anew: everything begins anew, and waits for it. */
+  /** Called when the schema was dropped or recreated: everything starts over, and waits for it. */
   readonly renew: () => void;
   /** Given the daemon's health, at once. */
   readonly watched: (source: HealthSource) => void;

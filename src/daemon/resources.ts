@@ -27,7 +27,7 @@ import { OUTBOX_TABLE } from "./sessions.ts";
 
 /**
  * Makes the ordinary connections anew and reads the outbox and the settings of hosts once more; nothing in flight is ended,
- * and the lead is kept. False where the settings, those in the database included, are others: these need a daemon of their own.
+ * and leadership is kept. False where the settings, those in the database included, are others: these need a daemon of their own.
  */
 export type Refresh = (now: LoadedConfig) => Promise<boolean>;
 
@@ -107,7 +107,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
   };
   let { id } = known.installation;
   const control = new Control({
-    // P3: in each lead, since the database may have been restored or adopted meanwhile.
+    // P3: at each start of leadership, since the database may have been restored or adopted meanwhile.
     identify: async () => {
       ({ id } = await readInstallation(pool, config.database.environment));
     },

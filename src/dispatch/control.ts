@@ -8,7 +8,7 @@ import { sqlstateOf } from "../pg/sqlstate.ts";
 
 /** What the control acts on. */
 export interface ControlParts {
-  /** Called in each lead before anything is started; what it throws and no other try mends ends the daemon. */
+  /** Called at each start of leadership, before anything is started; what it throws and no other try mends ends the daemon. */
   readonly identify: () => Promise<void>;
   /** Reads all settings of hosts. */
   readonly readHosts: () => Promise<ReadonlyMap<string, HostSettings>>;
@@ -41,10 +41,10 @@ type ControlCommand = "restart" | "wake" | "unknown";
 /** `net.wake()` has the outbox read at once, but not more often than this, in milliseconds. */
 const WOKEN_EVERY_MS = 1_000;
 
-/** No lead has this number. */
+/** No leadership has this number. */
 const NEVER = -1;
 
-/** Messages are told at most so often, with their number. */
+/** Messages are reported at most this often, with their number. */
 const TOLD_EVERY_MS = 10_000;
 
 /** Carries out what comes from SQL beside requests: changed settings of hosts, and control calls. */
@@ -55,7 +55,7 @@ export class Control {
   /** Null before the first reading. */
   #hosts: ReadonlyMap<string, HostSettings> | null = null;
   /** Counts the leads, and the last one in which the database was identified. */
-  #lead = 0;
+  #leadership = 0;
   #identified = 0;
   #isFailing = false;
   #messages = 0;
@@ -97,12 +97,12 @@ export class Control {
     this.#messages = 0;
   }
 
-  /** Without a stream nobody tells of changes: they are looked for. */
+  /** Without a stream nobody reports changes: they are read. */
   polled(): void {
     this.#notified.notify();
   }
 
-  /** The database is identified, and its settings are read, as in a new lead. */
+  /** The database is identified, and its settings are read, as for a new leadership. */
   refresh(): void {
     this.#identified = NEVER;
     this.#notified.notify();
@@ -111,7 +111,7 @@ export class Control {
   /** This daemon leads from now on. */
   leading(): void {
     this.#parts.assumeSpent();
-    this.#lead++;
+    this.#leadership++;
     this.#notified.notify();
   }
 
@@ -144,10 +144,10 @@ export class Control {
 
   async #read(): Promise<void> {
     const { identify, readHosts, configureHosts, log } = this.#parts;
-    const lead = this.#lead;
+    const leadership = this.#leadership;
     try {
-      if (lead !== this.#identified) await identify();
-      this.#identified = lead;
+      if (leadership !== this.#identified) await identify();
+      this.#identified = leadership;
       this.#hosts = await readHosts();
       this.#isFailing = false;
     } catch (error) {
@@ -162,7 +162,7 @@ export class Control {
       }
       this.#isFailing = true;
     }
-    // What was read for an earlier lead says nothing of this one, for which it is read next.
-    if (this.#hosts !== null && this.#identified === this.#lead) configureHosts(this.#hosts);
+    // What was read under an earlier leadership says nothing of this one, for which it is read next.
+    if (this.#hosts !== null && this.#identified === this.#leadership) configureHosts(this.#hosts);
   }
 }

@@ -28,7 +28,7 @@ export interface DispatcherParts extends Omit<SenderParts, "events"> {
     changed(table: string): void;
     /** A control message came. */
     message(content: string): void;
-    /** Without a stream the outbox was swept, or there is a stream now: nobody told of changes meanwhile. */
+    /** Without a stream the outbox was swept, or there is a stream now: nobody reported changes meanwhile. */
     polled(): void;
     /** Leads to `hosts-configured`; nothing is started before. */
     leading(): void;
@@ -44,12 +44,12 @@ export interface DispatcherSettings extends SenderSettings {
   readonly outboxTable: string;
 }
 
-/** What the dispatcher tells the page, the health checks and the metrics. */
+/** What the dispatcher reports to the page, the health checks and the metrics. */
 export interface DispatcherState {
   readonly phase: Phase;
   /** Another session was seen to have the leader's lock, over a connection that is up. */
   readonly standby: boolean;
-  /** That session, where it was still there to be looked at. */
+  /** That session, where it was still there. */
   readonly holder: LockHolder | null;
   /** Why a leader starts no request; null where it may. */
   readonly stalled: string | null;
@@ -80,7 +80,7 @@ const READING: Record<Phase, Reading> = {
  * Its modes are the phases, and `phase.ts` has what moves it from one to the next. In those in which it leads it is *stalled*, and
  * starts nothing,
  *
- * - until the settings of hosts were read in this lead (`hosts-configured`),
+ * - until the settings of hosts were read under this leadership (`hosts-configured`),
  * - from a failed write until results can be written again (`writable`),
  * - from `fenceMs` without a word of the server until it is heard again (`heard`).
  */
@@ -93,19 +93,19 @@ export class Dispatcher implements SessionListener {
   readonly #sender: Sender;
   readonly #intake: Intake;
   #phase: Phase = "not-leading";
-  /** The server of the last lead; null before the first. */
+  /** The server of the last leadership; null before the first. */
   #identity: ServerIdentity | null = null;
   /** When the server was last heard. */
   #heardAt = 0;
   /** False while results cannot be written. */
   #isWritable = true;
-  /** P7: false from the beginning of a lead until the settings of hosts were read in it. */
+  /** P7: false from the start of leadership until the settings of hosts were read. */
   #knowsHosts = false;
   /** Tables beside the outbox whose changes may not be visible yet. */
   readonly #changed = new Set<string>();
   /** How far the stream was received; null before the first. */
   #received: Lsn | null = null;
-  /** Another session was seen to lead, over a connection that is up; and which, where it could be looked at. */
+  /** Another session was seen to lead, over a connection that is up; and which, where it was still there. */
   #standby = false;
   #holder: LockHolder | null = null;
 
@@ -157,7 +157,7 @@ export class Dispatcher implements SessionListener {
     return runLoops(signal, [(one) => this.#intake.read(one), held]);
   };
 
-  // What the session tells.
+  // What the session reports.
 
   standby(holder: LockHolder | null): void {
     this.#standby = true;

@@ -188,7 +188,7 @@ export class Handoff<Row> {
     if (this.#sweep !== null) {
       if (this.#sweep.lost.has(lane)) return "drop";
       if (this.#memory.hold(lane, bytes)) return "buffer";
-      // asideBounded
+      // bufferBounded
       this.givenUp(lane);
       this.#unbuffer(lane, this.#sweep);
       return "full";

@@ -44,7 +44,7 @@ export interface IntakeParts {
   readonly events: IntakeEvents;
 }
 
-/** What the intake tells its owner. */
+/** What the intake reports to its owner. */
 export interface IntakeEvents {
   /** A sweep ended, after which every lane is behind, or not every lane is. */
   swept(isEveryBehind: boolean): void;
@@ -114,8 +114,8 @@ export class Intake {
     this.#handoff = new Handoff(parts.sender);
     this.#failures = new SweepFailures(parts.log);
     this.#checkLog = new FailureLog(parts.log, {
-      failed: "transactions in progress could not be looked at; trying again",
-      succeeded: "transactions in progress are looked at again",
+      failed: "transactions in progress could not be read; trying again",
+      succeeded: "transactions in progress are read again",
     });
   }
 

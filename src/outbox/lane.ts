@@ -8,7 +8,7 @@ export type Lane = string;
 /** Characters of a lane's key: an index row has a limit of its own, and no url may make an insert fail. */
 const LONGEST = 255;
 
-/** Characters of a url that are looked at, and of a caller's name: however long these are, they need not be unpacked as a whole. */
+/** Characters of a url that are read, and of a caller's name: however long these are, they need not be unpacked as a whole. */
 const LONGEST_URL = 2048;
 
 /** The lane of the row called `row`, in built-in immutable functions: the expression of the indexes in `sql/`, which must be the same. */

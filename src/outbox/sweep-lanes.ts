@@ -78,7 +78,7 @@ known as materialized (
   where q.next_attempt_at <= pg_catalog.statement_timestamp() order by q.next_attempt_at limit ${MOST_DUE} + 1
 ), ${lanes("deferred_lane", "q.next_attempt_at is not null", `(select count(*) from first_due) > ${MOST_DUE}`)}, lane as (
   select lane, coalesce(max(queued), 0) as queued, coalesce(max(room), $4::int) as room,
-    bool_or(is_fresh) or coalesce(max(room) > 0, false) as is_fresh, bool_or(is_due) as is_due
+    bool_or(is_fresh or is_due) as is_found, bool_or(is_fresh) or coalesce(max(room) > 0, false) as is_fresh, bool_or(is_due) as is_due
   from (
     select lane, true as is_fresh, false as is_due, null::int as queued, null::int as room from fresh_lane where lane is not null
     union all select lane, false, true, null, null from deferred_lane where lane is not null
@@ -88,7 +88,7 @@ known as materialized (
   group by lane
 ), rooms as materialized (
   select lane, queued, is_fresh, is_due,
-    least(room, greatest(${LEAST_READ}, 2 * $2::int / greatest(1, count(*) filter (where room > 0) over ())))::int as room
+    least(room, greatest(${LEAST_READ}, 2 * $2::int / greatest(1, count(*) filter (where room > 0 and is_found) over ())))::int as room
   from lane where is_fresh or is_due
 ), ${firstRows("due", {
   lane: "r.is_due",

@@ -35,8 +35,8 @@ export class AwaitingVisibility {
   constructor(options: AwaitingVisibilityOptions) {
     this.#options = options;
     this.#failures = new FailureLog(options.log, {
-      failed: "whether results may be stored yet could not be looked at; trying again",
-      succeeded: "whether results may be stored yet is looked at again",
+      failed: "whether results may be stored yet could not be read; trying again",
+      succeeded: "whether results may be stored yet is read again",
     });
   }
 

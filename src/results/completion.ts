@@ -29,11 +29,11 @@ export interface ResultWriter {
   drained(signal: AbortSignal): Promise<void>;
 }
 
-/** What the writer tells its owner. */
+/** What the writer reports to its owner. */
 export interface ResultListener {
   /** These are committed, or their row was cancelled by its owner; they need no memory any more. */
   settled(completions: readonly Completion[]): void;
-  /** Some that were just settled had no row any more. Where another has its id now, it was taken for known until here. */
+  /** Some that were just settled had no row any more. Where another has its id now, it counted as known until here. */
   gone(): void;
   /** False from the first failed write until one of its kind succeeds again: no new request should start meanwhile. */
   writable(ok: boolean): void;

@@ -1,7 +1,7 @@
 import { headerSize } from "../http/raw-headers.ts";
 import type { Completion } from "./completion.ts";
 
-/** What an completion costs beside its content and headers: words, the objects themselves. */
+/** What a completion costs beside its content and headers: words, the objects themselves. */
 const ENDING_BYTES = 512;
 const NO_CONTENT = Buffer.alloc(0);
 

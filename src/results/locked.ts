@@ -8,7 +8,7 @@ import type { Pending } from "./backlog.ts";
 import { lockedStatement } from "./statements.ts";
 
 const WAITS = { firstMs: 50, maxMs: 1_000 };
-/** Rows looked at in one statement. */
+/** Rows checked in one statement. */
 const MOST_ROWS = 1_000;
 /** A row that is locked for so long is reported, in milliseconds. */
 const LONG_MS = 10_000;
@@ -28,11 +28,11 @@ interface Lock {
 }
 
 /**
- * Completions whose row is locked by another session, for as long as its transaction takes. They are looked at now and then, without
+ * Completions whose row is locked by another session, for as long as its transaction takes. They are checked periodically, without
  * what they hold: an answer is not sent to the database again and again for a row that nobody may delete.
  *
  * - *asleep*: nothing is kept. Until `keep`.
- * - *looking*: what is due is looked at, each completion less often with each look. Until nothing is kept.
+ * - *checking*: what is due is checked, each completion less often with each check. Until nothing is kept.
  */
 export class Locked {
   readonly #options: LockedOptions;
@@ -88,7 +88,7 @@ export class Locked {
     for (const item of due) {
       const lock = this.#locks.get(item);
       if (lock === undefined) continue;
-      // Those looked at go behind the others.
+      // Those checked go behind the others.
       this.#locks.delete(item);
       if (!locked.has(String(item.completion.request.id))) ended.push(item);
       else {

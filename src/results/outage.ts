@@ -55,7 +55,7 @@ export class Outage {
     return backoffMs(this.#attempts - 1, WAITS);
   }
 
-  /** A write of `kind`, begun at `startedAt`, succeeded. One begun before the last failure tells nothing of what came after. */
+  /** A write of `kind`, begun at `startedAt`, succeeded. One begun before the last failure says nothing of what came after. */
   succeeded(kind: Completion["kind"], startedAt: number): void {
     const failedAt = this.#failedAt.get(kind);
     if (failedAt === undefined || startedAt < failedAt) return;

@@ -5,7 +5,7 @@ import type { Completion } from "./completion.ts";
 import { type ResponseRow, rowOf, unstorableRow } from "./row.ts";
 import { shownUrl } from "./shown-url.ts";
 
-/** What a statement tells of its batch. */
+/** What a statement says of its batch. */
 export interface Verdict {
   /** `pg_current_snapshot()` of the statement. */
   readonly snapshot: string;

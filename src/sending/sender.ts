@@ -37,7 +37,7 @@ export interface SenderParts {
   readonly events: SenderEvents;
 }
 
-/** What the sender tells its owner. */
+/** What the sender reports to its owner. */
 export interface SenderEvents {
   /** A request ended, and its place is free again. */
   ended(): void;
@@ -258,10 +258,11 @@ export class Sender {
   /** The lanes of which something is in memory, or left to the outbox since their host is paused; the busiest first. */
   lanes(most: number): readonly LaneActivity[] {
     const active = this.#hosts.busy.flatMap(({ name, lastFailure, load }) =>
-      load.map((lane) => ({ ...lane, host: name, isPaused: false, lastFailure })),
+      load.map((lane) => ({ ...lane, host: name, isPaused: this.#paused.has(lane.lane), lastFailure })),
     );
+    const known = new Set(active.map(({ lane }) => lane));
     const nothing = { queued: 0, inFlight: 0, isPaused: true, lastFailure: null };
-    const paused = [...this.#paused].map(([lane, host]) => ({ ...nothing, lane, host }));
+    const paused = [...this.#paused].flatMap(([lane, host]) => (known.has(lane) ? [] : [{ ...nothing, lane, host }]));
     return [...active, ...paused]
       .toSorted((one, other) => other.queued + other.inFlight - one.queued - one.inFlight)
       .slice(0, most);

@@ -144,6 +144,59 @@ test("P2: more lanes than one sweep looks at are read by several, the next begin
   expect([seen.size, from]).toEqual([12_000, null]);
 });
 
+test("P6: lanes in memory of which the outbox has nothing take no room from the others, and are not behind", async () => {
+  await using db = await testDatabase();
+  await insert(db, "http://flood.example/", 5_000);
+  const shares = Array.from({ length: 1_000 }, (_, index) => ({ lane: `idle${index}`, queued: -1_000_000, room: 50 }));
+  const found: SweepResult = await sweepOnce(db, { rows: 4_000, perLane: 3_000, shares });
+  expect([found.rows.length, found.left]).toEqual([3_000, ["flood.example"]]);
+});
+
+test("P6: lanes that come first do so wherever they are among others, and whatever waits in these", async () => {
+  await using db = await testDatabase();
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds)
+    select 'GET', 'http://host' || g || '.example/', 1000 from generate_series(1, 6000) g`,
+  );
+  await insert(db, "http://zz.example/", 2);
+  const shares = [{ lane: "zz.example", queued: -1_000_000, room: 50 }];
+  const found: SweepResult = await sweepOnce(db, { rows: 100, shares });
+  expect(found.rows.slice(0, 2).map(({ lane }) => lane)).toEqual(["zz.example", "zz.example"]);
+  expect(found.isWhole).toBe(false);
+});
+
+test("P6 P8: requests that are not due are no lanes to read, however many destinations they have", async () => {
+  await using db = await testDatabase();
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds, next_attempt_at)
+    select 'GET', 'http://host' || g || '.example/', 1000, now() + interval '1 day' from generate_series(1, 12000) g`,
+  );
+  expect(await sweepOnce(db)).toMatchObject({ rows: [], left: [], isWhole: true });
+  await db.query("update net.http_request_queue set next_attempt_at = now()");
+  const found = await sweepOnce(db, { rows: 20_000, perLane: 10 });
+  expect([found.rows.length >= 5_000, found.isWhole]).toEqual([true, false]);
+});
+
+test("P6: of a long url or name no more is unpacked than says its lane", async () => {
+  await using db = await testDatabase();
+  await db.query(
+    `insert into net.http_request_queue (method, url, lane, timeout_milliseconds)
+    select 'GET', 'http://host' || g || '.example/' || repeat('a', 4000000), repeat('x', 2000000), 1000 from generate_series(1, 10) g`,
+  );
+  await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 20_000 });
+  const timed = async (text: string): Promise<number> => {
+    const since = performance.now();
+    await pool.query({ text });
+    return performance.now() - since;
+  };
+  const unpacked = await timed("select max(length(url)) + max(length(lane)) from net.http_request_queue");
+  const plan = { rows: 10, bytes: 1, perLane: 10 };
+  await sweepOnce(db, plan);
+  const since = performance.now();
+  await sweepOnce(db, plan);
+  expect(performance.now() - since).toBeLessThan(unpacked);
+});
+
 test("callers may name a lane within a destination", async () => {
   await using db = await testDatabase();
   await db.query("select net.http_request('GET', 'http://User@API.example:8080/x', lane := 'tenant 42')");

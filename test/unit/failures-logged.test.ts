@@ -112,5 +112,5 @@ test("that a snapshot cannot be had for results that wait for it is logged once 
   expect([db.left, seen[0]?.completion]).toEqual([0, completion]);
   end.abort();
   await ended;
-  expectOncePerCause(lines, /could not be looked at/);
+  expectOncePerCause(lines, /could not be read/);
 });

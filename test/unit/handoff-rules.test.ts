@@ -93,7 +93,7 @@ const ways: Readonly<Record<string, Way>> = {
   "aside: what is streamed while a sweep runs is buffered until its snapshot is known": {
     acts: [executeSweep, insert, record(0), reveal(0), stream, returnSweep],
   },
-  "asideBounded: a sweep during which rows did not fit into the buffer is not the last": {
+  "bufferBounded: a sweep during which rows did not fit into the buffer is not the last": {
     perLane: 1,
     acts: [
       executeSweep,
