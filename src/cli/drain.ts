@@ -6,7 +6,7 @@ import { type LoadedConfig, readConfig } from "../config/load.ts";
 import { counted } from "../ops/database-status.ts";
 import type { Health } from "../ops/health.ts";
 import { openLogger } from "../ops/logger.ts";
-import { readRemaining, type Remaining } from "../uninstall/remaining.ts";
+import { readRemaining, type Remaining } from "../ops/remaining.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { PUBLICATIONS } from "../pg/own-publications.ts";

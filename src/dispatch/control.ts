@@ -45,7 +45,7 @@ const WOKEN_EVERY_MS = 1_000;
 const NEVER = -1;
 
 /** Messages are reported at most this often, with their number. */
-const TOLD_EVERY_MS = 10_000;
+const REPORT_EVERY_MS = 10_000;
 
 /** Carries out what comes from SQL beside requests: changed settings of hosts, and control calls. */
 export class Control {
@@ -54,12 +54,12 @@ export class Control {
   readonly #woken = new AutoResetEvent();
   /** Null before the first reading. */
   #hosts: ReadonlyMap<string, HostSettings> | null = null;
-  /** Counts the leads, and the last one in which the database was identified. */
+  /** Counts the times of leadership, and the last one in which the database was identified. */
   #leadership = 0;
   #identified = 0;
   #isFailing = false;
   #messages = 0;
-  #toldAt = Number.NEGATIVE_INFINITY;
+  #reportedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
@@ -73,7 +73,7 @@ export class Control {
   /** A control message came, of any role, and at any rate; one that this version does not know is passed over. */
   message(content: string): void {
     const command = COMMANDS.get(content) ?? "unknown";
-    this.#tell(command);
+    this.#report(command);
     switch (command) {
       case "restart":
         this.#parts.restart();
@@ -88,11 +88,11 @@ export class Control {
     }
   }
 
-  #tell(command: string): void {
+  #report(command: string): void {
     const { log, clock } = this.#parts;
     this.#messages++;
-    if (clock.now() - this.#toldAt < TOLD_EVERY_MS) return;
-    this.#toldAt = clock.now();
+    if (clock.now() - this.#reportedAt < REPORT_EVERY_MS) return;
+    this.#reportedAt = clock.now();
     log.info({ command, messages: this.#messages }, "control message");
     this.#messages = 0;
   }

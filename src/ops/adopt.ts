@@ -5,7 +5,7 @@ import { findInstallation, type Installation } from "../pg/installation.ts";
 import { assertOwn } from "../pg/ownership.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
-import { refuseDaemons } from "./refuse-daemons.ts";
+import { withoutDaemons } from "./refuse-daemons.ts";
 
 /** What becomes of the requests that wait: a copy drops or keeps them; an installation that moved keeps them, and its id. */
 export type Adoption = "discard" | "keep" | "moved";
@@ -17,12 +17,6 @@ export interface Adoptable {
   readonly requests: number;
   readonly deadLetters: number;
 }
-
-/** Callers wait behind us while we wait for others. */
-const BEGIN = `begin isolation level read committed;
-set local search_path = pg_catalog, pg_temp;
-set local client_min_messages = warning;
-set local lock_timeout = '5s'`;
 
 const SELECT_COUNTS = `
 select (select count(*) from net.http_request_queue)::float8 as requests,
@@ -50,15 +44,13 @@ export async function adopt(client: Queryable, environment: string | null, adopt
   try {
     const before = await readAdoptable(client);
     refuseOwn(before.installation, environment);
-    await client.query({ text: BEGIN });
-    await refuseDaemons(client);
-    if (adoption === "discard") await client.query({ text: "truncate net.http_request_queue" });
-    await client.query({ text: RESTORE_ROW });
-    await client.query({ text: ADOPT, values: [environment, adoption === "moved"] });
-    await client.query({ text: "commit" });
+    await withoutDaemons(client, async () => {
+      if (adoption === "discard") await client.query({ text: "truncate net.http_request_queue" });
+      await client.query({ text: RESTORE_ROW });
+      await client.query({ text: ADOPT, values: [environment, adoption === "moved"] });
+    });
     return before;
   } catch (error) {
-    await client.query({ text: "rollback" }).catch(() => undefined);
     throw refusal(error);
   }
 }

@@ -18,6 +18,26 @@ select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as free,
 
 const SELECT_HOLDER = selectHolder("l.objid = '0'::oid");
 
+/** Callers wait behind us while we wait for others. */
+const BEGIN = `begin isolation level read committed;
+set local search_path = pg_catalog, pg_temp;
+set local client_min_messages = warning;
+set local lock_timeout = '5s'`;
+
+/** Runs `act` in one transaction of `client`, during which no daemon leads. Throws as `refuseDaemons` does, and what `act` throws. */
+export async function withoutDaemons<T>(client: Queryable, act: () => Promise<T>): Promise<T> {
+  try {
+    await client.query({ text: BEGIN });
+    await refuseDaemons(client);
+    const result = await act();
+    await client.query({ text: "commit" });
+    return result;
+  } catch (error) {
+    await client.query({ text: "rollback" }).catch(() => undefined);
+    throw error;
+  }
+}
+
 /**
  * Holds the leader's lock until the caller's transaction ends, so that no daemon begins to lead meanwhile. Throws NOT_DONE
  * where one leads or is on standby already, or somebody else has the lock.

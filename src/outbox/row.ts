@@ -76,8 +76,8 @@ export function readRow(
   known: KnownOfRow = {},
 ): OutboxRow {
   const lane = known.lane ?? laneOfRow(row);
-  const read = known.unread ?? readSafely(row, defaults);
-  return typeof read === "string" ? { ...defective(row, read, defaults), lane } : { ...read, lane };
+  const read = known.unread ?? readSafely(row, lane, defaults);
+  return typeof read === "string" ? defective(row, { lane, defect: read }, defaults) : read;
 }
 
 /** What is known of a row before it is read. */
@@ -87,11 +87,9 @@ export interface KnownOfRow {
   readonly unread?: string | null;
 }
 
-type Laneless = Omit<OutboxRow, "lane">;
-
-function readSafely(row: unknown, defaults: RowDefaults): Laneless | string {
+function readSafely(row: unknown, lane: Lane, defaults: RowDefaults): OutboxRow | string {
   try {
-    return readWhole(row, defaults);
+    return readWhole(row, lane, defaults);
   } catch (error) {
     // P11: a parser's message quotes what it parsed.
     return `it cannot be read (${toError(error).name})`;
@@ -99,7 +97,7 @@ function readSafely(row: unknown, defaults: RowDefaults): Laneless | string {
 }
 
 /** What is wrong with the row, where something is. */
-function readWhole(row: unknown, defaults: RowDefaults): Laneless | string {
+function readWhole(row: unknown, lane: Lane, defaults: RowDefaults): OutboxRow | string {
   const parsed = rowSchema.safeParse(row);
   if (!parsed.success) return problemsOf(parsed.error, "");
   const { id, method, url, headers, body, timeout_milliseconds, created, attempts, next_attempt_at } = parsed.data;
@@ -125,6 +123,7 @@ function readWhole(row: unknown, defaults: RowDefaults): Laneless | string {
     },
     defect: null,
     nextAttemptAt: next_attempt_at,
+    lane,
     host: hostOf(url),
   };
 }
@@ -133,6 +132,7 @@ function readWhole(row: unknown, defaults: RowDefaults): Laneless | string {
 function problemsOf({ issues }: z.ZodError, within: string): string {
   return issues.map(({ path, message }) => `${[within, ...path].filter(Boolean).join(".")}: ${message}`).join("; ");
 }
+
 /** The lane of a streamed row, without reading the rest of it; any where it cannot be read. */
 export function laneOfRow({ url, lane }: Readonly<Record<string, unknown>>): Lane {
   return typeof url === "string" ? laneOf(url, typeof lane === "string" ? lane : null) : "";
@@ -186,7 +186,7 @@ const idOnly = z.object({
   url: z.string().catch(""),
 });
 
-function defective(row: unknown, defect: string, defaults: RowDefaults): Laneless {
+function defective(row: unknown, known: Pick<OutboxRow, "lane" | "defect">, defaults: RowDefaults): OutboxRow {
   const { id, created, method, url } = idOnly.parse(row);
   return {
     request: {
@@ -201,7 +201,7 @@ function defective(row: unknown, defect: string, defaults: RowDefaults): Laneles
       options: plainOptions(defaults),
       bytes: FIXED_BYTES,
     },
-    defect,
+    ...known,
     nextAttemptAt: null,
     host: hostOf(url),
   };

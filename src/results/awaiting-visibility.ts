@@ -24,7 +24,7 @@ interface AwaitingVisibilityOptions {
  * waits for a synchronous standby. Such completions wait here, from `keep` until a snapshot sees their transaction, or never will.
  *
  * - *asleep*: nothing waits. Until `keep`.
- * - *looking*: one snapshot is read now and then, less often with each. Until nothing waits.
+ * - *looking*: a snapshot is read periodically, less often with each. Until nothing waits.
  */
 export class AwaitingVisibility {
   readonly #options: AwaitingVisibilityOptions;

@@ -57,7 +57,7 @@ export class Hosts {
   readonly #hosts = new Map<string, Turn<Host>>();
   /** Hosts without anything queued or in flight, the one that ended last at the end. */
   readonly #idle = new Set<string>();
-  /** Of both lists, so that their members can be compared. */
+  /** Of both lists, since hosts go from one to the other. */
   readonly #time: VirtualTime = { used: 0 };
   readonly #responsive = new Turns<Host>(this.#time);
   readonly #others = new Turns<Host>(this.#time);
@@ -176,17 +176,19 @@ export class Hosts {
   }
 
   #listHeldBack(now: number): void {
-    const held = [...this.#heldBack];
-    this.#heldBack.clear();
     this.#heldBackUntilFree = Infinity;
-    for (const turn of held) this.#list(turn, now);
+    this.#listAll(this.#heldBack, now);
+  }
+
+  #listAll(heldBack: Set<Turn<Host>>, now: number): void {
+    const turns = [...heldBack];
+    heldBack.clear();
+    for (const turn of turns) this.#list(turn, now);
   }
 
   /** There may be memory for the answers of hosts that are held back for want of it. */
   answersHaveRoom(now: number): void {
-    const held = [...this.#answersHeldBack];
-    this.#answersHeldBack.clear();
-    for (const turn of held) this.#list(turn, now);
+    this.#listAll(this.#answersHeldBack, now);
   }
 
   /** A host leaves as much free as it has, until it is responsive: however many hang, each further one finds some. */

@@ -1,6 +1,6 @@
 import TinyQueue from "tinyqueue";
 
-/** What members of several lists that are compared with each other have used at least, when they are listed. */
+/** What the members of one list, or of several between which they move, have used at least when they are listed. */
 export interface VirtualTime {
   used: number;
 }

@@ -9,7 +9,7 @@ import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { dropSchemas, type SchemasDropped } from "./schema.ts";
 import { dropPublications, dropSlot } from "./slots.ts";
-import { refuseDaemons } from "../ops/refuse-daemons.ts";
+import { withoutDaemons } from "../ops/refuse-daemons.ts";
 
 /** What would go with pgnetd that somebody may miss. */
 export interface Losses {
@@ -35,12 +35,6 @@ export interface UninstallOptions {
   readonly force: boolean;
   readonly clock: Clock;
 }
-
-/** Callers wait behind us while we wait for others. */
-const BEGIN = `begin isolation level read committed;
-set local search_path = pg_catalog, pg_temp;
-set local client_min_messages = warning;
-set local lock_timeout = '5s'`;
 
 const LOCK = "lock table net.http_request_queue, net.http_dead_letter in access exclusive mode";
 
@@ -81,17 +75,15 @@ export async function readLosses(db: Queryable): Promise<Losses | null> {
  */
 export async function uninstall(client: Queryable, options: UninstallOptions): Promise<Uninstalled> {
   try {
-    await client.query({ text: BEGIN });
-    await refuseDaemons(client);
-    const losses = await losesNothing(client, options.force);
-    const publications = await dropPublications(client);
-    const schemas = losses === null ? { dropped: [], kept: [], placeholder: null } : await dropSchemas(client);
-    // Last: a slot once dropped is not brought back by a rollback.
-    const slot = await dropSlot(client, { name: options.slotName, waitMs: 0, clock: options.clock });
-    await client.query({ text: "commit" });
-    return { ...schemas, slot, publications, losses };
+    return await withoutDaemons(client, async () => {
+      const losses = await losesNothing(client, options.force);
+      const publications = await dropPublications(client);
+      const schemas = losses === null ? { dropped: [], kept: [], placeholder: null } : await dropSchemas(client);
+      // Last: a slot once dropped is not brought back by a rollback.
+      const slot = await dropSlot(client, { name: options.slotName, waitMs: 0, clock: options.clock });
+      return { ...schemas, slot, publications, losses };
+    });
   } catch (error) {
-    await client.query({ text: "rollback" }).catch(() => undefined);
     throw refusal(error);
   }
 }

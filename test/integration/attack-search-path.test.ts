@@ -4,7 +4,7 @@ import pg from "pg";
 import { expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
 import { readDatabaseStatus } from "../../src/ops/database-status.ts";
-import { readRemaining } from "../../src/uninstall/remaining.ts";
+import { readRemaining } from "../../src/ops/remaining.ts";
 import { connectionConfig, openPool } from "../../src/pg/pool.ts";
 import { PUBLICATIONS } from "../../src/pg/own-publications.ts";
 import { selectPublications } from "../../src/wal/publications.ts";

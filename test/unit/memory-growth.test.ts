@@ -4,19 +4,15 @@ import type { OutboxRow } from "../../src/outbox/row.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
 import type { Completion } from "../../src/results/completion.ts";
 import { Hosts } from "../../src/sending/hosts.ts";
-import { Sender } from "../../src/sending/sender.ts";
-import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
-import { silentLog } from "../support/silent-log.ts";
+import { testSender } from "../support/test-sender.ts";
 import { liveBytes } from "../support/live-heap.ts";
 import { turn } from "../support/world-referee.ts";
-import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 
 const MIB = 1024 * 1024;
 /** Each takes a second or so, more on a busy machine. */
 const SLOW = { timeout: 60_000 };
 const KINDS = ["answered", "dead", "deferred"] as const;
-const quiet = (): void => undefined;
 const outcome = {
   kind: "failed",
   code: "dns",
@@ -38,19 +34,8 @@ test(
   SLOW,
   async () => {
     const ended: Completion[] = [];
-    const permits = { isFree: () => true, tryTake: () => true };
-    const sender = new Sender(
-      {
-        http: { send: async () => outcome, expire: () => false },
-        results: { write: (completion) => ended.push(completion) },
-        answers: UNBOUNDED_ANSWERS,
-        rate: permits,
-        rateOf: () => null,
-        clock: new FakeClock(),
-        log: silentLog,
-        random: () => 0,
-        events: { ended: quiet, low: quiet, givenUp: quiet, seenAgain: quiet },
-      },
+    const sender = testSender(
+      { send: async () => outcome, results: { write: (completion) => ended.push(completion) } },
       {
         memory: { requests: 10_000, bytes: 64 * MIB, perLane: 4_000 },
         concurrency: { total: 256, perHost: 256 },

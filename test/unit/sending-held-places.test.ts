@@ -2,11 +2,10 @@ import { expect, test } from "vitest";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { endHeldPlaces } from "../../src/sending/held-places.ts";
-import { Sender } from "../../src/sending/sender.ts";
+import type { Sender } from "../../src/sending/sender.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
-import { silentLog } from "../support/silent-log.ts";
-import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
+import { testSender } from "../support/test-sender.ts";
 import { turn } from "../support/world-referee.ts";
 
 const PLACES = 32;
@@ -46,19 +45,13 @@ class Lab implements AsyncDisposable {
   hangs: (host: string) => boolean = () => false;
 
   constructor(perSecond: number | "unlimited" = "unlimited") {
-    const quiet = (): void => undefined;
-    const permits = { isFree: () => true, tryTake: () => true };
-    this.#sender = new Sender(
+    this.#sender = testSender(
       {
-        http: { send: (request) => this.#send(request), expire: (request) => this.#expire(request) },
+        send: (request) => this.#send(request),
+        expire: (request) => this.#expire(request),
         results: { write: (completion) => this.#sender.settled([completion]) },
-        answers: UNBOUNDED_ANSWERS,
-        rate: permits,
-        rateOf: () => null,
         clock: this.clock,
-        log: silentLog,
-        random: () => 0,
-        events: { ended: () => this.#sender.start(), low: quiet, givenUp: quiet, seenAgain: quiet },
+        events: { ended: () => this.#sender.start() },
       },
       {
         memory: { requests: 10_000, bytes: 1e9, perLane: 1_000 },

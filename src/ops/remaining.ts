@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import type { Queryable } from "../pg/pool.ts";
-import { COUNT_MOST } from "../ops/database-status.ts";
+import { COUNT_MOST } from "./database-status.ts";
 
 /** What is left in the outbox. */
 export interface Remaining {
