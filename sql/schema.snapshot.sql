@@ -1,4 +1,4 @@
--- What the migrations and the optional webhooks install, for review; nothing reads it but the test that compares it.
+-- What the migrations and the optional webhooks install, for review. A test compares it with a database, and so does pgnetd doctor.
 -- After a change of sql/: UPDATE_SNAPSHOT=1 npx vitest run test/integration/migrate-snapshot.test.ts
 
 -- schemas

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import type { AdoptFlags } from "./adopt.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
+import type { DoctorFlags } from "./doctor.ts";
 import type { DrainFlags } from "./drain.ts";
 import type { ExtensionFlags } from "./extension.ts";
 import type { MigrateFlags } from "./migrate.ts";
@@ -65,6 +66,18 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
       "Exits 0 where a daemon leads and its slot is ok; otherwise says what to do.",
     )
     .action(async (flags: ConfigFlag) => (await import("./status.ts")).printStatus(flags, context));
+
+  addWithConfig("doctor")
+    .about(
+      "Look for everything that makes a set-up fail, and say what mends it",
+      "Checks connection, server, rights, schema, stream, tables, this machine and the way out. What should be mended comes first, the likely cause before its consequences. Exits 0 where nothing failed; warnings count for nothing. Each check is explained in docs/doctor.md.",
+    )
+    .valued("--only <names>", "Only these checks, by id or group, with commas between them")
+    .valued("--skip <names>", "All but these checks, by id or group, with commas between them")
+    .option("--pre", "Before anything is installed: what migrate and run are going to need")
+    .valued("--url <url>", "Also send a request to this url from here, as the daemon would")
+    .option("--json", "Print the findings as JSON")
+    .action(async (flags: DoctorFlags) => (await import("./doctor.ts")).doctor(flags, context));
 
   addWithConfig("drain")
     .about(

@@ -133,7 +133,8 @@ async function prepare(client: pg.ClientBase, steps: Steps): Promise<number> {
   });
 }
 
-function ownedByExtension(extension: string): PgnetdError {
+/** Why a schema `net` that an extension owns is not migrated, and what to do. */
+export function ownedByExtension(extension: string): PgnetdError {
   return new PgnetdError("MIGRATION_FAILED", `schema net belongs to the extension ${extension}`, {
     hint:
       extension === "pg_net"

@@ -3,7 +3,7 @@ import { runProgram } from "../../src/cli/program.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
-import { dumpSchema } from "../support/schema-dump.ts";
+import { dumpSchema } from "../../src/pg/schema-dump.ts";
 
 async function uninstall(url: string, ...flags: string[]): Promise<{ lines: string[]; failure: unknown }> {
   const lines: string[] = [];
@@ -37,7 +37,7 @@ const ALL = { slots: 1, publications: 2, net: true, webhooks: true };
 test("uninstall leaves nothing behind, and migrate works again", async () => {
   await using db = await testDatabase();
   await migrate(db.url, { webhooks: true });
-  const before = await dumpSchema(db, ["net", "supabase_functions"]);
+  const before = await dumpSchema(db.pool, ["net", "supabase_functions"]);
   await leaveSlot(db);
   await db.query("insert into net._http_response (id) values (1)");
   expect(await there(db)).toEqual(ALL);
@@ -53,7 +53,7 @@ test("uninstall leaves nothing behind, and migrate works again", async () => {
   ]);
   expect(await there(db)).toEqual(NOTHING);
   await migrate(db.url, { webhooks: true });
-  expect(await dumpSchema(db, ["net", "supabase_functions"])).toBe(before);
+  expect(await dumpSchema(db.pool, ["net", "supabase_functions"])).toBe(before);
 });
 
 test("after restricted grants, too", async () => {

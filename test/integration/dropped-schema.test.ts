@@ -5,7 +5,7 @@ import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
-import { dumpSchema } from "../support/schema-dump.ts";
+import { dumpSchema } from "../../src/pg/schema-dump.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
 
 const DROP = "drop schema if exists net cascade";
@@ -14,10 +14,10 @@ const PUBLISHED = "select pubname, schemaname, tablename from pg_publication_tab
 describe("migrate", () => {
   test("reinstalls all after drop schema net cascade, its publications included", async () => {
     await using db = await testDatabase();
-    const before = await dumpSchema(db, ["net"]);
+    const before = await dumpSchema(db.pool, ["net"]);
     await db.query(DROP);
     expect(await migrate(db.url)).toMatchObject({ from: 0, to: LATEST_VERSION });
-    expect(await dumpSchema(db, ["net"])).toBe(before);
+    expect(await dumpSchema(db.pool, ["net"])).toBe(before);
   });
 
   test("makes publications again that are missing or empty, and leaves one that somebody widened", async () => {

@@ -2,10 +2,10 @@ import { readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
 import { testDatabase } from "../support/postgres.ts";
-import { dumpSchema } from "../support/schema-dump.ts";
+import { dumpSchema } from "../../src/pg/schema-dump.ts";
 
 const SNAPSHOT = new URL("../../sql/schema.snapshot.sql", import.meta.url);
-const HEADER = `-- What the migrations and the optional webhooks install, for review; nothing reads it but the test that compares it.
+const HEADER = `-- What the migrations and the optional webhooks install, for review. A test compares it with a database, and so does pgnetd doctor.
 -- After a change of sql/: UPDATE_SNAPSHOT=1 npx vitest run test/integration/migrate-snapshot.test.ts
 
 `;
@@ -13,7 +13,7 @@ const HEADER = `-- What the migrations and the optional webhooks install, for re
 test("the schema is what sql/schema.snapshot.sql says", async () => {
   await using db = await testDatabase();
   await migrate(db.url, { webhooks: true });
-  const dump = HEADER + (await dumpSchema(db, ["net", "supabase_functions"]));
+  const dump = HEADER + (await dumpSchema(db.pool, ["net", "supabase_functions"]));
   if (process.env["UPDATE_SNAPSHOT"] === "1") await writeFile(SNAPSHOT, dump);
   expect(dump).toBe(await readFile(SNAPSHOT, "utf8"));
 });

@@ -3,7 +3,7 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
-import { dumpSchema } from "../support/schema-dump.ts";
+import { dumpSchema } from "../../src/pg/schema-dump.ts";
 import { callersSettings, type SettingValue } from "../support/session-settings.ts";
 
 let db: TestDatabase;
@@ -155,6 +155,6 @@ test("migrate installs the same whatever a role or a database has set", async ()
     await migrate(other.url, { webhooks: true });
     await db.query(`alter database ${other.name} reset all`);
     await using fresh = { ...other, [Symbol.asyncDispose]: async () => undefined };
-    expect(expected.endsWith(await dumpSchema(fresh, ["net", "supabase_functions"]))).toBe(true);
+    expect(expected.endsWith(await dumpSchema(fresh.pool, ["net", "supabase_functions"]))).toBe(true);
   }
 }, 60_000);

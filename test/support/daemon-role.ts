@@ -9,6 +9,8 @@ export interface DaemonRole extends AsyncDisposable {
   readonly name: string;
   /** Makes the role the owner of schema `net` in a database not migrated yet, and resolves to its URL for that database. */
   own(db: TestDatabase): Promise<string>;
+  /** Its URL for a database, without any right there. */
+  login(databaseUrl: string): string;
 }
 
 /** Creates the role that docs/operations.md describes. */
@@ -17,15 +19,20 @@ export async function daemonRole(): Promise<DaemonRole> {
   const name = `${prefix}role_${randomUUID().slice(0, 8)}`;
   const password = randomUUID();
   await statement(url, `create role ${pg.escapeIdentifier(name)} login replication password '${password}'`);
+  const login = (databaseUrl: string): string => {
+    const own = new URL(databaseUrl);
+    own.username = name;
+    own.password = password;
+    return own.href;
+  };
   return {
     name,
+    login,
     async own(db) {
       await db.query(`grant create on database ${db.name} to ${pg.escapeIdentifier(name)}`);
-      const own = new URL(db.url);
-      own.username = name;
-      own.password = password;
-      await migrate(own.href);
-      return own.href;
+      const own = login(db.url);
+      await migrate(own);
+      return own;
     },
     async [Symbol.asyncDispose]() {
       await statement(url, `drop role ${pg.escapeIdentifier(name)}`);

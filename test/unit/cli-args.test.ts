@@ -8,6 +8,7 @@ const COMMANDS = [
   "extension",
   "run",
   "status",
+  "doctor",
   "drain",
   "replay",
   "adopt",

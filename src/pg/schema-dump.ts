@@ -1,4 +1,4 @@
-import type { TestDatabase } from "./postgres.ts";
+import type { Queryable } from "./pool.ts";
 
 /**
  * Each query gives one line of text per thing, in a stable order and free of names that differ from one server or role to the
@@ -82,13 +82,13 @@ function aclText(acl: string, owner: string): string {
 }
 
 /** The schemas of pgnetd as text, the same on every PostgreSQL version and for every owner. */
-export async function dumpSchema(db: TestDatabase, schemas: readonly string[]): Promise<string> {
+export async function dumpSchema(db: Queryable, schemas: readonly string[]): Promise<string> {
   const texts: string[] = [];
   for (const [title, query] of PARTS) {
     const text = query.replaceAll(/ACL\(([^\s,()]+), ([^\s,()]+)\)/g, (_, acl: string, owner: string) =>
       aclText(acl, owner),
     );
-    const rows = await db.query<{ format: string }>(text, text.includes("$1") ? [schemas] : []);
+    const { rows } = await db.query<{ format: string }>({ text, values: text.includes("$1") ? [schemas] : [] });
     texts.push(`-- ${title}`, ...rows.map((row) => row.format), "");
   }
   return texts.join("\n");

@@ -1,0 +1,40 @@
+import pg from "pg";
+
+import { type Check, type DatabaseContext, failure, ok, type Result } from "./check.ts";
+
+/** What the daemon does with its tables. */
+const NEEDED: Readonly<Record<string, readonly string[]>> = {
+  "net.http_request_queue": ["select", "update", "delete"],
+  "net._http_response": ["select", "insert", "delete"],
+  "net.http_response_detail": ["select", "insert", "delete"],
+  "net.http_dead_letter": ["select", "insert", "delete"],
+  "net.http_host_settings": ["select"],
+};
+
+const SELECT_MISSING = `
+select pg_catalog.format('%s on %s', pg_catalog.string_agg(w.privilege, ', ' order by w.n), w.tab) as missing
+from unnest($1::text[], $2::text[]) with ordinality as w (tab, privilege, n)
+where pg_catalog.has_table_privilege(pg_catalog.to_regclass(w.tab)::oid, w.privilege) is false
+group by w.tab order by w.tab`;
+
+async function checkTables({ db, server: { role } }: DatabaseContext): Promise<Result> {
+  const pairs = Object.entries(NEEDED).flatMap(([table, rights]) => rights.map((right) => [table, right] as const));
+  const values = [pairs.map(([table]) => table), pairs.map(([, right]) => right)];
+  const { rows } = await db.query<{ missing: string }>({ text: SELECT_MISSING, values });
+  if (rows.length === 0) return ok(`role ${role} may read and write the tables`);
+  const missing = rows.map((row) => row.missing);
+  return failure(
+    `role ${role} lacks ${missing.join("; ")}`,
+    missing.map((one) => `grant ${one} to ${pg.escapeIdentifier(role)};`).join(" "),
+  );
+}
+
+/** Whether the role may use the tables. */
+export const TABLE_RIGHTS: Check = {
+  id: "table-rights",
+  group: "rights",
+  stage: "installed",
+  needs: ["schema-version"],
+  on: "database",
+  run: checkTables,
+};

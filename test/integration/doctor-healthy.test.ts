@@ -1,0 +1,59 @@
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { LocalPostgres } from "../../demo/embedded-postgres.ts";
+import { CHECKS } from "../../src/doctor/checks.ts";
+import { migrate } from "../../src/pg/migrate.ts";
+import { doctor } from "../support/doctor.ts";
+import { codeBlocks, readDocument } from "../support/markdown.ts";
+import { shell } from "../support/shell.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
+import { testServer } from "../support/server.ts";
+
+/** As config/postgres.conf recommends. */
+const SETTINGS = { wal_level: "logical", max_slot_wal_keep_size: "4GB" };
+const PASSWORD = "secret of the daemon";
+
+let server: LocalPostgres;
+/** Of a role with the rights that docs/operations.md names, and no others. */
+let url: string;
+
+beforeAll(async () => {
+  server = await testServer(SETTINGS);
+  const client = new pg.Client({ connectionString: server.url() });
+  await client.connect();
+  await client.query(`create role pgnetd_daemon login replication password '${PASSWORD}'`);
+  await client.query("create database shop");
+  await client.query("grant create on database shop to pgnetd_daemon");
+  await client.end();
+  const own = new URL(server.url("shop"));
+  own.username = "pgnetd_daemon";
+  own.password = PASSWORD;
+  url = own.href;
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+test("a server that is ready for pgnetd gives no false alarm before anything is installed", async () => {
+  const report = await doctor(url, "--pre");
+  expect(report.checks.filter(({ status }) => status !== "ok")).toEqual([]);
+  expect(report.failure).toBeNull();
+});
+
+test("a healthy set-up gives no false alarm, and every check looks", async () => {
+  await migrate(url);
+  await using _daemon = await startInProcess(url);
+  const report = await doctor(url);
+  expect(report.checks.filter(({ status }) => status !== "ok")).toEqual([]);
+  expect(report.failure).toBeNull();
+  expect(report.checks).toHaveLength(CHECKS.filter(({ stage }) => stage !== "before").length);
+});
+
+test("the commands in docs/doctor.md run", async () => {
+  await migrate(url);
+  const blocks = codeBlocks(await readDocument("docs/doctor.md")).filter(({ language }) => language === "sh");
+  const printed: string[] = [];
+  for (const { text } of blocks) printed.push(await shell(text, url));
+  expect(printed).toHaveLength(2);
+  expect(printed[0]).toMatch(/^PostgreSQL \d+, database shop, role pgnetd_daemon\n/);
+  expect(JSON.parse(printed[1] ?? "")).toMatchObject({ ok: true, server: { provider: "plain", database: "shop" } });
+});

@@ -1,0 +1,80 @@
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { migrate } from "../../src/pg/migrate.ts";
+import { testServer } from "../support/server.ts";
+import { type DoctorReport, doctor } from "../support/doctor.ts";
+import type { LocalPostgres } from "../../demo/embedded-postgres.ts";
+
+/** A server with everything wrong that a server can have wrong. */
+let server: LocalPostgres;
+let report: DoctorReport;
+
+beforeAll(async () => {
+  server = await testServer({ wal_level: "replica", max_replication_slots: "1", max_wal_senders: "0" });
+  await migrate(server.url());
+  const client = new pg.Client({ connectionString: server.url() });
+  await client.connect();
+  await client.query("select pg_create_physical_replication_slot('left_behind', true)");
+  await client.query("alter system set synchronous_standby_names = 'FIRST 2 (a, b)'");
+  await client.query("select pg_reload_conf()");
+  await client.end();
+  report = await doctor(server.url());
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+test.for([
+  [
+    "wal-level",
+    /^wal_level is replica: there is no stream/,
+    /^alter system set wal_level = 'logical'; -- then restart/,
+  ],
+  ["slots-free", /^1 of 1 replication slots are in use: there is none/, /max_replication_slots = '6'.*left_behind/],
+  ["walsenders-free", /^0 of 0 walsenders are in use: there is none/, /max_wal_senders = '5'/],
+  [
+    "synchronous-standby",
+    /^synchronous_standby_names is "FIRST 2 \(a, b\)", and 0 of 2 answer/,
+    /^start these standby servers, or alter system set/,
+  ],
+] as const)("%s fails on a server that has not what pgnetd needs", ([id, found, fix]) => {
+  expect(report.of(id)).toMatchObject({
+    status: "fail",
+    found: expect.stringMatching(found) as unknown,
+    fix: expect.stringMatching(fix) as unknown,
+  });
+});
+
+test("slot-wal-limit warns where a slot may retain WAL without limit", () => {
+  expect(report.of("slot-wal-limit")).toMatchObject({
+    status: "warn",
+    fix: "alter system set max_slot_wal_keep_size = '10GB'; select pg_reload_conf();",
+  });
+});
+
+test("the cause comes before its consequences, failures before warnings, and the command fails", () => {
+  const order = report.checks.map(({ id }) => id);
+  expect(order.indexOf("wal-level")).toBeLessThan(order.indexOf("slots-free"));
+  expect(order.indexOf("synchronous-standby")).toBeLessThan(order.indexOf("slot-wal-limit"));
+  expect(report.failure).toMatchObject({
+    code: "CHECK_FAILED",
+    exitCode: 1,
+    message: expect.stringMatching(/^wal-level and \d+ more failed: wal_level is replica/) as unknown,
+  });
+});
+
+test("a server that does not answer is found, and nothing else is asked of it", async () => {
+  const closed = new URL(server.url());
+  closed.port = "1";
+  const { checks, failure } = await doctor(closed.href);
+  expect(checks[0]).toMatchObject({ id: "login", status: "fail" });
+  expect(checks.filter(({ status }) => status === "fail")).toHaveLength(1);
+  expect(failure).toMatchObject({ code: "CHECK_FAILED" });
+});
+
+test("P11: a wrong password is found and not shown", async () => {
+  const wrong = new URL(server.url());
+  wrong.password = "hunter2hunter2";
+  const { checks } = await doctor(wrong.href);
+  expect(checks[0]).toMatchObject({ id: "login", status: "fail" });
+  expect(JSON.stringify(checks)).not.toContain("hunter2");
+});

@@ -1,0 +1,81 @@
+import pg from "pg";
+import { expect, test } from "vitest";
+import { judgePooler } from "../../src/doctor/connection.ts";
+import type { Probed } from "../../src/doctor/connection-probe.ts";
+import { selectChecks } from "../../src/doctor/select.ts";
+import { isLogical, standbysNeeded } from "../../src/doctor/server.ts";
+
+const direct: Probed = { kind: "open", announced: 4711, actual: 4711 };
+const other: Probed = { kind: "open", announced: 1_700_000_000, actual: 4711 };
+
+function failed(code: string, routine?: string): Probed {
+  return { kind: "failed", error: Object.assign(new pg.DatabaseError("no", 1, "error"), { code, routine }) };
+}
+
+const DB = "db.example.com";
+const NEON = "ep-cool-a1.us-east-2.aws.neon.tech";
+
+test.for([
+  ["a direct connection is none", DB, 5432, direct, direct, "ok"],
+  ["a missing right to replicate is none", DB, 5432, direct, failed("42501", "InitPostgres"), "ok"],
+  ["a refusal without a routine is one", DB, 5432, failed("08P01"), failed("08P01"), "fail"],
+  ["replication refused without a routine is one", DB, 5432, other, failed("08P01"), "fail"],
+  ["another process id, and no replication, is one", DB, 5432, other, failed("08P01", "x"), "fail"],
+  ["another process id with replication is one to warn of", DB, 5432, other, other, "warn"],
+  ["a wrong password is no sign, whoever says so", DB, 5432, failed("28P01"), failed("28P01"), "skip"],
+  ["Neon's own proxy is none", NEON, 5432, other, other, "ok"],
+  ["Neon's pooler is one", NEON.replace(".", "-pooler."), 5432, other, failed("08P01"), "fail"],
+  ["Supavisor is one", "aws-0-eu.pooler.supabase.com", 6543, direct, failed("42501", "x"), "fail"],
+  ["RDS Proxy is one", "p.proxy-abc.eu-west-1.rds.amazonaws.com", 5432, other, failed("0A000"), "fail"],
+  [
+    "Crunchy Bridge's port for PgBouncer is one",
+    "p.x.db.postgresbridge.com",
+    5431,
+    direct,
+    failed("42501", "x"),
+    "fail",
+  ],
+] as const)("pooler: %s", ([, host, port, ordinary, replication, status]) => {
+  expect(judgePooler({ host, port, ordinary, replication }).status).toBe(status);
+});
+
+test.for([
+  ["logical", null, true],
+  ["replica", null, false],
+  ["minimal", null, false],
+  ["replica", "replica", true],
+  ["replica", "logical", true],
+  ["minimal", "minimal", false],
+] as const)("wal_level %s with effective_wal_level %s lets a slot decode: %s", ([configured, effective, logical]) => {
+  expect(isLogical({ configured, effective })).toBe(logical);
+});
+
+test.for([
+  ["", 0],
+  ["a", 1],
+  ["*", 1],
+  ["a, b", 1],
+  ["2 (a, b, c)", 2],
+  ["FIRST 2 (a, b)", 2],
+  ["any 3(a, b, c)", 3],
+] as const)("synchronous_standby_names %j waits for %d", ([names, needed]) => {
+  expect(standbysNeeded(names)).toBe(needed);
+});
+
+test("checks are chosen and skipped by id and by group", () => {
+  const ids = (only: readonly string[], skip: readonly string[]): readonly string[] =>
+    selectChecks({ only, skip, before: false }).map(({ id }) => id);
+  expect(ids(["wal-level", "connection"], ["primary"])).toEqual(
+    ids([], []).filter((id) => ["wal-level", "pooler", "login", "server-version"].includes(id)),
+  );
+  expect(ids([], ["server"])).not.toContain("slots-free");
+  expect(() => ids(["wal-levle"], [])).toThrow("there is no check and no group wal-levle; did you mean wal-level?");
+});
+
+test("before anything is installed other checks run than after", () => {
+  const ids = (before: boolean): readonly string[] =>
+    selectChecks({ only: ["rights"], skip: [], before }).map(({ id }) => id);
+  expect(ids(true)).toContain("create-right");
+  expect(ids(true)).not.toContain("table-rights");
+  expect(ids(false)).not.toContain("create-right");
+});
