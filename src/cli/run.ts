@@ -5,6 +5,11 @@ import { Coalesced } from "../base/coalesced.ts";
 import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { LoadedConfig } from "../config/load.ts";
+import { databaseName } from "../config/database-url.ts";
+import { Exposition } from "../metrics/exposition.ts";
+import { HeartbeatMeter } from "../metrics/heartbeat.ts";
+import { RequestMeter } from "../metrics/request-meter.ts";
+import type { Meters } from "../metrics/sample.ts";
 import { type Health, openHealthServer, type HealthServer } from "../ops/health.ts";
 import type { Refresh } from "../daemon/resources.ts";
 import { serve, type Serving } from "./serving.ts";
@@ -41,6 +46,9 @@ class Service {
   #next: Serving | null = null;
   /** Whether what has ended is started again. */
   #isRenewed = false;
+  readonly #exposition = new Exposition();
+  /** By database: what was counted is kept when another daemon takes over. */
+  readonly #meters = new Map<string, Meters>();
   #health: { readonly server: HealthServer; readonly settings: LoadedConfig["config"]["server"] } | null = null;
 
   constructor(options: RunOptions) {
@@ -76,6 +84,7 @@ class Service {
     const serving = serve({
       ...this.#options,
       loaded,
+      meters: this.#metersOf(loaded),
       restart,
       renew: () => {
         this.#isRenewed = true;
@@ -84,6 +93,16 @@ class Service {
       handover,
     });
     return serving;
+  }
+
+  #metersOf({ config: { database, metrics } }: LoadedConfig): Meters {
+    const name = databaseName(database.url);
+    const known = this.#meters.get(name);
+    if (known !== undefined) return known;
+    const requests = new RequestMeter(metrics.hosts);
+    const meters = { database: name, requests, heartbeats: new HeartbeatMeter() };
+    this.#meters.set(name, meters);
+    return meters;
   }
 
   #renewed({ loaded }: Serving): Serving | null {
@@ -147,6 +166,7 @@ class Service {
       ...settings,
       health: () => (this.#current?.source ?? source).health(),
       asked: () => this.#current?.source.asked(),
+      metrics: () => this.#exposition.scrape(async () => [await (this.#current?.source ?? source).sample()]),
     });
     this.#health = { server, settings };
     this.#options.log.info({ host: settings.host, port: server.port }, "health is served");

@@ -1,11 +1,10 @@
 import type { LoadedConfig } from "../config/load.ts";
-import type { HealthSource } from "../ops/health.ts";
-import { type DaemonOptions, runDaemon } from "../daemon/daemon.ts";
+import { type DaemonOptions, type DaemonSource, runDaemon } from "../daemon/daemon.ts";
 
 /** One pipeline at work with its settings. */
 export interface Serving {
   readonly loaded: LoadedConfig;
-  readonly source: HealthSource;
+  readonly source: DaemonSource;
   /** Whether it has begun to take over leadership. */
   readonly isTakingOver: boolean;
   /** Resolves when it has ended, after the signal or `end`; rejects where it failed. */
@@ -15,22 +14,25 @@ export interface Serving {
 }
 
 /** What a daemon needs from the run it is of. */
-export interface ServingOptions extends Pick<DaemonOptions, "loaded" | "log" | "restart" | "renew"> {
+export interface ServingOptions extends Pick<DaemonOptions, "loaded" | "log" | "meters" | "restart" | "renew"> {
   readonly stop: AbortSignal;
   /** Ends the daemon that leads so far; null where none does. */
   readonly handover: (() => Promise<void>) | null;
 }
 
 /** Of a daemon that failed before it could report any. */
-const UNKNOWN: HealthSource = {
+const UNKNOWN: DaemonSource = {
   health: () => {
     throw new Error("the daemon has not begun");
   },
   asked: () => undefined,
+  sample: async () => {
+    throw new Error("the daemon has not begun");
+  },
 };
 
 /** Begins a daemon. */
-export function serve({ loaded, log, restart, renew, stop, handover }: ServingOptions): Serving {
+export function serve({ loaded, log, meters, restart, renew, stop, handover }: ServingOptions): Serving {
   const completion = new AbortController();
   const kill = new AbortController();
   const stopping = AbortSignal.any([stop, completion.signal]);
@@ -44,6 +46,7 @@ export function serve({ loaded, log, restart, renew, stop, handover }: ServingOp
   const ended = runDaemon({
     loaded,
     log,
+    meters,
     restart,
     renew,
     stop: stopping,

@@ -62,3 +62,9 @@ export function secretsOf(url: string): readonly string[] {
   const all = new Set([password, decodeURIComponent(password), ...encoded, ...[...searchParams].flat()]);
   return [...all].filter((secret) => secret.length >= LEAST_LENGTH && !shown.includes(secret) && !HIDDEN.has(secret));
 }
+
+/** The name of the database: that in the URL, else PostgreSQL's default, which is the user's. */
+export function databaseName(url: string): string {
+  const { pathname, username } = new URL(url);
+  return decodeURIComponent(pathname.slice(1) || username) || "postgres";
+}

@@ -41,7 +41,8 @@ export const SECTIONS = {
   http: "How requests are sent, and where to.",
   outbox: "How much of the outbox is held in memory.",
   results: "What happens to the answers.",
-  server: "Where health is served.",
+  server: "Where health and metrics are served.",
+  metrics: "What is shown at `/metrics`.",
   log: "What is written to standard output.",
   stop: "How the daemon ends.",
   migrate: "Installing and upgrading the schema.",
@@ -228,13 +229,28 @@ export const SETTINGS = {
       env: "PGNETD_HOST",
       kind: host(),
       fallback: "127.0.0.1",
-      about: "Address to listen on for `/healthz` and `/readyz`. The image sets `0.0.0.0`.",
+      about: "Address to listen on for `/healthz`, `/readyz` and `/metrics`. The image sets `0.0.0.0`.",
     }),
     port: setting({
       env: "PGNETD_PORT",
       kind: integer(0, 65_535),
       fallback: 9464,
       about: "Port to listen on; 0 takes any free one.",
+    }),
+  },
+  metrics: {
+    heartbeat: setting({
+      env: "PGNETD_METRICS_HEARTBEAT",
+      kind: flag(),
+      fallback: true,
+      about:
+        "At each scrape of `/metrics`, at most every ten seconds, write a message of some 200 bytes into the WAL and measure how soon it comes back: proof that what is committed arrives. Without scrapes nothing is written.",
+    }),
+    hosts: setting({
+      env: "PGNETD_METRICS_HOSTS",
+      kind: integer(0, 500),
+      fallback: 20,
+      about: "Most hosts with numbers of their own, the busiest ones; all others are shown together, as `other`.",
     }),
   },
   log: {

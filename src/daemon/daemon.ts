@@ -3,6 +3,8 @@ import type { Log } from "../base/log.ts";
 import { type Loop, runLoops, stopped } from "../base/loops.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { reportHeld } from "../limits/held-report.ts";
+import { readDatabase } from "../metrics/database-reading.ts";
+import { type Meters, type Sample, Sampler } from "../metrics/sample.ts";
 import type { HealthSource } from "../ops/health.ts";
 import { reportLanes } from "../ops/lane-report.ts";
 import { SlotWatch } from "../ops/slot-watch.ts";
@@ -12,9 +14,16 @@ import { openPool } from "../pg/pool.ts";
 import { superviseSessions } from "../replication/supervise.ts";
 import { expireResults, retentionOf } from "../results/retention.ts";
 import { DaemonHealth } from "./health.ts";
+import { limitsOf } from "./limits.ts";
 import { openResources, type Refresh } from "./resources.ts";
 import { awaitInstallation } from "./schema.ts";
 import { sessionsOf } from "./sessions.ts";
+
+/** What a daemon shows of itself. */
+export interface DaemonSource extends HealthSource {
+  /** For the metrics. */
+  readonly sample: () => Promise<Sample>;
+}
 
 /** What a running daemon is given from outside. */
 export interface DaemonOptions {
@@ -29,31 +38,43 @@ export interface DaemonOptions {
   /** Called when the schema was dropped or recreated: everything starts over, and waits for it. */
   readonly renew: () => void;
   /** Given the daemon's health, at once. */
-  readonly watched: (source: HealthSource) => void;
+  readonly watched: (source: DaemonSource) => void;
+  /** What is counted of this database, by whichever daemons of this process. */
+  readonly meters: Meters;
   /** Where another daemon of this process leads: ends it, and resolves when it has ended. */
   readonly handover?: (() => Promise<void>) | undefined;
 }
 
 /** Joins the parts and runs them until `stop` fires and everything in flight is written, or `kill` does. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { loaded, log, stop, kill, restart, renew, watched, handover } = options;
+  const { loaded, log, stop, kill, restart, renew, watched, meters, handover } = options;
   const clock = systemClock;
   const { database, slot } = loaded.config;
   const { mode } = loaded.config.http;
 
   await using pool = openPool({ ...database, size: database.poolSize, signal: kill });
   const health = new DaemonHealth(new SlotWatch({ db: pool, slotName: slot.name, clock, log }), mode);
-  watched(health);
+  const sampler = new Sampler({
+    meters,
+    limits: limitsOf(loaded.config),
+    isReady: () => health.health().ready,
+    read: () => readDatabase(pool, slot.name),
+    clock,
+  });
+  watched({ health: health.health, asked: health.asked, sample: () => sampler.sample() });
   if (mode === "capture") log.warn({ mode }, "requests are recorded as answers: nothing is sent");
   const { waitingFor } = health;
   const known = await awaitInstallation(pool, { config: loaded.config, clock, log, signal: stop, waitingFor });
   if (known === null) return;
   const { installation } = known;
   const db = new SchemaWatch({ db: pool, outbox: installation.outbox, log, gone: renew });
-  await using resources = await openResources({ loaded, known, pool, db, restart, clock, log, kill });
+  await using resources = await openResources({ loaded, known, pool, db, restart, meters, clock, log, kill });
   const { config, dispatcher, control, writer, answers } = resources;
   health.dispatches(dispatcher);
-  const sessions = sessionsOf({ config, installation, db, listener: dispatcher, outage: health.outage, clock, log });
+  sampler.dispatches({ ...resources, limits: limitsOf(config) });
+  const serverTime = (ms: number): void => meters.requests.clock.heard(ms);
+  const { outage } = health;
+  const sessions = sessionsOf({ config, installation, db, listener: dispatcher, outage, serverTime, clock, log });
 
   // Its end is that of the session, and of the lock with it: no other daemon starts again what is in flight until then.
   const drain =

@@ -10,6 +10,8 @@ import { Dispatcher } from "../dispatch/dispatcher.ts";
 import { DispatcherEvents } from "../dispatch/events.ts";
 import { idempotencyKey } from "../http/idempotency.ts";
 import { openClient } from "../http/mode.ts";
+import { Heartbeat } from "../metrics/heartbeat.ts";
+import type { Meters } from "../metrics/sample.ts";
 import { AnswerBudget } from "../limits/answer-budget.ts";
 import { HostRates } from "../limits/host-rates.ts";
 import { openRateLimit } from "../limits/rate.ts";
@@ -39,6 +41,7 @@ export interface ResourcesOptions {
   /** The same connections, which notice that the schema is gone. */
   readonly db: SchemaWatch;
   readonly restart: (refresh: Refresh) => void;
+  readonly meters: Meters;
   readonly clock: Clock;
   readonly log: Log;
   readonly kill: AbortSignal;
@@ -50,13 +53,15 @@ export interface Resources extends AsyncDisposable {
   readonly control: Control;
   readonly writer: OpenResultWriter;
   readonly answers: AnswerBudget;
+  /** Null where it is turned off. */
+  readonly heartbeat: Heartbeat | null;
   /** The settings in force: those of pg_net in the database included. */
   readonly config: LoadedConfig["config"];
 }
 
 /** Opens the dispatcher and what it uses. What they report to it goes by one `DispatcherEvents`, made before all of them. */
 export async function openResources(options: ResourcesOptions): Promise<Resources> {
-  const { loaded, known, pool, db, restart, clock, log, kill } = options;
+  const { loaded, known, pool, db, restart, meters, clock, log, kill } = options;
   const config = withPgNetSettings(loaded, known.pgNet);
   const { http, outbox, results, rate } = config;
   await using opened = new AsyncDisposableStack();
@@ -88,7 +93,10 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       db,
       listener: {
         settled: (completions) => events.emit({ kind: "settled", completions }),
-        gone: () => events.emit({ kind: "gone" }),
+        gone: (count) => {
+          meters.requests.cancelled(count);
+          events.emit({ kind: "gone" });
+        },
         writable: (ok) => events.emit({ kind: "writable", ok }),
       },
       log,
@@ -105,6 +113,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
     events.emit({ kind: "read-outbox", when: "now" });
     return true;
   };
+  const heartbeat = config.metrics.heartbeat ? new Heartbeat({ db, meter: meters.heartbeats, clock, log }) : null;
   let { id } = known.installation;
   const control = new Control({
     // P3: at each start of leadership, since the database may have been restored or adopted meanwhile.
@@ -121,6 +130,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       hostRates.assumeSpent();
     },
     restart: () => restart(refresh),
+    heartbeat: heartbeat?.received,
     readOutbox: (when) => events.emit({ kind: "read-outbox", when }),
     clock,
     log,
@@ -148,6 +158,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       clock,
       log,
       random: Math.random,
+      observer: meters.requests,
     },
     {
       memory: {
@@ -164,5 +175,5 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
   );
 
   const all = opened.move();
-  return { dispatcher, control, writer, answers, config, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { dispatcher, control, writer, answers, heartbeat, config, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }

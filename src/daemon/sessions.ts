@@ -21,13 +21,15 @@ export interface SessionsOptions {
   readonly db: Queryable;
   readonly listener: SessionListener & { lost(): void };
   readonly outage: Sessions["outage"];
+  /** Given the server's clock. */
+  readonly serverTime: (ms: number) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** The two ways to lead, with a stream and without, for one listener. */
 export function sessionsOf(options: SessionsOptions): Sessions {
-  const { config, installation, db, listener, outage, clock, log } = options;
+  const { config, installation, db, listener, outage, serverTime, clock, log } = options;
   const { database, slot } = config;
   const shared = {
     connection: connectionConfig(database.url, LEADER_APPLICATION),
@@ -42,7 +44,7 @@ export function sessionsOf(options: SessionsOptions): Sessions {
   const livenessTimeout = new LivenessTimeout(slot.senderTimeoutMs);
   return {
     stream: (attempt, signal) =>
-      streamSession({ ...shared, ...attempt, db, slot, decoder, livenessTimeout }, listener, signal),
+      streamSession({ ...shared, ...attempt, db, slot, decoder, livenessTimeout, serverTime }, listener, signal),
     poll: (attempt, signal) => pollSession({ ...shared, ...attempt }, listener, signal),
     lost: () => listener.lost(),
     outage,

@@ -18,6 +18,8 @@ export interface ControlParts {
   readonly assumeSpent: () => void;
   /** `net.worker_restart()` was called; it may be called at any rate. */
   readonly restart: () => void;
+  /** Given each message first; true where it was a heartbeat, which is for metrics alone. */
+  readonly heartbeat?: ((content: string) => boolean) | undefined;
   /** The outbox is to be read now, or when the transaction being received is visible. */
   readonly readOutbox: (when: "now" | "visible") => void;
   readonly clock: Clock;
@@ -72,6 +74,7 @@ export class Control {
 
   /** A control message came, of any role, and at any rate; one that this version does not know is passed over. */
   message(content: string): void {
+    if (this.#parts.heartbeat?.(content) === true) return;
     const command = COMMANDS.get(content) ?? "unknown";
     this.#report(command);
     switch (command) {

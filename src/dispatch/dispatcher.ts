@@ -7,7 +7,8 @@ import type { Lane } from "../outbox/lane.ts";
 import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
 import type { Completion } from "../results/completion.ts";
 import { endHeldPlaces } from "../sending/held-places.ts";
-import { type LaneActivity, Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
+import type { LaneActivity } from "../sending/host.ts";
+import { Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
 import type { Begin } from "../wal/events.ts";
 import type { DispatcherEvent, DispatcherEvents } from "./events.ts";
 import { endHint } from "../pg/lock-owner.ts";
@@ -63,6 +64,10 @@ export interface DispatcherState {
   readonly lanesBehind: number | "every";
   /** How far the stream was received; null before the first. */
   readonly received: Lsn | null;
+  /** Milliseconds since the server was last heard; null before the first time. */
+  readonly heardMsAgo: number | null;
+  /** False while results cannot be written. */
+  readonly isWritable: boolean;
 }
 
 /** How the outbox is read in each phase. */
@@ -105,6 +110,8 @@ export class Dispatcher implements SessionListener {
   readonly #changed = new Set<string>();
   /** How far the stream was received; null before the first. */
   #received: Lsn | null = null;
+  /** Of the transaction being received. */
+  #committedAt: number | undefined;
   /** Another session was seen to lead, over a connection that is up; and which, where it was still there. */
   #standby = false;
   #holder: LockHolder | null = null;
@@ -142,7 +149,14 @@ export class Dispatcher implements SessionListener {
     const { queued, inFlight, inMemory, memoryBytes } = this.#sender;
     const session = { phase: this.#phase, standby: this.#standby, holder: this.#holder, received: this.#received };
     const { unread, lanesBehind } = this.#intake;
-    return { ...session, stalled: this.#stalled, unread, lanesBehind, queued, inFlight, inMemory, memoryBytes };
+    const heardMsAgo = this.#heardAt === 0 ? null : this.#clock.now() - this.#heardAt;
+    const health = { stalled: this.#stalled, unread, heardMsAgo, isWritable: this.#isWritable };
+    return { ...session, ...health, lanesBehind, queued, inFlight, inMemory, memoryBytes };
+  }
+
+  /** What there is of each host in memory; more to compute than the `state`. */
+  get load(): Sender["load"] {
+    return this.#sender.load;
   }
 
   /** The lanes of which something is in memory, the busiest first, and whether each is behind. */
@@ -217,6 +231,7 @@ export class Dispatcher implements SessionListener {
   }
 
   begin(transaction: Begin): void {
+    this.#committedAt = transaction.committedAt;
     this.#intake.begin(transaction);
   }
 
@@ -225,7 +240,7 @@ export class Dispatcher implements SessionListener {
     const lane = laneOfRow(row);
     // A flood brings a million rows of a lane that is behind: what is dropped in any case is not parsed.
     if (this.#intake.drops(lane)) this.#intake.skip();
-    else this.#intake.row(readRow(row, this.#settings.rowDefaults, { lane }));
+    else this.#intake.row(readRow(row, this.#settings.rowDefaults, { lane, committedAt: this.#committedAt }));
   }
 
   /** What changed is read at once, and again when it is visible for certain. */

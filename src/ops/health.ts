@@ -39,6 +39,8 @@ export interface HealthServerOptions {
   readonly health: () => Health;
   /** Called before a `/readyz` is answered, so that what the database is asked for is fresh at the next one. */
   readonly asked?: () => void;
+  /** The text of `/metrics` and its media type. */
+  readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
 /** Whom to ask for the health. */
@@ -66,14 +68,14 @@ const CLIENT_SIZES = { maxRequestsPerSocket: 100, maxHeaderSize: 8 * 1024 };
 
 /**
  * Serves `/healthz`: 200 whenever the process answers at all, whatever the database does, so that only a stuck process is
- * restarted; and `/readyz`: 200 where `ready`, else 503. Both return the health as JSON.
+ * restarted; and `/readyz`: 200 where `ready`, else 503. Both return the health as JSON. `/metrics` is for Prometheus.
  */
-export async function openHealthServer({ host, port, health, asked }: HealthServerOptions): Promise<HealthServer> {
+export async function openHealthServer({ host, port, ...sources }: HealthServerOptions): Promise<HealthServer> {
   const connections = new Connections();
   const { maxRequestsPerSocket, maxHeaderSize } = CLIENT_SIZES;
   const server = createServer({ ...CLIENT_TIMES, maxHeaderSize }, (request, response) => {
     if (!connections.used(request.socket)) response.shouldKeepAlive = false;
-    answer(request, response, { health, asked: asked ?? (() => undefined) });
+    void answer(request, response, sources);
   });
   server.maxRequestsPerSocket = maxRequestsPerSocket;
   server.on("connection", (socket) => connections.opened(socket));
@@ -122,21 +124,25 @@ class Connections {
   }
 }
 
-function answer(
+async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { health, asked }: Required<Pick<HealthServerOptions, "health" | "asked">>,
-): void {
+  { health, asked, metrics }: Pick<HealthServerOptions, "health" | "asked" | "metrics">,
+): Promise<void> {
   const path = (request.url ?? "").split("?", 1)[0] ?? "";
-  if (path !== "/healthz" && path !== "/readyz") {
-    return reply(response, 404, { error: "there is /healthz and /readyz" });
+  if (path !== "/healthz" && path !== "/readyz" && path !== "/metrics") {
+    return reply(response, 404, { error: "there is /healthz, /readyz and /metrics" });
   }
   if (request.method !== "GET" && request.method !== "HEAD") {
     response.setHeader("Allow", "GET, HEAD");
     return reply(response, 405, { error: "GET and HEAD are allowed" });
   }
   try {
-    if (path === "/readyz") asked();
+    if (path === "/metrics") {
+      const { contentType, text } = (await metrics?.()) ?? { contentType: "text/plain", text: "" };
+      return write(response, 200, contentType, text);
+    }
+    if (path === "/readyz") asked?.();
     const now = health();
     reply(response, path === "/healthz" || now.ready ? 200 : 503, { ...now, detail: redact(now.detail) });
   } catch (error) {
@@ -144,11 +150,14 @@ function answer(
   }
 }
 
-/** Node leaves the body out where the request was a HEAD. */
 function reply(response: ServerResponse, status: number, body: object): void {
-  const text = `${JSON.stringify(body)}\n`;
+  write(response, status, "application/json; charset=utf-8", `${JSON.stringify(body)}\n`);
+}
+
+/** Node leaves the body out where the request was a HEAD. */
+function write(response: ServerResponse, status: number, contentType: string, text: string): void {
   response.writeHead(status, {
-    "Content-Type": "application/json; charset=utf-8",
+    "Content-Type": contentType,
     "Content-Length": Buffer.byteLength(text),
     "Cache-Control": "no-store",
   });

@@ -64,6 +64,11 @@ export interface OutboxRow {
   readonly lane: Lane;
   /** The destination as limits know it: the name or address in the url; empty where it cannot be read, which fails when sent. */
   readonly host: string;
+  /**
+   * Since when it could have been sent, by the database's clock, in milliseconds since 1970: its commit; where that is not known the
+   * beginning of its transaction; or when it was due. NaN where that is infinite.
+   */
+  readonly waitsSince?: number | undefined;
 }
 
 /**
@@ -76,7 +81,7 @@ export function readRow(
   known: KnownOfRow = {},
 ): OutboxRow {
   const lane = known.lane ?? laneOfRow(row);
-  const read = known.unread ?? readSafely(row, lane, defaults);
+  const read = known.unread ?? readSafely(row, lane, defaults, known.committedAt);
   return typeof read === "string" ? defective(row, { lane, defect: read }, defaults) : read;
 }
 
@@ -85,11 +90,13 @@ export interface KnownOfRow {
   readonly lane?: Lane;
   /** Why the database did not give it whole; null where it did. */
   readonly unread?: string | null;
+  /** When its transaction was committed; see `OutboxRow.waitsSince`. */
+  readonly committedAt?: number | undefined;
 }
 
-function readSafely(row: unknown, lane: Lane, defaults: RowDefaults): OutboxRow | string {
+function readSafely(row: unknown, lane: Lane, defaults: RowDefaults, committedAt?: number): OutboxRow | string {
   try {
-    return readWhole(row, lane, defaults);
+    return readWhole(row, lane, defaults, committedAt);
   } catch (error) {
     // P11: a parser's message quotes what it parsed.
     return `it cannot be read (${toError(error).name})`;
@@ -97,7 +104,7 @@ function readSafely(row: unknown, lane: Lane, defaults: RowDefaults): OutboxRow 
 }
 
 /** What is wrong with the row, where something is. */
-function readWhole(row: unknown, lane: Lane, defaults: RowDefaults): OutboxRow | string {
+function readWhole(row: unknown, lane: Lane, defaults: RowDefaults, committedAt?: number): OutboxRow | string {
   const parsed = rowSchema.safeParse(row);
   if (!parsed.success) return problemsOf(parsed.error, "");
   const { id, method, url, headers, body, timeout_milliseconds, created, attempts, next_attempt_at } = parsed.data;
@@ -125,6 +132,7 @@ function readWhole(row: unknown, lane: Lane, defaults: RowDefaults): OutboxRow |
     nextAttemptAt: next_attempt_at,
     lane,
     host: hostOf(url),
+    waitsSince: committedAt ?? Date.parse(next_attempt_at ?? created),
   };
 }
 

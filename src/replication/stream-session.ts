@@ -78,6 +78,8 @@ export interface SessionOptions extends Silence {
   /** Null where the session is to lead by itself; else another one of this daemon leads: this ends it and resolves when it has ended. */
   readonly handover: (() => Promise<void>) | null;
   readonly livenessTimeout: LivenessTimeout;
+  /** Given the server's clock, in milliseconds since 1970, as it was when the server wrote what is read now. */
+  readonly serverTime?: ((ms: number) => void) | undefined;
   /** Called when the stream flows. */
   readonly begun: () => void;
   /** What keeps the stream from flowing for now. */
@@ -121,6 +123,9 @@ export async function streamSession(
   }
 }
 
+/** pg-logical-replication 2.5 takes PostgreSQL's epoch to be a week before the first of January 2000. */
+const LIBRARY_IS_LATE_MS = 604_800_000;
+
 /** Its ids start over: rows that came before mean other requests. */
 function madeAnew(): PgnetdError {
   return new PgnetdError("STREAM_LOST", "the tables of schema net were recreated");
@@ -161,9 +166,10 @@ class Session {
     this.#service.on("start", () => this.#begun());
     this.#service.on("error", (error: Error) => this.#broken.reject(error));
     this.#service.on("data", (_lsn: string, payload: Buffer) => this.#data(payload));
-    this.#service.on("heartbeat", (walEnd: string, _time: number, shouldRespond: boolean) =>
-      this.#keepalive(walEnd, shouldRespond),
-    );
+    this.#service.on("heartbeat", (walEnd: string, time: number, shouldRespond: boolean) => {
+      this.#options.serverTime?.(time + LIBRARY_IS_LATE_MS);
+      this.#keepalive(walEnd, shouldRespond);
+    });
   }
 
   async receive(signal: AbortSignal): Promise<void> {

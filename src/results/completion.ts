@@ -33,8 +33,8 @@ export interface ResultWriter {
 export interface ResultListener {
   /** These are committed, or their row was cancelled by its owner; they need no memory any more. */
   settled(completions: readonly Completion[]): void;
-  /** Some that were just settled had no row any more. Where another has its id now, it counted as known until here. */
-  gone(): void;
+  /** So many that were just settled had no row any more. Where another has such an id now, it counted as known until here. */
+  gone(count: number): void;
   /** False from the first failed write until one of its kind succeeds again: no new request should start meanwhile. */
   writable(ok: boolean): void;
 }

@@ -223,7 +223,7 @@ class BatchWriter implements OpenResultWriter {
     const locked = new Set(verdict.locked);
     const snapshot = parseSnapshot(verdict.snapshot);
     const settled: Pending[] = [];
-    let anyGone = false;
+    let gone = 0;
     for (const item of batch) {
       const id = String(item.completion.request.id);
       const { insertedBy } = item;
@@ -233,11 +233,11 @@ class BatchWriter implements OpenResultWriter {
       } else if (missing.has(id) && insertedBy !== null && !isDecided(snapshot, insertedBy)) this.#unseen.keep(item);
       else {
         settled.push(item);
-        anyGone ||= missing.has(id);
+        if (missing.has(id)) gone++;
       }
     }
     this.#settle(settled);
-    if (anyGone) this.#options.listener.gone();
+    if (gone > 0) this.#options.listener.gone(gone);
   }
 
   /** A batch with a row that the database refuses: halves, down to that row, whose completion then says so instead. */

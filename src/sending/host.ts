@@ -14,6 +14,8 @@ export interface Entry {
   readonly insertedBy: Inserter | null;
   readonly host: string;
   readonly lane: Lane;
+  /** See `OutboxRow`. */
+  readonly waitsSince?: number | undefined;
 }
 
 /** An entry in flight. */
@@ -46,6 +48,13 @@ export interface LaneLoad {
   readonly lane: Lane;
   readonly queued: number;
   readonly inFlight: number;
+}
+
+/** What is done with one lane. */
+export interface LaneActivity extends LaneLoad {
+  readonly host: string;
+  readonly isPaused: boolean;
+  readonly lastFailure: HostFailure | null;
 }
 
 /** A host whose requests take less than this in flight is responsive, in milliseconds; those in flight now included. */
@@ -138,6 +147,16 @@ export class Host {
     const [longest] = this.#flights;
     const longestMs = longest === undefined ? 0 : now - longest.startedAt;
     return Math.max(this.#typicalMs, longestMs) < RESPONSIVE_MS ? "responsive" : "slow";
+  }
+
+  /** The earliest `waitsSince` of what waits first in each lane; Infinity where nothing waits. */
+  get waitsSince(): number {
+    let earliest = Infinity;
+    for (const { member } of this.#lanes.values()) {
+      const since = member.entries.peekFront()?.waitsSince;
+      if (since !== undefined && since < earliest) earliest = since;
+    }
+    return earliest;
   }
 
   /** What there is of each lane. */

@@ -26,6 +26,19 @@ export interface Permits {
   tryTake(): boolean;
 }
 
+/** What the next start of a host waits for. */
+export type WaitsFor = "rate" | "host_rate" | "host_concurrency" | "places" | "answer_memory";
+
+/** What there is of one host in memory. */
+export interface HostLoad {
+  readonly host: string;
+  readonly queued: number;
+  readonly inFlight: number;
+  readonly waitsFor: WaitsFor;
+  /** Of those queued; see `OutboxRow.waitsSince`. */
+  readonly waitsSince: number;
+}
+
 /** A rate that is taken for `unlimited` where time in flight is weighed against starts. */
 const UNLIMITED_PER_SECOND = 10_000;
 /** While responsive hosts have something to start, one start of so many goes to the others. */
@@ -263,6 +276,24 @@ export class Hosts {
   /** The hosts of which something is in memory. */
   get busy(): readonly Host[] {
     return [...this.#hosts.values()].flatMap(({ member }) => (member.isIdle ? [] : [member]));
+  }
+
+  /** The same, with what their next starts wait for. */
+  loads(now: number): readonly HostLoad[] {
+    return [...this.#hosts.values()].flatMap((turn) => {
+      const { name: host, queued, inFlight, waitsSince, isIdle } = turn.member;
+      return isIdle ? [] : [{ host, queued, inFlight, waitsFor: this.#waitsFor(turn, now), waitsSince }];
+    });
+  }
+
+  #waitsFor(turn: Turn<Host>, now: number): WaitsFor {
+    if (!turn.member.hasPlace) return "host_concurrency";
+    if (this.#answersHeldBack.has(turn)) return "answer_memory";
+    if (this.#heldBack.has(turn)) return "places";
+    if (turn.listing === null) return "host_rate";
+    const free = this.#bounds.total - this.#inFlight;
+    const isReserved = turn.member.standing(now) !== "responsive" && this.#places.areReserved(free);
+    return free <= 0 || isReserved ? "places" : "rate";
   }
 
   /** A permit of this host's own rate is free. */

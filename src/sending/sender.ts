@@ -12,8 +12,10 @@ import type { Inserter } from "../pg/snapshot.ts";
 import type { SweepRoom } from "../outbox/sweep.ts";
 import type { Completion } from "../results/completion.ts";
 import { completionOf } from "./completion.ts";
-import type { Entry, Flight, HostFailure, LaneLoad } from "./host.ts";
-import { type Concurrency, Hosts, type Permits } from "./hosts.ts";
+import type { Entry, Flight, LaneActivity } from "./host.ts";
+import { type Concurrency, type HostLoad, Hosts, type Permits } from "./hosts.ts";
+import type { SendObserver } from "./observer.ts";
+import { defective, failureOf } from "./outcomes.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
 import { Shortage } from "./shortage.ts";
 
@@ -35,6 +37,8 @@ export interface SenderParts {
   /** In [0, 1), for the jitter of waits. */
   readonly random: () => number;
   readonly events: SenderEvents;
+  /** For who counts and measures. */
+  readonly observer?: SendObserver | undefined;
 }
 
 /** What the sender reports to its owner. */
@@ -57,13 +61,6 @@ export interface SenderSettings {
   readonly perSecond: number | "unlimited";
 }
 
-/** What is done with one lane. */
-export interface LaneActivity extends LaneLoad {
-  readonly host: string;
-  readonly isPaused: boolean;
-  readonly lastFailure: HostFailure | null;
-}
-
 /** Of the bytes in memory, so much may be in flight: the rest is left for what comes in. */
 const IN_FLIGHT_SHARE = 3 / 4;
 /** So many lanes of paused hosts are remembered: those beyond are read from the outbox again and again. */
@@ -81,6 +78,8 @@ interface Known {
   readonly bytes: number;
   /** Its id came again: it may be another row, made when the completion of the first was committed and not yet settled. */
   seenAgain: boolean;
+  /** When its try ended; NaN before. */
+  endedAt: number;
 }
 
 /**
@@ -222,21 +221,22 @@ export class Sender {
   }
 
   /** Takes a row that `hold` made room for, where it is not in memory already. */
-  accept({ request, defect, lane, host }: OutboxRow, insertedBy: Inserter | null): void {
-    const { clock, results } = this.#parts;
+  accept({ request, defect, lane, host, waitsSince }: OutboxRow, insertedBy: Inserter | null): void {
+    const { clock } = this.#parts;
     const known = this.#known.get(request.id);
     if (known !== undefined) {
       known.seenAgain = true;
       this.drop(lane, request.bytes);
       return;
     }
-    this.#known.set(request.id, { bytes: request.bytes, seenAgain: false });
+    this.#known.set(request.id, { bytes: request.bytes, seenAgain: false, endedAt: Number.NaN });
     if (defect === null) {
-      this.#hosts.add({ request, insertedBy, host, lane }, clock.now());
+      this.#hosts.add({ request, insertedBy, host, lane, waitsSince }, clock.now());
       return;
     }
     this.#memory.start(lane, request.bytes);
-    results.write({ kind: "answered", request, outcome: defective(defect) }, insertedBy);
+    const outcome = defective(defect);
+    this.#complete({ kind: "answered", request, outcome }, outcome, { host, insertedBy });
   }
 
   /** Settings of hosts from now on. What waits for a host that is paused is given up, and goes on when it is not. */
@@ -266,6 +266,11 @@ export class Sender {
     return [...active, ...paused]
       .toSorted((one, other) => other.queued + other.inFlight - one.queued - one.inFlight)
       .slice(0, most);
+  }
+
+  /** What there is of each host in memory, and how many lanes are left to the outbox since their host is paused. */
+  get load(): { readonly hosts: readonly HostLoad[]; readonly lanesPaused: number } {
+    return { hosts: this.#hosts.loads(this.#parts.clock.now()), lanesPaused: this.#paused.size };
   }
 
   /** A permit of this host's own rate is free. */
@@ -308,12 +313,13 @@ export class Sender {
 
   #send(flight: Flight): void {
     const { request, host } = flight.entry;
+    this.#parts.observer?.started(flight.entry);
     const memory = this.#parts.answers.open(host);
     void this.#parts.http.send(request, memory).then((outcome) => this.#end(flight, outcome, memory));
   }
 
   #end(flight: Flight, outcome: Outcome, memory: AnswerMemory): void {
-    const { results, clock, random, events } = this.#parts;
+    const { results, clock, random, events, observer } = this.#parts;
     const { request, insertedBy, host } = flight.entry;
     const failure = failureOf(outcome);
     if (failure !== null) this.#hosts.failed(host, failure, clock.now());
@@ -322,13 +328,27 @@ export class Sender {
     // The row stays in the outbox and is sent by whoever leads next.
     if (outcome.kind === "failed" && (outcome.code === "aborted" || outcome.code === "shortage")) {
       memory.release();
+      observer?.ended(host, outcome, null);
       if (outcome.code === "aborted") this.#release(request.id);
       else {
         const delayMs = this.#shortage.delayMs(outcome.detail ?? outcome.code, clock.now());
         results.write({ kind: "deferred", request, outcome: null, delayMs }, insertedBy);
       }
-    } else results.write(completionOf(request, outcome, random()), insertedBy, memory);
+    } else this.#complete(completionOf(request, outcome, random()), outcome, flight.entry, memory);
     events.ended();
+  }
+
+  #complete(
+    completion: Completion,
+    outcome: Outcome,
+    of: Pick<Entry, "host" | "insertedBy">,
+    memory?: AnswerMemory,
+  ): void {
+    const { results, clock, observer } = this.#parts;
+    const known = this.#known.get(completion.request.id);
+    if (known !== undefined) known.endedAt = clock.now();
+    observer?.ended(of.host, outcome, completion.kind);
+    results.write(completion, of.insertedBy, memory);
   }
 
   #remember({ lane, host }: Entry): void {
@@ -340,7 +360,12 @@ export class Sender {
 
   /** These need no memory any more. */
   settled(completions: readonly Completion[]): void {
-    for (const { request } of completions) this.#release(request.id);
+    const { clock, observer } = this.#parts;
+    const now = clock.now();
+    for (const { request } of completions) {
+      observer?.stored(now - (this.#known.get(request.id)?.endedAt ?? now));
+      this.#release(request.id);
+    }
   }
 
   /** Gives up everything not started: the outbox has it. */
@@ -370,21 +395,4 @@ export class Sender {
   async empty(signal: AbortSignal): Promise<void> {
     while (this.#known.size > 0 && !signal.aborted) await this.#emptied.wait(null, this.#parts.clock, signal);
   }
-}
-
-/** What `net.http_lane_status()` shows of an outcome; null where it went well. */
-function failureOf(outcome: Outcome): string | null {
-  if (outcome.kind === "failed") return outcome.code === "aborted" ? null : outcome.code;
-  return outcome.status >= 500 ? String(outcome.status) : null;
-}
-
-function defective(message: string): Outcome {
-  return {
-    kind: "failed",
-    code: "bad_request",
-    message: `The row in net.http_request_queue cannot be sent: ${message}`,
-    detail: null,
-    maybeReceived: false,
-    timings: { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 },
-  };
 }

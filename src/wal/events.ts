@@ -8,6 +8,8 @@ export interface Begin {
   readonly xid: Xid;
   /** Where its commit record begins. */
   readonly commitLsn: Lsn;
+  /** When it was committed, by the server's clock, in milliseconds since 1970; absent where the plugin does not say it. */
+  readonly committedAt?: number | undefined;
 }
 
 /** What a decoder finds in the stream, in the order of commits. Called synchronously, row by row: nothing is queued. */

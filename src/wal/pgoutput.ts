@@ -28,6 +28,7 @@ function openSession(publicationNames: string[]): Decode {
         sink.begin({
           xid: xid(message.xid),
           commitLsn: position(message.commitLsn),
+          committedAt: Number(message.commitTime) / 1_000,
         });
         break;
       case "insert":

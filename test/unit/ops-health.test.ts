@@ -32,7 +32,7 @@ it("is healthy whatever the state, and ready where the daemon is", async () => {
   now = LIVE;
   expect(await ask("/healthz?verbose")).toEqual([200, LIVE]);
   expect(await ask("/readyz")).toEqual([200, LIVE]);
-  expect(await ask("/")).toEqual([404, { error: "there is /healthz and /readyz" }]);
+  expect(await ask("/")).toEqual([404, { error: "there is /healthz, /readyz and /metrics" }]);
 });
 
 it("answers HEAD without a body, and refuses other methods", async () => {

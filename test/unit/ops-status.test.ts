@@ -43,6 +43,8 @@ const STATE: DispatcherState = {
   inMemory: 5,
   memoryBytes: 5_000,
   lanesBehind: 0,
+  heardMsAgo: 0,
+  isWritable: true,
   received: parseLsn("0/1A0"),
 };
 

@@ -1,0 +1,150 @@
+import { z } from "zod";
+
+import { laneSql } from "../outbox/lane.ts";
+import { currentDatabase } from "../pg/current-database.ts";
+import type { Queryable } from "../pg/pool.ts";
+import { type Lsn, parseLsn } from "../pg/lsn.ts";
+import { type SlotHealth, slotHealth } from "../slot/health.ts";
+import { defaultSlotName } from "../slot/slot.ts";
+
+/** What one scrape reads from the database. Bytes and seconds; null where there is no such thing. */
+export interface DatabaseReading {
+  readonly current: Lsn;
+  readonly slot: SlotReading;
+  readonly outboxRows: number;
+  readonly deferredRows: number;
+  readonly deadLetters: number;
+  /** Age of the oldest due request that was found. */
+  readonly oldestDueSeconds: number;
+  readonly hostsPaused: number;
+}
+
+/** What it reads of the slot. */
+export interface SlotReading {
+  readonly health: SlotHealth;
+  readonly isActive: boolean;
+  readonly retainedBytes: number | null;
+  readonly confirmed: Lsn | null;
+  readonly safeBytes: number | null;
+  /** Seconds since 1970. */
+  readonly inactiveSince: number | null;
+  readonly invalidationReason: string | null;
+  readonly isSynced: boolean | null;
+}
+
+/** Rows are counted up to this many, and the lowest ids looked at. */
+const MOST_ROWS = 1_000;
+/** The first rows of so many lanes are looked at. */
+const MOST_LANES = 100;
+/** Ids from the sequence begin at 1; a direct insert may have any. */
+const MOST_MADE_UP = 100;
+
+/** Exact while there are few; beyond that what the statistics say, since counting would take longer the more there are. */
+function rowsOf(table: string): string {
+  const counted = `(select pg_catalog.count(*) from (select from ${table} limit ${MOST_ROWS}) one)::float8`;
+  return `case when ${counted} < ${MOST_ROWS}::float8 then ${counted}
+    else greatest(${counted}, pg_catalog.pg_stat_get_live_tuples('${table}'::regclass)::float8) end`;
+}
+
+const DEFERRED = `(select pg_catalog.count(*) from (
+    select from net.http_request_queue where next_attempt_at > pg_catalog.statement_timestamp()
+    order by next_attempt_at limit ${MOST_ROWS}) one)::float8`;
+
+/** The first row of each of the first lanes; by the index, from one lane to the next. */
+const HEADS = `heads (lane, created, n) as (
+  (select ${laneSql("q")}, q.created, 1
+   from net.http_request_queue q where q.next_attempt_at is null order by ${laneSql("q")}, q.id limit 1)
+  union all
+  (select next.lane, next.created, h.n + 1
+   from heads h cross join lateral (
+     select ${laneSql("q")} as lane, q.created
+     from net.http_request_queue q where q.next_attempt_at is null and ${laneSql("q")} > h.lane
+     order by ${laneSql("q")}, q.id limit 1) next
+   where h.n < ${MOST_LANES})
+)`;
+
+/** When what is due became so: each part is a range of an index, and of bounded length. */
+const OLDEST_DUE = `select pg_catalog.min(since) as since from (
+    select created as since from heads
+    union all
+    select created from (
+      select created, next_attempt_at from net.http_request_queue where id >= 1 order by id limit ${MOST_ROWS}) lowest
+    where next_attempt_at is null
+    union all
+    select created from (
+      select created, next_attempt_at from net.http_request_queue where id < 1 order by id limit ${MOST_MADE_UP}) made_up
+    where next_attempt_at is null
+    union all
+    (select next_attempt_at from net.http_request_queue
+     where next_attempt_at > '-infinity' and next_attempt_at <= pg_catalog.statement_timestamp() order by next_attempt_at limit 1)
+  ) due where pg_catalog.isfinite(since)`;
+
+/** Columns of later versions are read through jsonb: null before. */
+const SELECT = {
+  name: "pgnetd_metrics",
+  text: `
+with recursive ${HEADS}
+select pg_catalog.pg_current_wal_insert_lsn()::text as current,
+  s.slot_name is not null as found, s.database = pg_catalog.current_database() as ours, coalesce(s.active, false) as active,
+  s.wal_status::text, s.safe_wal_size::float8 as safe, s.confirmed_flush_lsn::text as confirmed,
+  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), s.restart_lsn)::float8 as retained,
+  extract(epoch from (pg_catalog.to_jsonb(s) ->> 'inactive_since')::timestamptz)::float8 as inactive_since,
+  pg_catalog.to_jsonb(s) ->> 'invalidation_reason' as invalidation_reason,
+  (pg_catalog.to_jsonb(s) ->> 'synced')::bool as synced,
+  ${rowsOf("net.http_request_queue")} as outbox_rows,
+  case when ${DEFERRED} < ${MOST_ROWS}::float8 then ${DEFERRED}
+    else greatest(${DEFERRED}, (select c.reltuples::float8 from pg_catalog.pg_class c
+      where c.oid = pg_catalog.to_regclass('net.http_request_queue_parked')::oid)) end as deferred_rows,
+  ${rowsOf("net.http_dead_letter")} as dead_letters,
+  (select pg_catalog.count(*) from (select from net.http_host_settings where paused limit ${MOST_ROWS}) one)::float8 as hosts_paused,
+  greatest(0::float8, extract(epoch from pg_catalog.clock_timestamp() - (${OLDEST_DUE}))::float8) as oldest_due
+from (select) one
+left join pg_catalog.pg_replication_slots s on s.slot_name = $1::name`,
+};
+
+const rowSchema = z.object({
+  current: z.string(),
+  found: z.boolean(),
+  ours: z.boolean().nullable(),
+  active: z.boolean(),
+  wal_status: z.string().nullable(),
+  safe: z.number().nullable(),
+  confirmed: z.string().nullable(),
+  retained: z.number().nullable(),
+  inactive_since: z.number().nullable(),
+  invalidation_reason: z.string().nullable(),
+  synced: z.boolean().nullable(),
+  outbox_rows: z.number(),
+  deferred_rows: z.number(),
+  dead_letters: z.number(),
+  hosts_paused: z.number(),
+  oldest_due: z.number().nullable(),
+});
+
+/** Reads what a scrape shows. What it costs does not grow with the queue. `slotName` null is the default one. */
+export async function readDatabase(db: Queryable, slotName: string | null): Promise<DatabaseReading> {
+  const name = slotName ?? defaultSlotName(await currentDatabase(db));
+  const { rows } = await db.query<Record<string, unknown>>({ ...SELECT, values: [name] });
+  const row = rowSchema.parse(rows[0]);
+  const confirmed = row.confirmed === null ? null : parseLsn(row.confirmed);
+  const { wal_status: walStatus, safe: safeWalBytes } = row;
+  const state = { isOurs: row.ours === true, walStatus, retainedWalBytes: row.retained ?? 0, safeWalBytes, confirmed };
+  return {
+    current: parseLsn(row.current),
+    slot: {
+      health: slotHealth(row.found ? state : null),
+      isActive: row.active,
+      retainedBytes: row.retained,
+      confirmed,
+      safeBytes: row.safe,
+      inactiveSince: row.inactive_since,
+      invalidationReason: row.invalidation_reason,
+      isSynced: row.synced,
+    },
+    outboxRows: row.outbox_rows,
+    deferredRows: row.deferred_rows,
+    deadLetters: row.dead_letters,
+    oldestDueSeconds: row.oldest_due ?? 0,
+    hostsPaused: row.hosts_paused,
+  };
+}
