@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { readRow } from "../../src/outbox/row.ts";
 import { openDecoder } from "../../src/wal/decoder.ts";
-import type { WalSink } from "../../src/wal/events.ts";
+import type { Begin, WalSink } from "../../src/wal/events.ts";
 
 /** The same two transactions, and messages outside of them, as PostgreSQL 15 sent them by each plugin. */
 const PGOUTPUT = [
@@ -41,11 +41,11 @@ const WAL2JSON = [
   String.raw`{"action":"C","xid":734,"timestamp":"2026-11-21 09:20:32.117138+00","lsn":"0/1558260","nextlsn":"0/1558298"}`,
 ].map((line) => Buffer.from(line));
 
-/** A sink that keeps what it receives. */
+/** A sink that keeps what it receives; but for when each transaction was committed, which pgoutput alone is asked for. */
 function recorder(): { readonly events: unknown[][]; readonly sink: WalSink } {
   const events: unknown[][] = [];
   const sink: WalSink = {
-    begin: (transaction) => events.push(["begin", transaction]),
+    begin: ({ xid, commitLsn }) => events.push(["begin", { xid, commitLsn }]),
     relation: () => undefined,
     insert: (table, row) => events.push(["insert", table, row]),
     change: (table) => events.push(["change", table]),
@@ -122,6 +122,17 @@ describe.each(SAME)("%s", (plugin, payloads) => {
     );
     expect(() => decoded(plugin, [(insert ?? Buffer.alloc(0)).subarray(0, 40)])).toThrow(/missing|JSON|undefined/i);
   });
+});
+
+test("pgoutput says when a transaction was committed", () => {
+  const committed: unknown[] = [];
+  const decode = openDecoder("pgoutput").open();
+  const sink = { ...recorder().sink, begin: ({ committedAt }: Begin) => committed.push(committedAt) };
+  for (const payload of PGOUTPUT) decode(payload, sink);
+  expect(committed).toEqual([
+    Date.parse("2026-11-21T09:20:32.115Z") + 0.484,
+    Date.parse("2026-11-21T09:20:32.117Z") + 0.138,
+  ]);
 });
 
 test("both bring the same, to the last value and position", () => {
