@@ -42,6 +42,15 @@ export default defineConfig({
         },
       },
       {
+        // The whole daemon on a virtual clock, in processes of its own.
+        test: {
+          name: "simulator",
+          include: ["test/simulator/**/*.test.ts"],
+          testTimeout: 300_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
         // Not part of `npm test`: `npm run test:faults`. One file at a time: each kills, cuts and stalls, and measures how long the recovery took.
         test: {
           name: "faults",
@@ -51,7 +60,7 @@ export default defineConfig({
           retry,
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -63,7 +72,7 @@ export default defineConfig({
           maxWorkers: 1,
           testTimeout: 900_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],
