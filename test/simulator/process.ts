@@ -1,6 +1,8 @@
 import type { Log } from "../../src/base/log.ts";
 import { serve, type Serving } from "../../src/cli/serving.ts";
 import type { LoadedConfig } from "../../src/config/load.ts";
+import { HeartbeatMeter } from "../../src/metrics/heartbeat.ts";
+import { RequestMeter } from "../../src/metrics/request-meter.ts";
 import { after, as, type Process, virtualNow } from "./virtual-time.ts";
 
 /** What a daemon says goes here, with its name. */
@@ -23,6 +25,7 @@ export class DaemonProcess implements Process {
       const serving = serve({
         loaded,
         log: listen === null ? SILENT : logTo(name, listen),
+        meters: { database: "app", requests: new RequestMeter(100), heartbeats: new HeartbeatMeter() },
         stop: this.#stop.signal,
         restart: (refresh) => void refresh(loaded).catch(() => undefined),
         renew: () => {
