@@ -4,12 +4,16 @@ import { defineConfig } from "vitest/config";
 // Runs once for each project that has files to run: in one process, one after the other.
 const globalSetup = ["test/support/global-setup.ts"];
 
+// More workers than cores, since most tests wait for something most of the time.
+const maxWorkers = availableParallelism() + 1;
+
 // Shared machines stall: in CI a test that fails where time plays a part is run once more, and the report shows both.
 const retry = process.env["CI"] === undefined ? 0 : 1;
 
 export default defineConfig({
   test: {
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    reporters: ["default", "./test/support/failures-last.ts"],
+    maxWorkers,
     projects: [
       {
         test: {

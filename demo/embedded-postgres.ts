@@ -15,6 +15,8 @@ export interface PostgresOptions {
   readonly binaries?: string | undefined;
   /** Server settings, over `wal_level=logical` and room for 50 slots. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** The folder in which its own temporary folder is made. Default: the system's for temporary files. */
+  readonly parent?: string | undefined;
   /** Whether commits wait for the disk. Default false: the data lives as long as the process does. */
   readonly fsync?: boolean | undefined;
   /** Fills the data folder in place of `initdb`, for a copy of another server whose password is `password`. */
@@ -74,7 +76,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Loca
   }
   const native = options.binaries ?? findBinaries();
   const user = unprivileged();
-  const folder = await mkdtemp(join(tmpdir(), "pgnetd-postgres-"));
+  const folder = await mkdtemp(join(options.parent ?? tmpdir(), "pgnetd-postgres-"));
   await using cleanup = new AsyncDisposableStack();
   const guard = cleanup.use(startGuard(folder));
   if (user.uid !== undefined && user.gid !== undefined) await chown(folder, user.uid, user.gid);

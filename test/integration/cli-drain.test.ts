@@ -50,6 +50,8 @@ async function enqueue(
 test("drain sends what waits and ends; with its flags slot and publications are gone", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
+  // It makes the slot: a transaction of another test holds the making up, and the drain ends without.
+  await (await startInProcess(db.url)).stop();
   await enqueue(db, receiver, 300);
   const drain = startDrain(db.url, "--drop-slot", "--drop-publications");
   expect(await drain.ended).toBeNull();
@@ -65,6 +67,26 @@ test("drain sends what waits and ends; with its flags slot and publications are 
   // What it prints makes them again.
   for (const line of drain.lines.slice(-2)) await db.query(/to have it again: (.*);$/.exec(line)?.[1] ?? line);
   await using _daemon = await startInProcess(db.url);
+});
+
+test("while a transaction of another database holds up the making of a slot, drain sends what waits and leaves no slot", async () => {
+  await using other = await testDatabase();
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await enqueue(db, receiver, 3);
+  const client = await other.pool.connect();
+  try {
+    await client.query("begin; select pg_current_xact_id()");
+    const drain = startDrain(db.url, "--drop-slot");
+    expect(await drain.ended).toBeNull();
+    expect(receiver.requests).toHaveLength(3);
+    expect(drain.lines.at(-1)).toMatch(
+      /^(there is no replication slot to drop|replication slot pgnetd_\w+ is dropped)$/,
+    );
+  } finally {
+    await client.query("commit").finally(() => client.release());
+  }
+  expect(await db.query(SLOTS)).toEqual([{ slots: 0 }]);
 });
 
 test("without flags the slot stays for the next start", async () => {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
 import { type LocalPostgres, startPostgres } from "../../demo/embedded-postgres.ts";
+import { dataParent } from "./data-parent.ts";
 import { openTestPool } from "./pool.ts";
 import { binariesUnderTest } from "./postgres-versions.ts";
 import { pluginSettings } from "./server.ts";
@@ -36,7 +37,9 @@ export async function startExtensionServer(settings: Readonly<Record<string, str
   await chmod(copy, 0o755);
   const { binaries, folder } = await copyBinaries(await binariesUnderTest(), copy);
   const plugins = process.env["TEST_PG"] === "installed" ? await pluginSettings(binaries) : {};
-  const server = stack.use(await startPostgres({ binaries, settings: { ...plugins, ...settings } }));
+  const server = stack.use(
+    await startPostgres({ binaries, parent: dataParent(), settings: { ...plugins, ...settings } }),
+  );
   const owned = stack.move();
   let count = 0;
   return {

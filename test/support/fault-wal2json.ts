@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { startPostgres } from "../../demo/embedded-postgres.ts";
+import { dataParent } from "./data-parent.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { pluginSettings } from "./server.ts";
 import { type FaultServer, wrapServer } from "./fault-server.ts";
@@ -22,7 +23,7 @@ export function hasWal2json(): boolean {
 export async function startWal2jsonServer(settings: Readonly<Record<string, string>> = {}): Promise<FaultServer> {
   const binaries = dirname(BIN);
   const all = { ...(await pluginSettings(binaries)), ...settings };
-  const server = await startPostgres({ binaries, settings: all, fsync: true });
+  const server = await startPostgres({ binaries, parent: dataParent(), settings: all, fsync: true });
   await migrate(server.url());
   return wrapServer(server);
 }

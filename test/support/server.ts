@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { type LocalPostgres, startPostgres } from "../../demo/embedded-postgres.ts";
 import { startDockerPostgres } from "./docker-postgres.ts";
+import { dataParent } from "./data-parent.ts";
 import { binariesUnderTest, wantedMajor } from "./postgres-versions.ts";
 
 /** Where the PostgreSQL under test comes from. */
@@ -54,7 +55,7 @@ export async function startRunServer(env: NodeJS.ProcessEnv = process.env): Prom
 async function local(kind: "embedded" | "installed"): Promise<RunServer> {
   const binaries = await binariesUnderTest();
   const plugins = kind === "installed" ? await pluginSettings(binaries) : {};
-  const server = await startPostgres({ binaries, settings: { ...SETTINGS, ...plugins } });
+  const server = await startPostgres({ binaries, parent: dataParent(), settings: { ...SETTINGS, ...plugins } });
   return { kind, url: server.url(), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
@@ -65,7 +66,7 @@ async function local(kind: "embedded" | "installed"): Promise<RunServer> {
 export async function testServer(settings: Readonly<Record<string, string>> = {}): Promise<LocalPostgres> {
   const binaries = await binariesUnderTest();
   const plugins = process.env["TEST_PG"] === "installed" ? await pluginSettings(binaries) : {};
-  return startPostgres({ binaries, settings: { ...plugins, ...settings }, fsync: true });
+  return startPostgres({ binaries, parent: dataParent(), settings: { ...plugins, ...settings }, fsync: true });
 }
 
 /** The output plugins that tests use, where an installed server must be configured to trust them: from August 2026 on. */

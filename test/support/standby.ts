@@ -2,6 +2,7 @@ import { chmod, cp, mkdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import pg from "pg";
 import { type LocalPostgres, startPostgres } from "../../demo/embedded-postgres.ts";
+import { dataParent } from "./data-parent.ts";
 import { runProgram, unprivileged } from "../../demo/postgres-binaries.ts";
 import { binariesUnderTest } from "./postgres-versions.ts";
 
@@ -20,6 +21,7 @@ export async function startStandby(
   const { port, user, password } = primary;
   return startPostgres({
     binaries: await binariesUnderTest(),
+    parent: dataParent(),
     fsync: true,
     settings: {
       primary_conninfo: `host=127.0.0.1 port=${port} user=${user} password=${password} dbname=postgres`,
