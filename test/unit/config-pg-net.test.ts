@@ -16,6 +16,12 @@ test("what is set for pgnetd wins over pg_net's settings", () => {
   expect([rate.perSecond, results.ttlSeconds]).toEqual([200, 21_600]);
 });
 
+test.for(["file", "environment"] as const)("what the %s sets for pgnetd wins over pg_net's settings", (source) => {
+  const { config, sources } = readConfig({ env: { DATABASE_URL } });
+  const set = new Map([...sources, ["rate.perSecond", source] as const, ["results.ttlSeconds", source] as const]);
+  expect(withPgNetSettings({ config, sources: set }, SET)).toEqual(config);
+});
+
 test("without pg_net's settings nothing changes", () => {
   const loaded = readConfig({ env: { DATABASE_URL } });
   expect(withPgNetSettings(loaded, { ttlSeconds: null, batchSize: null })).toEqual(loaded.config);

@@ -9,11 +9,11 @@ import { lsn } from "../../src/pg/lsn.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { turn } from "../support/world-referee.ts";
 import { requestOf } from "../support/http-peer.ts";
+import { silentLog as log } from "../support/silent-log.ts";
 import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 
 const TABLE = "net.http_host_settings";
 const quiet = (): void => undefined;
-const log = { debug: quiet, info: quiet, warn: quiet, error: quiet };
 
 function settings(concurrency: number): ReadonlyMap<string, HostSettings> {
   return new Map([["example.com", { ratePerSecond: null, concurrency, paused: false }]]);
@@ -195,11 +195,11 @@ describe("settings of hosts", () => {
     await stop();
   });
 
-  it("P7: are known before a leader starts its first request", async () => {
+  it("P7: are known before a leader starts its first request, in each leadership", async () => {
     const clock = new FakeClock();
     let sent = 0;
-    const found: SweepResult = {
-      rows: [{ request: requestOf("http://a/"), defect: null, nextAttemptAt: null, lane: "a", host: "a" }],
+    let swept = 0n;
+    const found: Omit<SweepResult, "rows"> = {
       snapshot: { xmin: 9n, xmax: 9n, inProgress: new Set() },
       insertLsn: lsn(1n),
       nextXid: 9n,
@@ -208,11 +208,15 @@ describe("settings of hosts", () => {
       next: null,
       nextDueMs: null,
     };
+    const sweep = async (): Promise<SweepResult> => {
+      const request = requestOf("http://a/", { id: ++swept });
+      return { ...found, rows: [{ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }] };
+    };
     const events = new DispatcherEvents();
     const dispatcher = new Dispatcher(
       {
         events,
-        outbox: { sweep: async () => found, snapshot: async () => found.snapshot },
+        outbox: { sweep, snapshot: async () => found.snapshot },
         reconnect: quiet,
         http: {
           send: async () => {
@@ -241,13 +245,16 @@ describe("settings of hosts", () => {
     );
     const stop = new AbortController();
     const ended = dispatcher.run(stop.signal);
-    dispatcher.leading({ systemId: "1", timeline: 1 });
-    dispatcher.heard(clock.now());
-    dispatcher.streaming();
-    await turn();
-    expect({ sent, queued: dispatcher.state.queued }).toEqual({ sent: 0, queued: 1 });
-    events.emit({ kind: "hosts-configured", settings: new Map() });
-    expect(sent).toBe(1);
+    for (const before of [0, 1]) {
+      dispatcher.leading({ systemId: "1", timeline: 1 });
+      dispatcher.heard(clock.now());
+      dispatcher.streaming();
+      await turn();
+      expect({ sent, queued: dispatcher.state.queued }).toEqual({ sent: before, queued: 1 });
+      events.emit({ kind: "hosts-configured", settings: new Map() });
+      expect(sent).toBe(before + 1);
+      dispatcher.lost();
+    }
     stop.abort();
     await ended;
   });

@@ -173,6 +173,9 @@ const ways: Readonly<Record<string, Way>> = {
   "later: the transaction of a deferred row is watched until it is visible": {
     acts: [returnSweep, insertLater, record(0), stream, confirm, wait, returnSweep, wait, reveal(0)],
   },
+  "later: also where it is streamed while a sweep runs that does not see it": {
+    acts: [executeSweep, insertLater, record(0), stream, confirm, returnSweep, wait, reveal(0)],
+  },
 };
 
 test.for(Object.entries(ways))("P2, P3: %s", async ([, way]) => {
