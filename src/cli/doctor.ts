@@ -20,7 +20,7 @@ export interface DoctorFlags extends ConfigFlag {
 export async function doctor(flags: DoctorFlags, { env, print, stop }: CommandContext): Promise<void> {
   const checks = selectChecks({ only: names(flags.only), skip: names(flags.skip), before: flags.pre === true });
   const config = loadConfig({ env, file: flags.config });
-  const diagnosis = await diagnose({ config, checks, url: flags.url, signal: stop });
+  const diagnosis = await diagnose({ config, checks, env, url: flags.url, signal: stop });
   const lines = flags.json === true ? [JSON.stringify(asJson(diagnosis), null, 2)] : asText(diagnosis);
   for (const line of lines) print(redact(line));
   const problem = failed(diagnosis.findings);

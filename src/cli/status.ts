@@ -1,16 +1,14 @@
-import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
 import { counted, type DatabaseStatus, readDatabaseStatus } from "../ops/database-status.ts";
+import { leaderProblem, slotProblem } from "../ops/status-problem.ts";
 import type { HttpMode } from "../http/mode.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { environmentProblem } from "../pg/environment.ts";
 import { findInstallation } from "../pg/installation.ts";
-import { endHint, holderText } from "../pg/lock-owner.ts";
+import { holderText } from "../pg/lock-owner.ts";
 import { openPool } from "../pg/pool.ts";
 import { formatLsn, type Lsn } from "../pg/lsn.ts";
 import { type ForeignPublication, readForeignPublications } from "../wal/foreign-publications.ts";
-import { isStranger, strangerText } from "../leader/holder.ts";
-import { blockedSlot } from "../slot/blockers.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
 
 const STATEMENT_TIMEOUT_MS = 10_000;
@@ -27,7 +25,7 @@ export async function printStatus({ config }: ConfigFlag, { env, print }: Comman
   const lines = [...statusLines(status, what), ...(await readForeignPublications(db)).map(warningLine)];
   for (const [name, value] of lines) print(`${name.padEnd(14)} ${value}`);
   const foreign = installation === null ? null : environmentProblem(installation, database.environment);
-  const problem = foreign ?? problemOf(status);
+  const problem = foreign ?? leaderProblem(status.leader) ?? slotProblem(status);
   if (problem !== null) throw problem;
 }
 
@@ -59,32 +57,4 @@ function warningLine({ name, tables, hint }: ForeignPublication): readonly [name
 
 function position(lsn: Lsn | null): string {
   return lsn === null ? "none" : formatLsn(lsn);
-}
-
-/** What an operator should act on; null where all is well. */
-function problemOf({ leader, slot, slotName, slotBlockers }: DatabaseStatus): PgnetdError | null {
-  if (leader === null) {
-    return new PgnetdError("PG_UNREACHABLE", "no pgnetd leads this database, so that requests wait", {
-      hint: "Start one: pgnetd run.",
-    });
-  }
-  if (isStranger(leader)) {
-    return new PgnetdError("PG_UNREACHABLE", `${strangerText(leader)}, so that requests wait`, {
-      hint: endHint(leader),
-    });
-  }
-  if (slot === "ok") return null;
-  if (slot === "creating") {
-    const blocked = blockedSlot(slotName, slotBlockers);
-    return new PgnetdError(
-      "STREAM_UNAVAILABLE",
-      blocked?.reason ?? `the replication slot ${slotName} is being created`,
-      {
-        hint: blocked?.hint ?? "Ask again in a moment; requests are sent meanwhile, by a sweep each second.",
-      },
-    );
-  }
-  return new PgnetdError("STREAM_UNAVAILABLE", `the replication slot ${slotName} is ${slot}`, {
-    hint: "The daemon's log and /readyz say what to do; requests are sent by sweeping meanwhile.",
-  });
 }

@@ -1,3 +1,4 @@
+import type { Environment } from "../config/load.ts";
 import type { Config } from "../config/settings.ts";
 import type { Queryable } from "../pg/pool.ts";
 import type { ConnectionProbe } from "./connection-probe.ts";
@@ -28,6 +29,9 @@ export interface CheckContext {
   readonly probe: ConnectionProbe;
   /** The url that requests are to reach; null where none was chosen. */
   readonly url: string | null;
+  readonly env: Environment;
+  /** Name servers to ask in place of the system's; null for those. */
+  readonly nameServers: readonly string[] | null;
   /** Milliseconds since 1970 by the clock of this machine. */
   readonly now: () => number;
   /** From when on a transaction counts as old, in seconds. */

@@ -1,4 +1,5 @@
 import { PgnetdError, toError } from "../base/errors.ts";
+import type { Environment } from "../config/load.ts";
 import type { Config } from "../config/settings.ts";
 import { currentDatabase } from "../pg/current-database.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
@@ -17,7 +18,9 @@ const OLD_TRANSACTION_SECONDS = 300;
 export interface DoctorOptions {
   readonly config: Config;
   readonly checks: readonly Check[];
+  readonly env: Environment;
   readonly url?: string | null | undefined;
+  readonly nameServers?: readonly string[] | undefined;
   readonly now?: (() => number) | undefined;
   readonly oldTransactionSeconds?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -43,6 +46,8 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
     config,
     probe: new ConnectionProbe(config.database.url),
     url,
+    env: options.env,
+    nameServers: options.nameServers ?? null,
     now: options.now ?? Date.now,
     oldTransactionSeconds: options.oldTransactionSeconds ?? OLD_TRANSACTION_SECONDS,
   };

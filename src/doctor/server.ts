@@ -86,7 +86,7 @@ async function checkWalsenders({ db, server }: DatabaseContext): Promise<Result>
 }
 
 /** A few GB: what a daemon that stays away may make the server keep. */
-const LIMIT = "10GB";
+const LIMIT = "4GB";
 
 async function checkWalLimit({ db, server, config }: DatabaseContext): Promise<Result> {
   const { rows } = await db.query<{ limit: string }>({

@@ -80,9 +80,18 @@ async function lookAtEncoding(client: pg.ClientBase, { decoder, senderTimeoutMs 
     "select pg_catalog.current_setting('server_encoding') as encoding",
     senderTimeoutMs,
   );
-  if (database === undefined || decoder.encodings.includes(database.encoding)) return;
-  const why = `what ${decoder.plugin} brings from a database in ${database.encoding} cannot be read`;
-  throw new PgnetdError("STREAM_UNAVAILABLE", why, { hint: "Set slot.plugin (PGNETD_SLOT_PLUGIN) to pgoutput." });
+  const problem = database === undefined ? null : encodingProblem(decoder, database.encoding);
+  if (problem !== null) throw problem;
+}
+
+/** Why the stream of a database in `encoding` cannot be read through a plugin; null where it can. */
+export function encodingProblem(
+  { plugin, encodings }: Pick<Decoder, "plugin" | "encodings">,
+  encoding: string,
+): PgnetdError | null {
+  if (encodings === null || encodings.includes(encoding)) return null;
+  const why = `what ${plugin} brings from a database in ${encoding} cannot be read`;
+  return new PgnetdError("STREAM_UNAVAILABLE", why, { hint: "Set slot.plugin (PGNETD_SLOT_PLUGIN) to pgoutput." });
 }
 
 async function lookForPublications(

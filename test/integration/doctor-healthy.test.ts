@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 test("a server that is ready for pgnetd gives no false alarm before anything is installed", async () => {
-  const report = await doctor(url, "--pre");
+  const report = await doctor(url, "--pre", "--skip", "dns");
   expect(report.checks.filter(({ status }) => status !== "ok")).toEqual([]);
   expect(report.failure).toBeNull();
 });
@@ -42,10 +42,10 @@ test("a server that is ready for pgnetd gives no false alarm before anything is 
 test("a healthy set-up gives no false alarm, and every check looks", async () => {
   await migrate(url);
   await using _daemon = await startInProcess(url);
-  const report = await doctor(url);
+  const report = await doctor(url, "--skip", "dns");
   expect(report.checks.filter(({ status }) => status !== "ok")).toEqual([]);
   expect(report.failure).toBeNull();
-  expect(report.checks).toHaveLength(CHECKS.filter(({ stage }) => stage !== "before").length);
+  expect(report.checks).toHaveLength(CHECKS.filter(({ id, stage }) => stage !== "before" && id !== "dns").length);
 });
 
 test("the commands in docs/doctor.md run", async () => {

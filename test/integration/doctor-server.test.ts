@@ -10,7 +10,12 @@ let server: LocalPostgres;
 let report: DoctorReport;
 
 beforeAll(async () => {
-  server = await testServer({ wal_level: "replica", max_replication_slots: "1", max_wal_senders: "0" });
+  server = await testServer({
+    wal_level: "replica",
+    max_replication_slots: "1",
+    max_wal_senders: "0",
+    autovacuum: "off",
+  });
   await migrate(server.url());
   const client = new pg.Client({ connectionString: server.url() });
   await client.connect();
@@ -47,7 +52,14 @@ test.for([
 test("slot-wal-limit warns where a slot may retain WAL without limit", () => {
   expect(report.of("slot-wal-limit")).toMatchObject({
     status: "warn",
-    fix: "alter system set max_slot_wal_keep_size = '10GB'; select pg_reload_conf();",
+    fix: "alter system set max_slot_wal_keep_size = '4GB'; select pg_reload_conf();",
+  });
+});
+
+test("autovacuum warns where the server does not run it", () => {
+  expect(report.of("autovacuum")).toMatchObject({
+    status: "warn",
+    fix: "alter system set autovacuum = 'on'; select pg_reload_conf();",
   });
 });
 

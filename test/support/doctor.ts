@@ -1,4 +1,4 @@
-import { runCommandLine } from "./command.ts";
+import { runProgram } from "../../src/cli/program.ts";
 
 /** One finding of `pgnetd doctor --json`. */
 export interface FoundByDoctor {
@@ -22,7 +22,20 @@ export interface DoctorReport {
 
 /** Runs `pgnetd doctor` against `url`. */
 export async function doctor(url: string, ...argv: readonly string[]): Promise<DoctorReport> {
-  const { lines, failure } = await runCommandLine(url, "doctor", "--json", ...argv);
+  return doctorWith({ DATABASE_URL: url }, ...argv);
+}
+
+/** Runs `pgnetd doctor` with these environment variables. */
+export async function doctorWith(
+  env: Readonly<Record<string, string>>,
+  ...argv: readonly string[]
+): Promise<DoctorReport> {
+  const lines: string[] = [];
+  const context = { env, print: (line: string) => void lines.push(line), stop: new AbortController().signal };
+  const failure: unknown = await runProgram(["doctor", "--json", ...argv], context).then(
+    () => null,
+    (error: unknown) => error,
+  );
   const text = lines.join("\n");
   if (text === "") throw failure;
   const { checks } = JSON.parse(text) as { readonly checks: readonly FoundByDoctor[] };

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { judgePooler } from "../../src/doctor/connection.ts";
 import type { Probed } from "../../src/doctor/connection-probe.ts";
 import { selectChecks } from "../../src/doctor/select.ts";
+import { isPluginTrusted } from "../../src/doctor/stream.ts";
 import { isLogical, standbysNeeded } from "../../src/doctor/server.ts";
 
 const direct: Probed = { kind: "open", announced: 4711, actual: 4711 };
@@ -60,6 +61,15 @@ test.for([
   ["any 3(a, b, c)", 3],
 ] as const)("synchronous_standby_names %j waits for %d", ([names, needed]) => {
   expect(standbysNeeded(names)).toBe(needed);
+});
+
+test.for([
+  ["pgoutput", "", true],
+  ["wal2json", null, true],
+  ["wal2json", "pgoutput", false],
+  ["wal2json", "pgoutput, test_decoding, wal2json", true],
+] as const)("%s is trusted by output_plugin_libraries %j: %s", ([plugin, trusted, isTrusted]) => {
+  expect(isPluginTrusted(plugin, trusted)).toBe(isTrusted);
 });
 
 test("checks are chosen and skipped by id and by group", () => {
