@@ -50,12 +50,14 @@ export class ConnectionProbe {
     return Number(new URL(this.#url).port || 5432);
   }
 
-  async #probe(more: Readonly<Record<string, string>>): Promise<Probed> {
+  async #probe(more: { readonly replication?: "database" }): Promise<Probed> {
     const config = { ...connectionConfig(this.#url, sessionName("doctor")), query_timeout: ANSWER_MS, ...more };
     const client = new pg.Client(config);
     client.on("error", () => undefined);
     try {
       await client.connect();
+      // A pooler may pass over what was asked for at login, and give an ordinary session: this is of walsenders alone.
+      if (more.replication !== undefined) await client.query("IDENTIFY_SYSTEM");
       const { rows } = await client.query<{ pid: number }>("select pg_catalog.pg_backend_pid() as pid");
       const { processID } = client as unknown as Announced;
       return { kind: "open", announced: processID, actual: rows[0]?.pid ?? 0 };

@@ -6,6 +6,7 @@ import { migrate } from "../../src/pg/migrate.ts";
 import { doctor } from "../support/doctor.ts";
 import { codeBlocks, readDocument } from "../support/markdown.ts";
 import { shell } from "../support/shell.ts";
+import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { testServer } from "../support/server.ts";
 
@@ -56,4 +57,32 @@ test("the commands in docs/doctor.md run", async () => {
   expect(printed).toHaveLength(2);
   expect(printed[0]).toMatch(/^PostgreSQL \d+, database shop, role pgnetd_daemon\n/);
   expect(JSON.parse(printed[1] ?? "")).toMatchObject({ ok: true, server: { provider: "plain", database: "shop" } });
+});
+
+test("no check reads the queue or the answers, however long they are", async () => {
+  await migrate(url);
+  const client = new pg.Client({ connectionString: server.url("shop") });
+  await client.connect();
+  try {
+    const scans = async (): Promise<unknown> => {
+      await client.query("select pg_stat_clear_snapshot()");
+      const text = `select relname, seq_scan, idx_scan from pg_stat_user_tables where schemaname = 'net'
+        and relname in ('http_request_queue', '_http_response', 'http_response_detail', 'http_dead_letter') order by 1`;
+      return (await client.query(text)).rows;
+    };
+    await client.query(
+      "insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts) values (1, 'GET', '', 1, now(), 1)",
+    );
+    await client.query("select pg_stat_force_next_flush()").catch(() => undefined);
+    const before = await scans();
+    await doctor(url, "--skip", "dns");
+    // What a session did is counted when it ends, and those of the doctor have.
+    await eventually(async () => {
+      const { rows } = await client.query("select from pg_stat_activity where application_name like 'pgnetd%'");
+      return rows.length === 0;
+    });
+    expect(await scans()).toEqual(before);
+  } finally {
+    await client.end();
+  }
 });

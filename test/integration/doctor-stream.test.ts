@@ -69,7 +69,8 @@ describe("slot", () => {
     const name = `pgnetd_${db.name}`;
     await db.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [name]);
     expect(await look(db.url, "slot")).toMatchObject({ status: "ok" });
-    const reader = new pg.Client({ connectionString: db.url, ...{ replication: "database" } });
+    const replication = { connectionString: db.url, replication: "database" };
+    const reader = new pg.Client(replication);
     reader.on("error", () => undefined);
     await reader.connect();
     reader
