@@ -8,9 +8,11 @@ import { freePort } from "../../demo/free-port.ts";
 import { unprivileged } from "../../demo/postgres-binaries.ts";
 import { eventually } from "./eventually.ts";
 
+const PROGRAM: string = "pgbouncer";
+
 /** Where PgBouncer is installed, what it says of its version; null where it is not. */
 export const PGBOUNCER: string | null = (() => {
-  const { status, stdout } = spawnSync("pgbouncer", ["--version"], { env: { PATH: PATH() }, encoding: "utf8" });
+  const { status, stdout } = spawnSync(PROGRAM, ["--version"], { env: { PATH: PATH() }, encoding: "utf8" });
   return status === 0 ? (stdout.split("\n")[0] ?? "") : null;
 })();
 
@@ -50,7 +52,7 @@ ${settings}
     await chown(folder, user.uid, user.gid);
     await chown(file, user.uid, user.gid);
   }
-  const child = spawn("pgbouncer", [file], { ...user, cwd: folder, stdio: "ignore", env: { PATH: PATH() } });
+  const child = spawn(PROGRAM, [file], { ...user, cwd: folder, stdio: "ignore", env: { PATH: PATH() } });
   const ended = once(child, "exit");
   await eventually(() => isListening(port));
   const url = new URL(databaseUrl);
