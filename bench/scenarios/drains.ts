@@ -77,6 +77,41 @@ function manyHosts(hosts: number, perHost: number): Scenario {
   };
 }
 
+const SCRAPED_EVERY_MS = 1_000;
+
+/** 5,000 requests per second, scraped each second; a version without metrics answers the scrapes with 404. */
+const scraped: Scenario = {
+  name: "scraped-5000",
+  rounds: 5,
+  async measure(rig) {
+    const count = 50_000;
+    await using daemon = await rig.startDaemon("5000");
+    await daemon.live();
+    await trickle(rig, { perSecond: 100, seconds: 2 });
+    await rig.report();
+    const scrape = async (): Promise<unknown> => (await fetch(`${daemon.address}/metrics`)).text();
+    await scrape();
+    const scrapes = setInterval(() => void scrape(), SCRAPED_EVERY_MS);
+    try {
+      const before = usageOf(daemon.pid);
+      await rig.client.query(TO_ONE, [rig.receiverUrl, count]);
+      await eventually(async () => {
+        const { rows } = await rig.client.query<{ waiting: boolean }>(SELECT_WAITING);
+        return rows[0]?.waiting === false;
+      }, 600_000);
+      const after = usageOf(daemon.pid);
+      const { times } = await rig.report();
+      return {
+        "sent per second": (count * 1_000) / ((times.at(-1) ?? 0) - (times[0] ?? 0)),
+        "CPU ms each": (after.cpuMs - before.cpuMs) / count,
+        "peak RSS MB": after.peakRssMb,
+      };
+    } finally {
+      clearInterval(scrapes);
+    }
+  },
+};
+
 /** From the answer to the caller's commit to the arrival, at `unlimited`. */
 const latency: Scenario = {
   name: "latency-100",
@@ -132,6 +167,7 @@ const memory: Scenario = {
 /** How fast the outbox is emptied, and what that takes. */
 export const DRAINS: readonly Scenario[] = [
   oneHost(50_000),
+  scraped,
   latency,
   oneHost(1_000 * PER_HOST),
   manyHosts(1_000, PER_HOST),

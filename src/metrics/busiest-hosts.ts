@@ -22,7 +22,7 @@ const LONGEST = 253;
 const OUTCOMES = new Map<OutcomeClass, number>(LABELS.outcome.map((outcome, index) => [outcome, index]));
 
 /**
- * Counts by host, for so many hosts at most: the first ones, and from then on those of which most ended in the last minute. Every try counts
+ * Counts by host, for so many hosts at most: the first ones, and from then on those of which most tries started in the last minute. Every try counts
  * once, for its host or for `OTHERS`, and no count ever goes down: one that disappears and comes back begins at 0.
  */
 export class BusiestHosts {
@@ -30,7 +30,7 @@ export class BusiestHosts {
   readonly #now: () => number;
   readonly #counts = new Map<string, HostCounts>();
   readonly #others = newCounts();
-  /** Tries that ended since `#since`, by host. */
+  /** Tries that started since `#since`, by host. */
   readonly #candidates = new Map<string, number>();
   #since: number;
 
@@ -40,22 +40,24 @@ export class BusiestHosts {
     this.#since = now();
   }
 
-  /** A try of `host` ended. */
-  ended(host: string, outcome: OutcomeClass, seconds: number): void {
+  /** A try of `host` starts. */
+  started(host: string): void {
     const known = this.#candidates.get(host);
     if (known !== undefined) this.#candidates.set(host, known + 1);
-    else if (this.#candidates.size < MOST_CANDIDATES && host.length <= LONGEST) this.#candidates.set(host, 1);
-    const counts = this.#counts.get(host) ?? this.#begin(host) ?? this.#others;
+    else if (this.#candidates.size < MOST_CANDIDATES && host.length <= LONGEST) this.#begin(host);
+  }
+
+  /** One ended. */
+  ended(host: string, outcome: OutcomeClass, seconds: number): void {
+    const counts = this.#counts.get(host) ?? this.#others;
     const index = OUTCOMES.get(outcome) ?? 0;
     counts.ended[index] = (counts.ended[index] ?? 0) + 1;
     counts.seconds += seconds;
   }
 
-  #begin(host: string): HostCounts | null {
-    if (this.#counts.size >= this.#most || host.length > LONGEST) return null;
-    const counts = newCounts();
-    this.#counts.set(host, counts);
-    return counts;
+  #begin(host: string): void {
+    this.#candidates.set(host, 1);
+    if (this.#counts.size < this.#most && !this.#counts.has(host)) this.#counts.set(host, newCounts());
   }
 
   /** What was counted, by label. */

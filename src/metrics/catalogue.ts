@@ -65,7 +65,7 @@ const STORED = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 export const SECTIONS = {
   requests: "Tries of requests, as this process sent them. Counters begin at 0 with the process.",
   hosts:
-    "The same by destination host, of the busiest hosts alone (`metrics.hosts`, 20 unless set), and of all others together as `other`. Which these are is decided each minute, by what ended since. A host that comes in begins at 0, and one that falls out goes on in `other`: the sum over all hosts is right at any time.",
+    "The same by destination host, of the busiest hosts alone (`metrics.hosts`, 20 unless set), and of all others together as `other`. Which these are is decided each minute, by what started since. A host that comes in begins at 0, and one that falls out goes on in `other`: the sum over all hosts is right at any time.",
   queue: "What waits, and the limits beside it.",
   state: "What the daemon does.",
   slot: "The replication slot, and the write-ahead log that it makes the server keep. All positions are those of the server that is read.",

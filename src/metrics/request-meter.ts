@@ -28,8 +28,9 @@ export class RequestMeter implements SendObserver {
     this.hosts = new BusiestHosts(mostHosts, now);
   }
 
-  started({ waitsSince }: Entry): void {
+  started({ host, waitsSince }: Entry): void {
     this.startedCount++;
+    this.hosts.started(host);
     // NaN where a row says infinity.
     if (waitsSince !== undefined && waitsSince > 0) {
       this.commitToStart.observe(Math.max(0, this.clock.now() - waitsSince) / 1_000);

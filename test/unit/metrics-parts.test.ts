@@ -17,7 +17,10 @@ it("a distribution counts each number in the first bucket whose bound it does no
 
 it("1,000 hosts have as many labels as are allowed, and every try is counted once", () => {
   const hosts = new BusiestHosts(20, () => 0);
-  for (let n = 0; n < 3_000; n++) hosts.ended(`host-${n % 1_000}.example`, "2xx", 0.5);
+  for (let n = 0; n < 3_000; n++) {
+    hosts.started(`host-${n % 1_000}.example`);
+    hosts.ended(`host-${n % 1_000}.example`, "2xx", 0.5);
+  }
   const read = hosts.read();
   expect(read.size).toBe(21);
   expect([...read.values()].reduce((sum, { ended }) => sum + ended.reduce((a, b) => a + b, 0), 0)).toBe(3_000);
@@ -29,7 +32,10 @@ it("after a minute the busiest hosts have the labels, and no count has gone down
   let now = 0;
   const hosts = new BusiestHosts(1, () => now);
   const ended = (host: string, count: number): void => {
-    for (let n = 0; n < count; n++) hosts.ended(host, "timeout", 1);
+    for (let n = 0; n < count; n++) {
+      hosts.started(host);
+      hosts.ended(host, "timeout", 1);
+    }
   };
   const seconds = (): readonly (readonly [string, number])[] =>
     [...hosts.read()].map(([host, counts]) => [host, counts.seconds]);
@@ -62,8 +68,10 @@ it("after a minute the busiest hosts have the labels, and no count has gone down
 
 it("a host called other, and one whose name nobody can resolve, take nothing from the rest", () => {
   const hosts = new BusiestHosts(20, () => 0);
-  hosts.ended("other", "2xx", 1);
-  hosts.ended("x".repeat(254), "2xx", 2);
+  for (const [seconds, host] of ["other", "x".repeat(254)].entries()) {
+    hosts.started(host);
+    hosts.ended(host, "2xx", seconds + 1);
+  }
   expect([...hosts.read()].map(([host, counts]) => [host, counts.seconds])).toEqual([
     ["other.", 1],
     [OTHERS, 2],
