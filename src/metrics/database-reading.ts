@@ -39,16 +39,27 @@ const MOST_LANES = 100;
 /** Ids from the sequence begin at 1; a direct insert may have any. */
 const MOST_MADE_UP = 100;
 
+/** Up to `MOST_ROWS` of each. */
+const COUNTED = `counted as materialized (
+  select
+    (select pg_catalog.count(*) from (select from net.http_request_queue limit ${MOST_ROWS}) one)::float8 as outbox,
+    (select pg_catalog.count(*) from (
+      select from net.http_request_queue where next_attempt_at > pg_catalog.statement_timestamp()
+      order by next_attempt_at limit ${MOST_ROWS}) one)::float8 as deferred,
+    (select pg_catalog.count(*) from (select from net.http_dead_letter limit ${MOST_ROWS}) one)::float8 as dead
+)`;
+
 /** Exact while there are few; beyond that what the statistics say, since counting would take longer the more there are. */
-function rowsOf(table: string): string {
-  const counted = `(select pg_catalog.count(*) from (select from ${table} limit ${MOST_ROWS}) one)::float8`;
-  return `case when ${counted} < ${MOST_ROWS}::float8 then ${counted}
-    else greatest(${counted}, pg_catalog.pg_stat_get_live_tuples('${table}'::regclass)::float8) end`;
+function estimated(counted: string, estimate: string): string {
+  return `case when ${counted} < ${MOST_ROWS}::float8 then ${counted} else greatest(${counted}, (${estimate})) end`;
 }
 
-const DEFERRED = `(select pg_catalog.count(*) from (
-    select from net.http_request_queue where next_attempt_at > pg_catalog.statement_timestamp()
-    order by next_attempt_at limit ${MOST_ROWS}) one)::float8`;
+function liveRows(table: string): string {
+  return `select pg_catalog.pg_stat_get_live_tuples('${table}'::regclass)::float8`;
+}
+
+const DEFERRED_ROWS = `select x.reltuples::float8 from pg_catalog.pg_class x
+    where x.oid = pg_catalog.to_regclass('net.http_request_queue_parked')::oid`;
 
 /** The first row of each of the first lanes; by the index, from one lane to the next. */
 const HEADS = `heads (lane, created, n) as (
@@ -83,7 +94,8 @@ const OLDEST_DUE = `select pg_catalog.min(since) as since from (
 const SELECT = {
   name: "pgnetd_metrics",
   text: `
-with recursive ${HEADS}
+with recursive ${HEADS},
+${COUNTED}
 select pg_catalog.pg_current_wal_insert_lsn()::text as current,
   s.slot_name is not null as found, s.database = pg_catalog.current_database() as ours, coalesce(s.active, false) as active,
   s.wal_status::text, s.safe_wal_size::float8 as safe, s.confirmed_flush_lsn::text as confirmed,
@@ -91,14 +103,12 @@ select pg_catalog.pg_current_wal_insert_lsn()::text as current,
   extract(epoch from (pg_catalog.to_jsonb(s) ->> 'inactive_since')::timestamptz)::float8 as inactive_since,
   pg_catalog.to_jsonb(s) ->> 'invalidation_reason' as invalidation_reason,
   (pg_catalog.to_jsonb(s) ->> 'synced')::bool as synced,
-  ${rowsOf("net.http_request_queue")} as outbox_rows,
-  case when ${DEFERRED} < ${MOST_ROWS}::float8 then ${DEFERRED}
-    else greatest(${DEFERRED}, (select c.reltuples::float8 from pg_catalog.pg_class c
-      where c.oid = pg_catalog.to_regclass('net.http_request_queue_parked')::oid)) end as deferred_rows,
-  ${rowsOf("net.http_dead_letter")} as dead_letters,
+  ${estimated("c.outbox", liveRows("net.http_request_queue"))} as outbox_rows,
+  ${estimated("c.deferred", DEFERRED_ROWS)} as deferred_rows,
+  ${estimated("c.dead", liveRows("net.http_dead_letter"))} as dead_letters,
   (select pg_catalog.count(*) from (select from net.http_host_settings where paused limit ${MOST_ROWS}) one)::float8 as hosts_paused,
   greatest(0::float8, extract(epoch from pg_catalog.clock_timestamp() - (${OLDEST_DUE}))::float8) as oldest_due
-from (select) one
+from counted c
 left join pg_catalog.pg_replication_slots s on s.slot_name = $1::name`,
 };
 

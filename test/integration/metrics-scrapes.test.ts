@@ -38,14 +38,14 @@ const FILL = `
 insert into net.http_request_queue (method, url, timeout_milliseconds, next_attempt_at)
 select 'GET', 'http://host-' || n % 500 || '.example/', 1000,
   case n % 3 when 0 then now() + n * interval '1 second' when 1 then now() - n * interval '1 second' end
-from generate_series(1, $1::int) n`;
+from generate_series($1::int, $2::int) n`;
 
 test("a scrape's statement touches no more pages of a queue of 200,000 than of 20,000, whatever the statistics say", async () => {
   await using db = await testDatabase();
   await db.query("alter table net.http_request_queue set (autovacuum_enabled = off)");
-  await db.query(FILL, [20_000]);
+  await db.query(FILL, [1, 20_000]);
   const few = await pagesOf(db);
-  await db.query(FILL, [180_000]);
+  await db.query(FILL, [20_001, 200_000]);
   const many = await pagesOf(db);
   expect(few).toBeGreaterThan(10);
   // One more level of an index is one more page for each of some hundred probes.
