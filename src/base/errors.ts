@@ -42,6 +42,7 @@ const POLICY = {
     hint: "Remove what the message names and run the command again.",
   },
   CHECK_FAILED: { retry: false, exitCode: 1, hint: "See docs/doctor.md." },
+  REQUEST_FAILED: { retry: false, exitCode: 1, hint: "The result is in net._http_response." },
   INTERNAL: { retry: true, exitCode: 70, hint: "This is a defect in pgnetd; please report it with the log." },
 } as const satisfies Record<string, { readonly retry: boolean; readonly exitCode: number; readonly hint: string }>;
 

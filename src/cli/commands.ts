@@ -7,6 +7,9 @@ import type { ExtensionFlags } from "./extension.ts";
 import type { MigrateFlags } from "./migrate.ts";
 import type { ReceiverFlags } from "./receiver.ts";
 import type { ReplayFlags } from "./replay.ts";
+import type { SendFlags } from "./send.ts";
+import type { StatusFlags } from "./status.ts";
+import type { TailFlags } from "./tail.ts";
 import type { UninstallFlags } from "./uninstall.ts";
 import type { CliCommand } from "./usage.ts";
 
@@ -65,7 +68,9 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
       "Show leader, slot and outbox as the database knows them",
       "Exits 0 where a daemon leads and its slot is ok; otherwise says what to do.",
     )
-    .action(async (flags: ConfigFlag) => (await import("./status.ts")).printStatus(flags, context));
+    .option("--watch", "Read again every two seconds, until Ctrl-C; the exit code is then 0")
+    .option("--json", "Print it as JSON; with --watch one line for each reading")
+    .action(async (flags: StatusFlags) => (await import("./status.ts")).printStatus(flags, context));
 
   addWithConfig("doctor")
     .about(
@@ -78,6 +83,36 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
     .valued("--url <url>", "Also send a request to this url from here, as the daemon would")
     .option("--json", "Print the findings as JSON")
     .action(async (flags: DoctorFlags) => (await import("./doctor.ts")).doctor(flags, context));
+
+  addWithConfig("tail")
+    .about(
+      "Print results as they come",
+      "One line for each request that ends: time, status or error, method, url, id, duration. Dead letters are among them. Runs until Ctrl-C.",
+    )
+    .valued("--since <time>", 'Begin with those that ended so long ago, such as "10 minutes"; default: now')
+    .option("--failed", "Only those without an answer, or with a status of 400 or more")
+    .valued("--status <list>", "Only those with these statuses, such as 404,5xx")
+    .valued("--host <host>", "Only those to this host")
+    .option("--no-follow", "End when those there are have been printed")
+    .option("--json", "Print each as one line of JSON")
+    .action(async (flags: TailFlags) => (await import("./tail.ts")).tail(flags, context));
+
+  addWithConfig("send")
+    .about(
+      "Send one request through the queue, and print the answer",
+      "Puts it into the outbox as SQL does, waits until the daemon has stored its result, and prints the content. Exits 0 for a status below 400, 1 for any other or no answer, 75 where there is no result in time: the request then still waits.",
+    )
+    .argument("<url>", "Absolute, with http or https")
+    .addOption(new Option("-X, --method <method>", "Default: GET, or POST with --data"))
+    .addOption(new Option("-H, --header <header>", "Such as 'Accept: text/plain'; may be repeated").argParser(repeated))
+    .addOption(new Option("-d, --data <text>", "The body; a header Content-Type says what it is"))
+    .addOption(new Option("--timeout <ms>", "Of the request, in milliseconds; default: 5000").argParser(wholeNumber))
+    .addOption(
+      new Option("--wait <seconds>", "For the result; default: the timeout and 30 seconds").argParser(wholeNumber),
+    )
+    .option("-i, --include", "Print status and headers, too")
+    .option("--json", "Print the whole result as JSON")
+    .action(async (url: string, flags: SendFlags) => (await import("./send.ts")).send(url, flags, context));
 
   addWithConfig("drain")
     .about(
@@ -139,6 +174,16 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
       "The output is a configuration file itself; passwords are masked.",
     )
     .action(async (flags: ConfigFlag) => (await import("./config.ts")).printConfig(flags, context));
+}
+
+/** Every value of an option that may be given several times. */
+function repeated(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+function wholeNumber(given: string): number {
+  if (/^\d{1,9}$/.test(given)) return Number(given);
+  throw new InvalidArgumentError("It must be a whole number.");
 }
 
 function port(given: string): number {

@@ -1,4 +1,5 @@
 import type { Environment } from "../config/load.ts";
+import type { LiveView } from "./live-view.ts";
 
 /** What a command is given beside its flags. */
 export interface CommandContext {
@@ -7,6 +8,8 @@ export interface CommandContext {
   readonly print: (line: string) => void;
   /** Asks a person a question that is answered with yes or no; absent where there is nobody to ask. */
   readonly ask?: ((question: string) => Promise<boolean>) | null | undefined;
+  /** Opens what is rewritten in place; absent where standard output is no terminal. */
+  readonly live?: (() => LiveView) | null | undefined;
   /** Fires when the process is asked to end. */
   readonly stop: AbortSignal;
 }

@@ -1,5 +1,6 @@
 import { PgnetdError } from "../base/errors.ts";
 import { askOnTerminal } from "./ask.ts";
+import { type LiveView, openLiveView } from "./live-view.ts";
 import { runProgram } from "./program.ts";
 import { reportOf } from "./report.ts";
 import { stopSignal } from "./stop-signal.ts";
@@ -22,7 +23,8 @@ try {
 async function main(argv: readonly string[], stop: AbortSignal): Promise<void> {
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
   const ask = process.stdin.isTTY ? (question: string): Promise<boolean> => askOnTerminal(question, stop) : null;
-  await runProgram(argv, { env: process.env, print, ask, stop });
+  const live = process.stdout.isTTY ? (): LiveView => openLiveView(process.stdout) : null;
+  await runProgram(argv, { env: process.env, print, ask, live, stop });
 }
 
 /** Commands are loaded only after this: an older Node cannot read their syntax. */

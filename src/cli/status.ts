@@ -1,4 +1,8 @@
+import { systemClock } from "../base/clock.ts";
+import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
+import { redact } from "../config/redact.ts";
+import type { Config } from "../config/settings.ts";
 import { counted, type DatabaseStatus, readDatabaseStatus } from "../ops/database-status.ts";
 import { leaderProblem, slotProblem } from "../ops/status-problem.ts";
 import type { HttpMode } from "../http/mode.ts";
@@ -6,27 +10,111 @@ import { schemaProblem } from "../pg/await-schema.ts";
 import { environmentProblem } from "../pg/environment.ts";
 import { findInstallation } from "../pg/installation.ts";
 import { holderText } from "../pg/lock-owner.ts";
-import { openPool } from "../pg/pool.ts";
+import { connectionError } from "../pg/connection.ts";
+import { openPool, type Queryable } from "../pg/pool.ts";
 import { formatLsn, type Lsn } from "../pg/lsn.ts";
 import { type ForeignPublication, readForeignPublications } from "../wal/foreign-publications.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
+import { paint } from "./paint.ts";
 
 const STATEMENT_TIMEOUT_MS = 10_000;
+const WATCH_EVERY_MS = 2_000;
 
-/** `pgnetd status`: what the database knows of slot, leader and outbox. Throws where somebody should act. */
-export async function printStatus({ config }: ConfigFlag, { env, print }: CommandContext): Promise<void> {
-  const { database, slot, http } = loadConfig({ env, file: config });
-  await using db = openPool({ url: database.url, size: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
+/** Options of `pgnetd status`. */
+export interface StatusFlags extends ConfigFlag {
+  readonly json?: boolean;
+  readonly watch?: boolean;
+}
+
+/** One reading of everything that is shown. */
+interface Reading {
+  readonly status: DatabaseStatus;
+  readonly environment: string | null;
+  readonly mode: HttpMode;
+  readonly foreign: readonly ForeignPublication[];
+  /** What an operator should act on; null where all is well. */
+  readonly problem: PgnetdError | null;
+}
+
+/** `pgnetd status`: what the database knows of slot, leader and outbox. Throws where somebody should act, unless it goes on watching. */
+export async function printStatus(flags: StatusFlags, context: CommandContext): Promise<void> {
+  const settings = loadConfig({ env: context.env, file: flags.config });
+  await using db = openPool({ url: settings.database.url, size: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
+  if (flags.watch === true) return await watch(() => read(db, settings), flags, context);
+  const reading = await read(db, settings);
+  for (const line of flags.json === true ? [JSON.stringify(asJson(reading), null, 2)] : asText(reading)) {
+    context.print(line);
+  }
+  if (reading.problem !== null) throw reading.problem;
+}
+
+async function read(db: Queryable, { database, slot, http }: Config): Promise<Reading> {
   const unusable = await schemaProblem(db);
   if (unusable !== null) throw unusable;
   const status = await readDatabaseStatus(db, slot.name);
   const installation = await findInstallation(db);
-  const what = { mode: http.mode, environment: installation?.environment ?? null };
-  const lines = [...statusLines(status, what), ...(await readForeignPublications(db)).map(warningLine)];
-  for (const [name, value] of lines) print(`${name.padEnd(14)} ${value}`);
-  const foreign = installation === null ? null : environmentProblem(installation, database.environment);
-  const problem = foreign ?? leaderProblem(status.leader) ?? slotProblem(status);
-  if (problem !== null) throw problem;
+  const others = installation === null ? null : environmentProblem(installation, database.environment);
+  return {
+    status,
+    environment: installation?.environment ?? null,
+    mode: http.mode,
+    foreign: await readForeignPublications(db),
+    problem: others ?? leaderProblem(status.leader) ?? slotProblem(status),
+  };
+}
+
+/** Reads until the process is asked to end: in place on a terminal, else one reading after the other. */
+async function watch(
+  next: () => Promise<Reading>,
+  { json }: StatusFlags,
+  { print, live, stop }: CommandContext,
+): Promise<void> {
+  using view = live?.() ?? null;
+  const isInPlace = view !== null && json !== true;
+  while (!stop.aborted) {
+    const reading = await next().catch((error: unknown) =>
+      error instanceof PgnetdError ? error : connectionError(error),
+    );
+    const problem = reading instanceof PgnetdError ? reading : reading.problem;
+    const problems = problem === null ? [] : ["", paint("bad", problem.message), `hint: ${problem.hint}`];
+    const lines = json === true ? [] : [...(reading instanceof PgnetdError ? [] : asText(reading)), ...problems];
+    if (json === true)
+      print(redact(JSON.stringify(reading instanceof PgnetdError ? problemJson(reading) : asJson(reading))));
+    else if (isInPlace) view.show([new Date().toLocaleTimeString(), "", ...lines].map(redact));
+    else [...lines, ""].forEach((line) => print(redact(line)));
+    await systemClock.sleep(WATCH_EVERY_MS, stop);
+  }
+}
+
+function asText({ status, environment, mode, foreign }: Reading): readonly string[] {
+  const lines = [...statusLines(status, { mode, environment }), ...foreign.map(warningLine)];
+  return lines.map(([name, value]) => `${name.padEnd(14)} ${value}`);
+}
+
+function problemJson({ code, message, hint }: PgnetdError): unknown {
+  return { problem: { code, message, hint } };
+}
+
+function asJson({ status, environment, mode, foreign, problem }: Reading): unknown {
+  return {
+    environment,
+    mode,
+    leader: status.leader,
+    slot: {
+      name: status.slotName,
+      health: status.slot,
+      retainedWalBytes: status.retainedWalBytes,
+      blockers: status.slotBlockers,
+    },
+    positions: {
+      current: formatLsn(status.current),
+      confirmed: status.confirmed === null ? null : formatLsn(status.confirmed),
+    },
+    outbox: { rows: status.outboxRows, deferred: status.deferred, oldest: status.oldest },
+    deadLetters: status.deadLetters,
+    foreignPublications: foreign,
+    problem: problem === null ? null : { code: problem.code, message: problem.message, hint: problem.hint },
+  };
 }
 
 /** The lines of `pgnetd status`, as name and value. */

@@ -1,6 +1,5 @@
 import { z } from "zod";
 
-import { type LockHolder, selectHolder } from "../leader/holder.ts";
 import { parseLsn } from "../pg/lsn.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { selectBlockers, type SlotBlocker } from "../slot/blockers.ts";
@@ -67,12 +66,4 @@ export async function readSlotState(db: Queryable, name: string): Promise<SlotSt
     safeWalBytes: found?.safe ?? null,
     invalidation: found?.invalidation ?? null,
   };
-}
-
-const SELECT_HOLDER = selectHolder("l.objid = '0'::oid");
-
-/** Who has the leader's lock; null where nobody has. */
-export async function readHolder(db: Queryable): Promise<LockHolder | null> {
-  const { rows } = await db.query<{ [K in keyof LockHolder]: LockHolder[K] }>({ text: SELECT_HOLDER });
-  return rows[0] ?? null;
 }

@@ -1,5 +1,6 @@
 import { PgnetdError } from "../base/errors.ts";
 import { holderText } from "../pg/lock-owner.ts";
+import { readHolder } from "../leader/holder.ts";
 import { leaderProblem, slotProblem } from "../ops/status-problem.ts";
 import { encodingProblem } from "../slot/preparation.ts";
 import { decideSlot } from "../slot/slot.ts";
@@ -8,7 +9,7 @@ import { readForeignPublications } from "../wal/foreign-publications.ts";
 import { assertPublished, selectPublications } from "../wal/publications.ts";
 import { type Check, type DatabaseContext, failure, ok, type Result, warning } from "./check.ts";
 import { setParameter } from "./remedies.ts";
-import { readHolder, readSlotState } from "./slot-state.ts";
+import { readSlotState } from "./slot-state.ts";
 
 const INSTALLED = { group: "stream", stage: "installed", needs: ["schema-version"], on: "database" } as const;
 

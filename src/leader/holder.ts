@@ -1,6 +1,7 @@
 import type pg from "pg";
 
 import { holderText, JOIN_PREPARED, type LockOwner } from "../pg/lock-owner.ts";
+import type { Queryable } from "../pg/pool.ts";
 import { sessionName } from "../pg/session-name.ts";
 import { HANDOVER_CLASS_ID, LOCK_CLASS_ID, type LockKey } from "../wal/advisory-lock.ts";
 import { ask } from "../wal/wire.ts";
@@ -40,6 +41,13 @@ export async function holderOf(
   const which = classId === undefined ? "" : ` and l.classid = '${classId}'::oid`;
   const text = selectHolder(`l.objid = '${shard}'::oid${which}`);
   return (await ask<LockHolder & pg.QueryResultRow>(client, text, answerMs))[0] ?? null;
+}
+
+const SELECT_HOLDER = selectHolder("l.objid = '0'::oid");
+
+/** Who has the leader's lock, asked over an ordinary connection; null where nobody has. */
+export async function readHolder(db: Queryable): Promise<LockHolder | null> {
+  return (await db.query<LockHolder & pg.QueryResultRow>({ text: SELECT_HOLDER })).rows[0] ?? null;
 }
 
 /**

@@ -1,10 +1,8 @@
-import type pg from "pg";
-
 import { PgnetdError } from "../base/errors.ts";
 import { endHint } from "../pg/lock-owner.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { LOCK_CLASS_ID } from "../wal/advisory-lock.ts";
-import { isStranger, type LockHolder, selectHolder, strangerText } from "../leader/holder.ts";
+import { isStranger, readHolder, strangerText } from "../leader/holder.ts";
 
 /** Anybody can give a session that name, but not the right to write results. */
 const SELECT_DAEMONS = `
@@ -15,8 +13,6 @@ select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as free,
       and pg_catalog.has_table_privilege(
         a.usesysid, pg_catalog.to_regclass('net.http_response_detail')::oid, 'insert'::text)
     order by a.pid) as pids`;
-
-const SELECT_HOLDER = selectHolder("l.objid = '0'::oid");
 
 /** Callers wait behind us while we wait for others. */
 const BEGIN = `begin isolation level read committed;
@@ -46,8 +42,8 @@ export async function refuseDaemons(client: Queryable): Promise<void> {
   const { rows } = await client.query<{ free: boolean; pids: number[] }>({ text: SELECT_DAEMONS });
   const { free, pids } = rows[0] ?? { free: false, pids: [] };
   if (free && pids.length === 0) return;
-  const holder = (await client.query<LockHolder & pg.QueryResultRow>({ text: SELECT_HOLDER })).rows[0];
-  if (holder !== undefined && isStranger(holder)) {
+  const holder = await readHolder(client);
+  if (holder !== null && isStranger(holder)) {
     throw new PgnetdError("NOT_DONE", strangerText(holder), { hint: endHint(holder) });
   }
   const which = pids.length === 0 ? "" : `: ${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")}`;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
+import { runCommandLine } from "../support/command.ts";
 import { codeBlocks, readDocument } from "../support/markdown.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -145,4 +146,47 @@ test.runIf(wantedMajor() >= 15)("status knows a publication of the schema from o
   expect(warning).toContain("alter publication mixed drop tables in schema net; alter publication mixed drop table");
   await db.query(warning.split("To take them out: ")[1] ?? "");
   expect((await status(db.url)).lines.filter((line) => line.startsWith("warning"))).toEqual([]);
+});
+
+test("status --json has what its lines have, and the problem", async () => {
+  await using db = await testDatabase();
+  await db.query("select net.http_get('http://127.0.0.1:9/')");
+  const { lines, failure } = await runCommandLine(db.url, "status", "--json");
+  expect(failure).toMatchObject({ code: "PG_UNREACHABLE" });
+  expect(JSON.parse(lines.join("\n"))).toMatchObject({
+    environment: null,
+    mode: "send",
+    leader: null,
+    slot: { name: `pgnetd_${db.name}`, health: "missing", blockers: [] },
+    outbox: { rows: 1, deferred: 0, oldest: { id: "1" } },
+    deadLetters: 0,
+    foreignPublications: [],
+    problem: { code: "PG_UNREACHABLE", message: "no pgnetd leads this database, so that requests wait" },
+  });
+});
+
+test("status --watch reads until it is asked to end, also while the database is away, and rewrites its lines on a terminal", async () => {
+  await using db = await testDatabase();
+  const url = new URL(db.url);
+  url.pathname = "/there_is_none";
+  const watch = async (at: string, live: boolean, ...flags: readonly string[]): Promise<readonly string[][]> => {
+    const stop = new AbortController();
+    const shown: string[][] = [];
+    const show = (lines: readonly string[]): void => {
+      shown.push([...lines]);
+      if (shown.length === 2) stop.abort();
+    };
+    const view = { show, clear: () => undefined, [Symbol.dispose]: () => undefined };
+    const print = (line: string): void => (live ? undefined : show([line]));
+    const context = { env: { DATABASE_URL: at }, print, live: live ? () => view : null, stop: stop.signal };
+    await runProgram(["status", "--watch", ...flags], context);
+    return shown;
+  };
+  const [first = []] = await watch(db.url, true);
+  expect(first.join("\n")).toMatch(/leader +none[^]*no pgnetd leads this database[^]*hint: Start one/);
+  const away = await watch(url.href, false, "--json");
+  expect(away.map(([line = ""]) => JSON.parse(line) as unknown)).toMatchObject([
+    { problem: { code: "PG_REFUSED" } },
+    { problem: { code: "PG_REFUSED" } },
+  ]);
 });

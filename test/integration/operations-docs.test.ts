@@ -62,12 +62,13 @@ describe("docs/operations.md", () => {
           await daemon?.stop();
           daemon = null;
         }
-        printed.push(await shell(text, db.url));
+        printed.push(await shell(text.replaceAll("http://127.0.0.1:8080", receiver.url("")), db.url));
       }
       expect(receiver.countByPath()).toEqual(
         new Map([
           ["/answered", 1],
           ["/replayed", 1],
+          ["/try", 1],
         ]),
       );
       expect(printed.at(-1)).toContain("schema net is dropped");

@@ -9,6 +9,8 @@ const COMMANDS = [
   "run",
   "status",
   "doctor",
+  "tail",
+  "send",
   "drain",
   "replay",
   "adopt",

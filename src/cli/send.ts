@@ -1,0 +1,130 @@
+import { z } from "zod";
+
+import { backoffMs } from "../base/backoff.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { PgnetdError } from "../base/errors.ts";
+import { loadConfig } from "../config/load.ts";
+import { leaderProblem } from "../ops/status-problem.ts";
+import { readHolder } from "../leader/holder.ts";
+import { schemaProblem } from "../pg/await-schema.ts";
+import { openPool, type Queryable } from "../pg/pool.ts";
+import type { CommandContext, ConfigFlag } from "./context.ts";
+import { usage } from "./usage.ts";
+
+const STATEMENT_TIMEOUT_MS = 10_000;
+const LOOK = { firstMs: 20, maxMs: 500 };
+/** What a request may take beyond its own timeout: to be started, and to be stored. */
+const SPARE_SECONDS = 30;
+
+/** Options of `pgnetd send`. */
+export interface SendFlags extends ConfigFlag {
+  readonly method?: string;
+  readonly header?: readonly string[];
+  readonly data?: string;
+  readonly timeout?: number;
+  readonly wait?: number;
+  readonly include?: boolean;
+  readonly json?: boolean;
+}
+
+/**
+ * `pgnetd send`: puts one request into the outbox, waits for its result, and prints the answer. Throws REQUEST_FAILED for an
+ * answer of 400 or more, or none; NOT_DONE where there is no result in time.
+ */
+export async function send(url: string, flags: SendFlags, { env, print, stop }: CommandContext): Promise<void> {
+  const headers = headersOf(flags.header ?? []);
+  const { database } = loadConfig({ env, file: flags.config });
+  await using db = openPool({ url: database.url, size: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
+  const problem = await schemaProblem(db);
+  if (problem !== null) throw problem;
+  const { method = flags.data === undefined ? "GET" : "POST", data = null, timeout = 5_000 } = flags;
+  const values = [method, url, data, headers === null ? null : JSON.stringify(headers), timeout];
+  const id = await enqueue(db, values);
+  const waitMs = (flags.wait ?? timeout / 1_000 + SPARE_SECONDS) * 1_000;
+  const result = await resultOf(db, id, { waitMs, stop, clock: systemClock });
+  if (result === null) throw await unfinished(db, id);
+  if (flags.json === true) print(JSON.stringify({ id, ...result }, null, 2));
+  else for (const line of asText(result, flags.include === true)) print(line);
+  const failure = failureOf(id, result);
+  if (failure !== null) throw failure;
+}
+
+const ENQUEUE = `
+select net.http_request(method := $1, url := $2, body := $3::text, headers := $4::jsonb, timeout_milliseconds := $5::int4)::text as id`;
+
+async function enqueue(db: Queryable, values: unknown[]): Promise<string> {
+  return (await db.query<{ id: string }>({ text: ENQUEUE, values })).rows[0]?.id ?? "";
+}
+
+const SELECT = `
+select r.status_code as status, r.headers::json, r.content, r.error_msg as error, d.error_code as code, d.attempts, d.total_ms as "totalMs",
+  pg_catalog.octet_length(d.content_bytes) as bytes
+from net._http_response r left join net.http_response_detail d on d.id = r.id and d.created = r.created
+where r.id = $1::int8 order by r.created desc limit 1`;
+
+const resultSchema = z.object({
+  status: z.int().nullable(),
+  headers: z.record(z.string(), z.unknown()).nullable(),
+  content: z.string().nullable(),
+  error: z.string().nullable(),
+  code: z.string().nullable(),
+  attempts: z.int().nullable(),
+  totalMs: z.number().nullable(),
+  /** Length of content that is no text. */
+  bytes: z.int().nullable(),
+});
+
+type SendResult = z.infer<typeof resultSchema>;
+
+interface Waiting {
+  readonly waitMs: number;
+  readonly stop: AbortSignal;
+  readonly clock: Clock;
+}
+
+/** The stored result; null where there is none in time, or `stop` fired. */
+async function resultOf(db: Queryable, id: string, { waitMs, stop, clock }: Waiting): Promise<SendResult | null> {
+  const until = clock.now() + waitMs;
+  for (let attempt = 0; ; attempt++) {
+    const [row] = (await db.query({ text: SELECT, values: [id] })).rows;
+    if (row !== undefined) return resultSchema.parse(row);
+    if (stop.aborted || clock.now() >= until) return null;
+    await clock.sleep(Math.min(backoffMs(attempt, LOOK), until - clock.now()), stop);
+  }
+}
+
+async function unfinished(db: Queryable, id: string): Promise<PgnetdError> {
+  const problem = leaderProblem(await readHolder(db));
+  const why = problem === null ? "" : `: ${problem.message}`;
+  const cancel = `To cancel it: delete from net.http_request_queue where id = ${id};`;
+  return new PgnetdError("NOT_DONE", `request ${id} has no result yet${why}`, {
+    hint: `It waits in the outbox, and its result will be in net._http_response. ${problem === null ? "" : `${problem.hint} `}${cancel}`,
+  });
+}
+
+function asText({ status, headers, content, bytes }: SendResult, include: boolean): readonly string[] {
+  const head =
+    include && status !== null
+      ? [`HTTP ${status}`, ...Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${String(value)}`), ""]
+      : [];
+  if (bytes !== null) return [...head, `(${bytes} bytes that are no text: content_bytes of net.http_response_detail)`];
+  return content === null || content === "" ? head : [...head, content.replace(/\n$/, "")];
+}
+
+function failureOf(id: string, { status, error, code }: SendResult): PgnetdError | null {
+  if (status !== null && status < 400) return null;
+  const what = status === null ? `no answer (${code ?? "error"}): ${error ?? "unknown"}` : `status ${status}`;
+  return new PgnetdError("REQUEST_FAILED", `request ${id} ended with ${what}`, {
+    hint: `See select * from net.http_response_detail where id = ${id};`,
+  });
+}
+
+function headersOf(given: readonly string[]): Readonly<Record<string, string>> | null {
+  if (given.length === 0) return null;
+  const pairs = given.map((header) => {
+    const [, name, value] = /^([^:\s]+):\s*(.*)$/s.exec(header) ?? [];
+    if (name === undefined || value === undefined) throw usage("--header must be like 'Name: value'", "send");
+    return [name, value] as const;
+  });
+  return Object.fromEntries(pairs);
+}
