@@ -34,32 +34,42 @@ function unpackedBytes(column: string): string {
     end::bigint`;
 }
 
-function countOf(column: string, path: string): string {
-  return `pg_catalog.jsonb_array_length(pg_catalog.jsonb_path_query_array(${column}, 'strict $.** ? (${path})'))::bigint`;
+/** Digits that a number in jsonb may have before its point, with few bytes stored: 1e131000 is stored in 16. */
+const MOST_DIGITS = 131_072;
+
+/** The most that the text of the numbers in jsonb may take, in bytes. */
+function numberBytes(column: string): string {
+  return `(
+      select coalesce(sum(40 + pg_catalog.scale(n::numeric) + case when n::numeric between -1e30 and 1e30 then 0 else ${MOST_DIGITS} end), 0)::bigint
+      from pg_catalog.jsonb_path_query(${column}, 'strict $.** ? (@.type() == "number")') as number (n)
+    )`;
 }
 
-/** Digits of a number in jsonb, before and after its point: 1e131000 is stored in 16 bytes. */
-const MOST_DIGITS = { before: 131_072, after: 16_383 } as const;
-
-/**
- * The most that the text of jsonb may take, in bytes, without making it: six for each stored one, which is a control
- * character, and all digits of numbers. Callers mostly write strings alone, which is quickly seen.
- */
-function mostTextBytes(column: string): string {
-  const bytes = `case when pg_catalog.pg_column_compression(${column}) is null then pg_catalog.pg_column_size(${column})
-        else pg_catalog.pg_column_size(pg_catalog.jsonb_build_array(${column})) end::bigint`;
+/** Bytes of jsonb once it is unpacked; 0 where it is too large to be read. */
+function unpackedSize(column: string): string {
   return `case
       when ${column} is null or pg_catalog.pg_column_size(${column}) > ${LARGEST_HEADERS_BYTES} then 0
-      when pg_catalog.jsonb_typeof(${column}) = 'object' and not pg_catalog.jsonb_path_exists(${column}, '$.* ? (@.type() != "string")')
-        then 6 * ${bytes}
-      else 6 * ${bytes} + ${countOf(column, '@.type() == "number"')} * ${MOST_DIGITS.after + 40}
-        + ${countOf(column, "@ > 1e30 || @ < -1e30")} * ${MOST_DIGITS.before}
+      when pg_catalog.pg_column_compression(${column}) is null then pg_catalog.pg_column_size(${column})
+      else pg_catalog.pg_column_size(pg_catalog.jsonb_build_array(${column}))
+    end::bigint`;
+}
+
+/**
+ * The most that the text of jsonb may take, in bytes, without making it: six for each byte of it unpacked, which is a control
+ * character, and the digits of numbers. Callers mostly write strings alone, which is quickly seen.
+ */
+function mostTextBytes(column: string): string {
+  return `case
+      when c.size_${column} = 0 then 0
+      when pg_catalog.jsonb_typeof(c.${column}) = 'object' and not pg_catalog.jsonb_path_exists(c.${column}, '$.* ? (@.type() != "string")')
+        then 6 * c.size_${column}
+      else 6 * c.size_${column} + ${numberBytes(`c.${column}`)}
     end`;
 }
 
 /** What the text of jsonb takes, in bytes, where it is worth while to make it; else the most that it may take. */
 function textBytes(column: string): string {
-  return `case when e.most_${column} between 16384 and 131072 then octet_length(e.${column}::text) else e.most_${column} end`;
+  return `case when e.most_${column} between 16384 and greatest(131072, 6 * e.size_${column}) then octet_length(e.${column}::text) else e.most_${column} end`;
 }
 
 /** P5: text of jsonb that may be longer, in bytes, is not made: PostgreSQL would go on to 1 GiB, for seconds, and fail. */
@@ -97,39 +107,48 @@ function readFrom(from: string): string {
 )`;
 }
 
-/** `to` are the rows of `from` of which none has more bytes than $9, and whose running sum of bytes fits into $3; the first in any case. */
-function fitting(from: string, to: string): string {
-  return `${from}_sums as (
-  select m.*, sum(m.bytes) over by_place as running, pg_catalog.row_number() over by_place as position
-  from ${from} m
-  where m.bytes <= $9::bigint
-  window by_place as (order by m.place, m.id rows unbounded preceding)
-), ${to} as materialized (
-  select * from ${from}_sums s where s.position <= $2::int and (s.running::bigint <= $3::bigint or s.position = 1)
+/** Rows by `most`, a bound of their bytes that is in `from` beside those of the stages before. */
+const FITTING = "$3::bigint";
+/** What is compressed may take so many times what is stored; mostly it takes far less, and unpacking costs little. */
+const UNPACKED = `${FITTING} * 16`;
+
+/** `to` are the rows of `from` of which none has more than $9 of `bytes`, and whose running sum of them is at most `most`; the first in any case. */
+function fitting(from: string, to: string, bytes: string, most = FITTING): string {
+  return `${to} as materialized (
+  select * from (
+    select m.*, sum(m.${bytes}) over by_place as running_${bytes}, pg_catalog.row_number() over by_place as first_by_${bytes}
+    from ${from} m
+    where m.${bytes} <= $9::bigint
+    window by_place as (order by m.place, m.id rows unbounded preceding)
+  ) s where s.first_by_${bytes} <= $2::int and (s.running_${bytes}::bigint <= ${most} or s.first_by_${bytes} = 1)
 )`;
 }
 
-const ESTIMATED = `select c.place, c.of_lane, c.id, c.method, c.url, c.headers, c.body, c.timeout_milliseconds, c.created, c.next_attempt_at, c.attempts, c.options,
-    ${CONTENT_BYTES} as content_bytes, ${mostTextBytes("c.headers")} as most_headers, ${mostTextBytes("c.options")} as most_options`;
+const SIZED = `select c.*, ${CONTENT_BYTES} as content_bytes, ${SENT_BYTES} as sent_bytes, ${unpackedSize("c.headers")} as size_headers, ${unpackedSize("c.options")} as size_options`;
+
+const ESTIMATED = `select c.*, ${mostTextBytes("headers")} as most_headers, ${mostTextBytes("options")} as most_options`;
 
 const ORDER = "order by r.place, r.id::bigint";
 
 /**
- * One statement, so one snapshot. $3 is the most bytes. What is compressed is unpacked only where it fits by
- * what is stored of it, and then must fit as what is read of it.
+ * One statement, so one snapshot. $3 is the most bytes. Each stage costs more than the one before, and is for the rows that fit
+ * by what that one knows of them: what is stored, what it is unpacked, and what is read of it.
  */
 export const SWEEP = {
   name: "pgnetd_sweep",
   text: `
 with recursive ${CHOSEN}, stored as (
-  select c.*, ${SENT_BYTES} + ${unpackedBytes("c.headers")} + ${unpackedBytes("c.options")} as bytes from chosen c
-), ${fitting("stored", "unpacked")}, estimated as (
-  ${ESTIMATED} from unpacked c
-), weighed as (
-  select e.*, case when e.content_bytes > ${LARGEST_BYTES} then 0 else e.content_bytes end
-    + ${textBytes("headers")} + ${textBytes("options")} as bytes
+  select c.*, ${SENT_BYTES} + ${unpackedBytes("c.headers")} + ${unpackedBytes("c.options")} as stored from chosen c
+), ${fitting("stored", "unpacked", "stored", UNPACKED)}, sized as materialized (
+  ${SIZED} from unpacked c
+), summed as (
+  select c.*, c.sent_bytes + c.size_headers + c.size_options as size from sized c
+), ${fitting("summed", "affordable", "size")}, estimated as materialized (
+  ${ESTIMATED} from affordable c
+), weighed as materialized (
+  select e.*, e.sent_bytes + ${textBytes("headers")} + ${textBytes("options")} as bytes
   from estimated e
-), ${fitting("weighed", "fitting")}, ${readFrom("fitting")}
+), ${fitting("weighed", "fitting", "bytes")}, ${readFrom("fitting")}
 select ${head((lane) => lane)}, r.*
 from (select) as one left join read r on true
 ${ORDER}`,
@@ -143,7 +162,7 @@ with recursive ${CHOSEN}, stored as (
   select c.place, c.of_lane, c.id, c.created, c.next_attempt_at,
     ${SENT_BYTES} + ${unpackedBytes("c.headers")} + ${unpackedBytes("c.options")} as bytes
   from chosen c
-), ${fitting("stored", "fitting")}, read as (
+), ${fitting("stored", "fitting", "bytes")}, read as (
   select f.place::bigint, ${readable("f.of_lane")}::text as of_lane, f.id::text, f.created::timestamptz, f.next_attempt_at::timestamptz, f.bytes::float8
   from fitting f
 )
@@ -158,8 +177,10 @@ export const READ_IDS = {
   text: `
 with chosen as (
   select 0 as place, ${laneSql("q")} as of_lane, ${COLUMNS} from net.http_request_queue q where id = any ($1::bigint[])
-), estimated as (
-  ${ESTIMATED} from chosen c
+), sized as (
+  ${SIZED} from chosen c
+), estimated as materialized (
+  ${ESTIMATED} from sized c
 ), ${readFrom("estimated")}
 select * from read`,
 };
