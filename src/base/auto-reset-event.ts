@@ -1,9 +1,9 @@
 import type { Clock } from "./clock.ts";
 
 /** Why a wait ends early: given, since an abort without a reason makes an error with a stack. */
-const KNOCKED = Symbol("notified");
+const NOTIFIED = Symbol("notified");
 
-/** A door that a loop waits at and others notification on: a notification before the wait is not lost, several count as one. */
+/** What a loop waits for and others notify of: a notification before the wait is not lost, several count as one. */
 export class AutoResetEvent {
   #notified = false;
   #open: (() => void) | null = null;
@@ -25,13 +25,16 @@ export class AutoResetEvent {
     return notified;
   }
 
+  /** Not with `AbortSignal.any`, which costs more than all the rest of a wait. */
   async #sleep(ms: number | null, clock: Clock, signal: AbortSignal): Promise<void> {
-    const woken = new AbortController();
-    const either = AbortSignal.any([woken.signal, signal]);
-    this.#open = () => woken.abort(KNOCKED);
+    const ended = new AbortController();
+    const end = (): void => ended.abort(NOTIFIED);
+    this.#open = end;
+    signal.addEventListener("abort", end, { once: true });
     try {
-      await clock.sleep(ms ?? Infinity, either);
+      await clock.sleep(ms ?? Infinity, ended.signal);
     } finally {
+      signal.removeEventListener("abort", end);
       this.#open = null;
     }
   }

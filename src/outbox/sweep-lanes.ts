@@ -47,7 +47,7 @@ function firstRows(
   { lane, condition, order }: { lane: string; condition: string; order: string },
 ): string {
   const inOrder = `order by ${laneSql("q")}, ${order}`;
-  return `${name} as materialized (
+  return `${name} as (
   select r.lane as of_lane, r.room, r.queued, f.*
   from rooms r cross join lateral (
     select pg_catalog.row_number() over (${inOrder}) as n, ${COLUMNS}

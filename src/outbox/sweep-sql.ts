@@ -9,8 +9,7 @@ function head(shown: (lane: string) => string): string {
   pg_catalog.pg_current_wal_insert_lsn()::text as insert_lsn,
   pg_catalog.pg_current_xact_id()::text as next_xid,
   ${OUTBOX_OID} as outbox,
-  case when pg_catalog.row_number() over (order by r.place, r.id::bigint) = 1
-    then array(select ${shown("l.lane")} from ${LEFT_LANES} as l)::text[] end as "left",
+  case when coalesce(r.position, 1) = 1 then array(select ${shown("l.lane")} from ${LEFT_LANES} as l)::text[] end as "left",
   ${NEXT_LANE} as next_lane,
   (select extract(epoch from min(q.next_attempt_at) - clock_timestamp())::float8 * 1000::float8
     from net.http_request_queue q
@@ -69,7 +68,7 @@ function mostTextBytes(column: string): string {
 
 /** What the text of jsonb takes, in bytes, where it is worth while to make it; else the most that it may take. */
 function textBytes(column: string): string {
-  return `case when e.most_${column} between 16384 and greatest(131072, 6 * e.size_${column}) then octet_length(e.${column}::text) else e.most_${column} end`;
+  return `case when c.most_${column} between 16384 and greatest(131072, 6 * c.size_${column}) then octet_length(c.${column}::text) else c.most_${column} end`;
 }
 
 /** P5: text of jsonb that may be longer, in bytes, is not made: PostgreSQL would go on to 1 GiB, for seconds, and fail. */
@@ -95,9 +94,9 @@ function readFrom(from: string): string {
       when ${isOversize("headers")} then '${OVERSIZE.headers}'
       when ${isOversize("options")} then '${OVERSIZE.options}'
     end as unread
-  from ${from} j
+  from (${from}) j
 ), read as (
-  select j.place::bigint, j.of_lane::text, j.id::text, j.method::text, j.timeout_milliseconds::int, j.created::timestamptz, j.attempts::int, j.next_attempt_at::timestamptz,
+  select j.position::bigint, j.of_lane::text, j.id::text, j.method::text, j.timeout_milliseconds::int, j.created::timestamptz, j.attempts::int, j.next_attempt_at::timestamptz,
     case when j.unread is null then j.url::text else '' end as url,
     case when j.unread is null then j.headers::jsonb end as headers,
     case when j.unread is null then j.body::bytea end as body,
@@ -107,51 +106,54 @@ function readFrom(from: string): string {
 )`;
 }
 
-/** Rows by `most`, a bound of their bytes that is in `from` beside those of the stages before. */
-const FITTING = "$3::bigint";
-/** What is compressed may take so many times what is stored; mostly it takes far less, and unpacking costs little. */
-const UNPACKED = `${FITTING} * 16`;
+/** At the end of each subquery: what is sorted once stays so, and what it computes is computed once. */
+const IN_ORDER = "order by c.place, c.id offset 0";
 
-/** `to` are the rows of `from` of which none has more than $9 of `bytes`, and whose running sum of them is at most `most`; the first in any case. */
-function fitting(from: string, to: string, bytes: string, most = FITTING): string {
-  return `${to} as materialized (
-  select * from (
-    select m.*, sum(m.${bytes}) over by_place as running_${bytes}, pg_catalog.row_number() over by_place as first_by_${bytes}
-    from ${from} m
-    where m.${bytes} <= $9::bigint
-    window by_place as (order by m.place, m.id rows unbounded preceding)
-  ) s where s.first_by_${bytes} <= $2::int and (s.running_${bytes}::bigint <= ${most} or s.first_by_${bytes} = 1)
-)`;
-}
-
-const SIZED = `select c.*, ${CONTENT_BYTES} as content_bytes, ${SENT_BYTES} as sent_bytes, ${unpackedSize("c.headers")} as size_headers, ${unpackedSize("c.options")} as size_options`;
-
-const ESTIMATED = `select c.*, ${mostTextBytes("headers")} as most_headers, ${mostTextBytes("options")} as most_options`;
-
-const ORDER = "order by r.place, r.id::bigint";
+/** What is compressed may take so many times what is stored of it; mostly it takes far less, and to unpack it costs little. */
+const UNPACKED_AT_ONCE = 16;
 
 /**
- * One statement, so one snapshot. $3 is the most bytes. Each stage costs more than the one before, and is for the rows that fit
- * by what that one knows of them: what is stored, what it is unpacked, and what is read of it.
+ * The rows of `from` of which none has more than $9 of `bytes`, and whose running sum of them is at most `most`; the first in any case.
  */
+function fitting(from: string, bytes: string, most: string): string {
+  return `select * from (
+    select m.*, sum(m.${bytes}) over by_place as running_${bytes}, pg_catalog.row_number() over by_place as first_by_${bytes}
+    from (${from}) m
+    where m.${bytes} <= $9::bigint
+    window by_place as (order by m.place, m.id rows unbounded preceding)
+  ) c where c.first_by_${bytes} <= $2::int and (c.running_${bytes}::bigint <= ${most} or c.first_by_${bytes} = 1) ${IN_ORDER}`;
+}
+
+const STORED = `${SENT_BYTES} + ${unpackedBytes("c.headers")} + ${unpackedBytes("c.options")} as stored`;
+const SIZED = `${CONTENT_BYTES} as content_bytes, ${SENT_BYTES} as sent_bytes, ${unpackedSize("c.headers")} as size_headers, ${unpackedSize("c.options")} as size_options`;
+const ESTIMATED = `${mostTextBytes("headers")} as most_headers, ${mostTextBytes("options")} as most_options`;
+const WEIGHED = `c.sent_bytes + ${textBytes("headers")} + ${textBytes("options")} as bytes`;
+
+/**
+ * The rows that fit into $3 bytes. Each stage costs more than the one before, and is for the rows that fit by what that one knows
+ * of them: what is stored, what it is unpacked, and what is read of it.
+ */
+function fittingOf(chosen: string): string {
+  const unpacked = fitting(
+    `select c.*, ${STORED} from ${chosen} c ${IN_ORDER}`,
+    "stored",
+    `$3::bigint * ${UNPACKED_AT_ONCE}`,
+  );
+  const sized = `select c.*, c.sent_bytes + c.size_headers + c.size_options as size from (select c.*, ${SIZED} from (${unpacked}) c ${IN_ORDER}) c ${IN_ORDER}`;
+  const estimated = `select c.*, ${ESTIMATED} from (${fitting(sized, "size", "$3::bigint")}) c ${IN_ORDER}`;
+  return fitting(`select c.*, ${WEIGHED} from (${estimated}) c ${IN_ORDER}`, "bytes", "$3::bigint");
+}
+
+/** One statement, so one snapshot. */
 export const SWEEP = {
   name: "pgnetd_sweep",
   text: `
-with recursive ${CHOSEN}, stored as (
-  select c.*, ${SENT_BYTES} + ${unpackedBytes("c.headers")} + ${unpackedBytes("c.options")} as stored from chosen c
-), ${fitting("stored", "unpacked", "stored", UNPACKED)}, sized as materialized (
-  ${SIZED} from unpacked c
-), summed as (
-  select c.*, c.sent_bytes + c.size_headers + c.size_options as size from sized c
-), ${fitting("summed", "affordable", "size")}, estimated as materialized (
-  ${ESTIMATED} from affordable c
-), weighed as materialized (
-  select e.*, e.sent_bytes + ${textBytes("headers")} + ${textBytes("options")} as bytes
-  from estimated e
-), ${fitting("weighed", "fitting", "bytes")}, ${readFrom("fitting")}
+with recursive ${CHOSEN}, fitting as materialized (
+  ${fittingOf("chosen")}
+), ${readFrom("select f.*, f.first_by_bytes as position from fitting f")}
 select ${head((lane) => lane)}, r.*
 from (select) as one left join read r on true
-${ORDER}`,
+order by r.position`,
 };
 
 /** The same sweep without anything that a caller wrote, so that no row can make it fail. */
@@ -159,16 +161,16 @@ export const SWEEP_IDS = {
   name: "pgnetd_sweep_ids",
   text: `
 with recursive ${CHOSEN}, stored as (
-  select c.place, c.of_lane, c.id, c.created, c.next_attempt_at,
-    ${SENT_BYTES} + ${unpackedBytes("c.headers")} + ${unpackedBytes("c.options")} as bytes
-  from chosen c
-), ${fitting("stored", "fitting", "bytes")}, read as (
-  select f.place::bigint, ${readable("f.of_lane")}::text as of_lane, f.id::text, f.created::timestamptz, f.next_attempt_at::timestamptz, f.bytes::float8
+  select c.place, c.of_lane, c.id, c.created, c.next_attempt_at, ${STORED} from chosen c
+), fitting as materialized (
+  ${fitting("select * from stored", "stored", "$3::bigint")}
+), read as (
+  select f.first_by_stored as position, ${readable("f.of_lane")}::text as of_lane, f.id::text, f.created::timestamptz, f.next_attempt_at::timestamptz, f.stored::float8 as bytes
   from fitting f
 )
 select ${head(readable)}, r.*
 from (select) as one left join read r on true
-${ORDER}`,
+order by r.position`,
 };
 
 /** The rows with the ids of $1, whole, in no order. */
@@ -176,11 +178,7 @@ export const READ_IDS = {
   name: "pgnetd_read_ids",
   text: `
 with chosen as (
-  select 0 as place, ${laneSql("q")} as of_lane, ${COLUMNS} from net.http_request_queue q where id = any ($1::bigint[])
-), sized as (
-  ${SIZED} from chosen c
-), estimated as materialized (
-  ${ESTIMATED} from sized c
-), ${readFrom("estimated")}
+  select 0 as position, ${laneSql("q")} as of_lane, ${COLUMNS} from net.http_request_queue q where id = any ($1::bigint[])
+), ${readFrom(`select c.*, ${ESTIMATED} from (select c.*, ${SIZED} from chosen c offset 0) c offset 0`)}
 select * from read`,
 };
