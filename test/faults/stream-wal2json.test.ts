@@ -12,7 +12,7 @@ import type { FaultServer } from "../support/fault-server.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { hasWal2json, startWal2jsonServer } from "../support/fault-wal2json.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
-import { startInProcess } from "../support/in-process-daemon.ts";
+import { lanesBehind, startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 
 const ENV = {
@@ -118,6 +118,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     await enqueue(late, receiver.url("/released"), 5);
     await late.query("release t");
     await enqueue(db, receiver.url("/flood"), 1_000);
+    await eventually(async () => (await lanesBehind(daemon)) !== 0);
     await receiver.waitFor(300);
     await late.query("commit");
     await emptied(db);
@@ -125,7 +126,6 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     reportFault(counts);
     expect(counts).toEqual({ committed: 1_010, sent: 1_010, answered: 1_010, lost: 0, repeated: 0 });
     expect(receiver.requests.filter(({ path }) => path.startsWith("/never"))).toEqual([]);
-    expect(daemon.lines).toContainEqual(expect.objectContaining({ from: "live", to: "catch-up" }));
   });
 
   test("P2 P3: a commit decoded before it is visible: nothing lost, left behind or repeated", async () => {

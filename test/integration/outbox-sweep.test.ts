@@ -40,6 +40,20 @@ test("P2: a row that waits for an infinite time keeps no other from being read",
   expect(nextDueMs).toBeGreaterThan(70 * 365 * 86_400_000);
 });
 
+test("P2: a row that becomes due while the outbox is swept is due at once after it", async () => {
+  await using db = await testDatabase();
+  await using sweeps = await openSweeps(db);
+  await insert(db, "2100-01-01");
+  // Reading takes longer than until the row is due.
+  await db.query(`alter table net.http_request_queue rename to slow;
+    alter table net.slow rename next_attempt_at to due;
+    create view net.http_request_queue as
+    select slow.*, statement_timestamp() + interval '50 ms' as next_attempt_at from net.slow, pg_sleep(0.1)`);
+  const { rows, nextDueMs } = await sweeps.once();
+  expect(rows).toEqual([]);
+  expect(nextDueMs).toBeLessThan(0);
+});
+
 test("P2: a sweep on a connection that has swept before goes on after the table was altered", async () => {
   await using db = await testDatabase();
   await using sweeps = await openSweeps(db);

@@ -1,16 +1,10 @@
 import { describe, expect, it, test } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
 import { Control } from "../../src/dispatch/control.ts";
-import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
-import { DispatcherEvents } from "../../src/dispatch/events.ts";
 import type { HostSettings } from "../../src/outbox/host-settings.ts";
-import type { SweepResult } from "../../src/outbox/sweep.ts";
-import { lsn } from "../../src/pg/lsn.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { turn } from "../support/world-referee.ts";
-import { requestOf } from "../support/http-peer.ts";
 import { silentLog as log } from "../support/silent-log.ts";
-import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 
 const TABLE = "net.http_host_settings";
 const quiet = (): void => undefined;
@@ -193,69 +187,5 @@ describe("settings of hosts", () => {
     }
     expect(inForce).toEqual([1, 1, 1, 1, 2]);
     await stop();
-  });
-
-  it("P7: are known before a leader starts its first request, in each leadership", async () => {
-    const clock = new FakeClock();
-    let sent = 0;
-    let swept = 0n;
-    const found: Omit<SweepResult, "rows"> = {
-      snapshot: { xmin: 9n, xmax: 9n, inProgress: new Set() },
-      insertLsn: lsn(1n),
-      nextXid: 9n,
-      left: [],
-      isWhole: true,
-      next: null,
-      nextDueMs: null,
-    };
-    const sweep = async (): Promise<SweepResult> => {
-      const request = requestOf("http://a/", { id: ++swept });
-      return { ...found, rows: [{ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }] };
-    };
-    const events = new DispatcherEvents();
-    const dispatcher = new Dispatcher(
-      {
-        events,
-        outbox: { sweep, snapshot: async () => found.snapshot },
-        reconnect: quiet,
-        http: {
-          send: async () => {
-            sent += 1;
-            return new Promise(quiet);
-          },
-          expire: () => false,
-        },
-        results: { write: quiet },
-        answers: UNBOUNDED_ANSWERS,
-        rate: { isFree: () => true, tryTake: () => true },
-        rateOf: () => null,
-        control: { changed: quiet, message: quiet, polled: quiet, leading: quiet },
-        clock,
-        log,
-        random: () => 0.5,
-      },
-      {
-        memory: { requests: 10, bytes: 1e6, perLane: 10 },
-        concurrency: { total: 10, perHost: 10 },
-        perSecond: "unlimited",
-        rowDefaults: { maxRedirects: 5 },
-        fenceMs: 2_500,
-        outboxTable: "net.http_request_queue",
-      },
-    );
-    const stop = new AbortController();
-    const ended = dispatcher.run(stop.signal);
-    for (const before of [0, 1]) {
-      dispatcher.leading({ systemId: "1", timeline: 1 });
-      dispatcher.heard(clock.now());
-      dispatcher.streaming();
-      await turn();
-      expect({ sent, queued: dispatcher.state.queued }).toEqual({ sent: before, queued: 1 });
-      events.emit({ kind: "hosts-configured", settings: new Map() });
-      expect(sent).toBe(before + 1);
-      dispatcher.lost();
-    }
-    stop.abort();
-    await ended;
   });
 });

@@ -1,0 +1,113 @@
+import { expect, test } from "vitest";
+import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
+import { DispatcherEvents } from "../../src/dispatch/events.ts";
+import type { SweepResult } from "../../src/outbox/sweep.ts";
+import { lsn } from "../../src/pg/lsn.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { requestOf } from "../support/http-peer.ts";
+import { silentLog } from "../support/silent-log.ts";
+import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
+import { turn } from "../support/world-referee.ts";
+
+const FENCE_MS = 2_500;
+const FOUND: Omit<SweepResult, "rows"> = {
+  snapshot: { xmin: 9n, xmax: 9n, inProgress: new Set() },
+  insertLsn: lsn(1n),
+  nextXid: 9n,
+  left: [],
+  isWhole: true,
+  next: null,
+  nextDueMs: null,
+};
+const quiet = (): void => undefined;
+
+/** A dispatcher whose outbox has one more request at each sweep, and whose requests never end. */
+class Started implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  readonly events = new DispatcherEvents();
+  readonly dispatcher: Dispatcher;
+  sent = 0;
+  readonly #stop = new AbortController();
+  readonly #ended: Promise<void>;
+
+  constructor() {
+    let swept = 0n;
+    const sweep = async (): Promise<SweepResult> => {
+      const request = requestOf("http://a/", { id: ++swept });
+      return { ...FOUND, rows: [{ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }] };
+    };
+    const send = async (): Promise<never> => {
+      this.sent++;
+      return new Promise(quiet);
+    };
+    this.dispatcher = new Dispatcher(
+      {
+        events: this.events,
+        outbox: { sweep, snapshot: async () => FOUND.snapshot },
+        reconnect: quiet,
+        http: { send, expire: () => false },
+        results: { write: quiet },
+        answers: UNBOUNDED_ANSWERS,
+        rate: { isFree: () => true, tryTake: () => true },
+        rateOf: () => null,
+        control: { changed: quiet, message: quiet, polled: quiet, leading: quiet },
+        clock: this.clock,
+        log: silentLog,
+        random: () => 0.5,
+      },
+      {
+        memory: { requests: 10, bytes: 1e6, perLane: 10 },
+        concurrency: { total: 10, perHost: 10 },
+        perSecond: "unlimited",
+        rowDefaults: { maxRedirects: 5 },
+        fenceMs: FENCE_MS,
+        outboxTable: "net.http_request_queue",
+      },
+    );
+    this.#ended = this.dispatcher.run(this.#stop.signal);
+  }
+
+  /** Leads with a stream, and sweeps once. */
+  async lead(): Promise<void> {
+    this.dispatcher.leading({ systemId: "1", timeline: 1 });
+    this.dispatcher.heard(this.clock.now());
+    this.dispatcher.streaming();
+    await turn();
+  }
+
+  configureHosts(): void {
+    this.events.emit({ kind: "hosts-configured", settings: new Map() });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#ended;
+  }
+}
+
+test("P7: settings of hosts are known before a leader starts its first request, in each leadership", async () => {
+  await using started = new Started();
+  const { dispatcher } = started;
+  for (const before of [0, 1]) {
+    await started.lead();
+    expect({ sent: started.sent, queued: dispatcher.state.queued }).toEqual({ sent: before, queued: 1 });
+    started.configureHosts();
+    expect(started.sent).toBe(before + 1);
+    dispatcher.lost();
+  }
+});
+
+test("P3: a leader that was not heard for the fence's time starts nothing, and goes on at once when it is heard", async () => {
+  await using started = new Started();
+  const { dispatcher, clock, events } = started;
+  await started.lead();
+  started.configureHosts();
+  expect(started.sent).toBe(1);
+  clock.advance(FENCE_MS + 1);
+  events.emit({ kind: "read-outbox", when: "now" });
+  await turn();
+  expect({ sent: started.sent, queued: dispatcher.state.queued }).toEqual({ sent: 1, queued: 1 });
+  expect(dispatcher.state.stalled).toBe("no request starts until the database is heard again");
+  dispatcher.heard(clock.now());
+  expect({ sent: started.sent, stalled: dispatcher.state.stalled }).toEqual({ sent: 2, stalled: null });
+});
