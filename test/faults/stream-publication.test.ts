@@ -17,6 +17,7 @@ const HAS_PUBLICATIONS = SLOT_PLUGIN === "pgoutput";
 const OF_PARTS = process.env["TEST_PG"] === "installed" || wantedMajor() >= 15;
 
 const MAKE = PUBLICATIONS[0]?.make ?? "";
+const SLOTS = "select from pg_replication_slots where database = current_database()";
 const ROW =
   "insert into net.http_request_queue (method, url, headers, timeout_milliseconds) values ('GET', 'http://x/', '{}', 1)";
 
@@ -49,7 +50,7 @@ const SILENCES: readonly (readonly [string, string, string])[] = [
 ];
 
 test.skipIf(!HAS_PUBLICATIONS).for(SILENCES)(
-  "P2: a publication %s under the stream: noticed, said, and taken up when mended",
+  "P2 P4: a publication %s under the stream: noticed, said, its slot dropped, and taken up when mended",
   async ([, silence, mend]) => {
     await using db = await testDatabase();
     await using stream = await startStream(db.url, { publicationsEveryMs: 300 });
@@ -57,6 +58,8 @@ test.skipIf(!HAS_PUBLICATIONS).for(SILENCES)(
     await db.query(ROW);
     await eventually(() => stream.outage?.reason.startsWith('publication "pgnetd_outbox" does not'));
     expect(stream.outage?.hint).toContain("create publication pgnetd_outbox");
+    // P4: a slot of which nothing comes would hold WAL.
+    await eventually(async () => (await db.query(SLOTS)).length === 0);
     const told = stream.lines.filter(({ reason }) => String(reason).startsWith("publication"));
     await db.query(mend);
     const { sessions } = stream;

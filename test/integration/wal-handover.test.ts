@@ -6,10 +6,12 @@ import { HANDOVER_CLASS_ID, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts
 import { takeOver } from "../../src/leader/handover.ts";
 import { takeLeaderLock } from "../../src/leader/lock.ts";
 import { eventually } from "../support/eventually.ts";
+import { silentLog } from "../support/silent-log.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
 const LEADER = { classId: LOCK_CLASS_ID, shard: 0 };
 const ANSWER_MS = 2_000;
+const NEVER = new AbortController().signal;
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -91,16 +93,50 @@ test("who waits for the lock learns who else has got it meanwhile", async () => 
   stop.abort();
 });
 
+test("P3: a daemon that starts in the middle of a hand-over leaves the free lock to the session that it is for", async () => {
+  await using next = await connect();
+  await next.query("select pg_advisory_lock($1, $2)", [HANDOVER_CLASS_ID, LEADER.shard]);
+  await using newcomer = await standBy();
+  expect(newcomer.leads).toBe(false);
+  await eventually(async () => {
+    const { rows } = await next.query<{ held: boolean }>("select pg_try_advisory_lock($1, $2) as held", [
+      LEADER.classId,
+      LEADER.shard,
+    ]);
+    return rows[0]?.held === true;
+  });
+  await next.query("select pg_advisory_unlock($1, $2)", [HANDOVER_CLASS_ID, LEADER.shard]);
+  expect(newcomer.leads).toBe(false);
+  await next.end();
+  await eventually(() => newcomer.leads);
+});
+
+test("a session that waited for the lock waits without a limit for other locks afterwards, as for its slot", async () => {
+  const leader = await connect();
+  await lead(leader);
+  await using waiting = await connect();
+  const reported = Promise.withResolvers<void>();
+  const waited = takeLeaderLock(waiting, LEADER, {
+    clock: systemClock,
+    signal: NEVER,
+    waiting: () => reported.resolve(),
+    answerMs: ANSWER_MS,
+  });
+  waited.catch(() => undefined);
+  await reported.promise;
+  await leader.end();
+  expect(await waited).not.toBeNull();
+  expect((await waiting.query("show lock_timeout")).rows).toEqual([{ lock_timeout: "0" }]);
+});
+
 async function lead(client: pg.Client): Promise<void> {
   await client.query("select pg_advisory_lock($1, $2)", [LEADER.classId, LEADER.shard]);
 }
 
-const NEVER = new AbortController().signal;
-const quiet = (): void => undefined;
 const handover = (end: () => Promise<void>, signal = NEVER) => ({
   end,
   clock: systemClock,
-  log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+  log: silentLog,
   signal,
   answerMs: ANSWER_MS,
   askEveryMs: 200,

@@ -161,7 +161,8 @@ describe("a session", () => {
     const heard = stream.heard - heardBefore;
     // Confirmed every 200 ms; the walsender itself needs its time for what is written at such a pace.
     expect(most).toBeLessThan(Math.max(16 * 1024 ** 2, (written?.bytes ?? 0) / 3));
-    expect(heard).toBeLessThan(5_000);
+    // Some hundred keepalives; answering each at once would make the server send the next.
+    expect(heard).toBeLessThan(2_000);
     await eventually(async () => (await positions(db)).behind === 0);
     expect(stream.losses).toBe(0);
   });
@@ -180,12 +181,29 @@ describe("a session", () => {
     const began = performance.now();
     await server.stop("fast");
     expect(performance.now() - began).toBeLessThan(3_000);
-    expect(stream.heard - heardBefore).toBeLessThan(1_000);
+    expect(stream.heard - heardBefore).toBeLessThan(50);
     await server.start();
     await using client = await connectClient(server.url());
     await client.query(ROW);
     await stream.waitFor(5_002);
     expect(stream.sessions).toBe(2);
+  });
+
+  test("obeys no control message from before it began: the start has done what it asks for", async () => {
+    await using db = await testDatabase();
+    const emit = async (message: string): Promise<void> => {
+      await db.query("select pg_logical_emit_message(true, 'pgnetd', $1)", [message]);
+    };
+    {
+      await using stream = await startStream(db.url);
+      await emit("first");
+      await eventually(() => stream.messages.length === 1);
+    }
+    await emit("while nobody listens");
+    await using stream = await startStream(db.url);
+    await emit("last");
+    await eventually(() => stream.messages.includes("last"));
+    expect(stream.messages).toEqual(["last"]);
   });
 
   test("of which a message cannot be read ends, and its slot is recreated", async () => {

@@ -136,6 +136,17 @@ test("what pgnetd cannot read is left behind with its slot", async () => {
   expect(run.tries.map(({ renewSlot }) => renewSlot)).toEqual([false, true, true]);
 });
 
+test("P4: a slot that was recreated stays once its stream flowed", async () => {
+  const lost = (attempt: StreamTry): Error => {
+    attempt.begun();
+    return new PgnetdError("STREAM_LOST", "the server ended the replication connection");
+  };
+  const run = supervise([() => new PgnetdError("STREAM_UNREADABLE", "?"), lost, refused]);
+  await run.run(1_000);
+  await run.stop();
+  expect(run.tries.map(({ renewSlot }) => renewSlot).slice(0, 4)).toEqual([false, true, false, false]);
+});
+
 test.each([
   ["invalid memory alloc request size", "XX000", true],
   ["cannot enlarge string buffer", "54000", true],
