@@ -1,5 +1,6 @@
-import { InvalidArgumentError, Option } from "commander";
+import { Argument, InvalidArgumentError, Option } from "commander";
 import type { AdoptFlags } from "./adopt.ts";
+import type { Shell } from "./completion.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
 import type { DoctorFlags } from "./doctor.ts";
 import type { DrainFlags } from "./drain.ts";
@@ -167,6 +168,14 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
     .valued("--host <address>", "Address to listen on; default: 127.0.0.1")
     .addOption(new Option("--port <port>", "Port to listen on; default: 8080").argParser(port))
     .action(async (flags: ReceiverFlags) => (await import("./receiver.ts")).receive(flags, context));
+
+  add("completion")
+    .about(
+      "Print the completion for a shell",
+      'For bash: source <(pgnetd completion bash). For zsh: pgnetd completion zsh > "${fpath[1]}/_pgnetd". For fish: pgnetd completion fish > ~/.config/fish/completions/pgnetd.fish.',
+    )
+    .addArgument(new Argument("<shell>", "The shell").choices(["bash", "zsh", "fish"]))
+    .action(async (shell: Shell) => (await import("./completion.ts")).completion(shell, program, context));
 
   addWithConfig("config")
     .about(

@@ -16,6 +16,7 @@ const COMMANDS = [
   "adopt",
   "uninstall",
   "receiver",
+  "completion",
   "config",
 ] as const;
 
