@@ -132,6 +132,7 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
     )
     .valued("--id <id>", "Of one request")
     .addOption(new Option("--all", "Of all that are there").conflicts("id"))
+    .option("--json", "Print the sum as JSON")
     .action(async (flags: ReplayFlags) => (await import("./replay.ts")).replay(flags, context));
 
   addWithConfig("adopt")

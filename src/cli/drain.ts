@@ -3,7 +3,7 @@ import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { runLoops } from "../base/loops.ts";
 import { type LoadedConfig, readConfig } from "../config/load.ts";
-import { counted } from "../ops/database-status.ts";
+import { COUNT_MOST, counted } from "../ops/database-status.ts";
 import type { Health } from "../ops/health.ts";
 import { openLogger } from "../ops/logger.ts";
 import { readRemaining, type Remaining } from "../ops/remaining.ts";
@@ -12,11 +12,11 @@ import { openPool, type Queryable } from "../pg/pool.ts";
 import { PUBLICATIONS } from "../pg/own-publications.ts";
 import { dropPublications, dropSlot } from "../uninstall/slots.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
+import { leftText, Progress, TimeLeft } from "./progress.ts";
 import { run } from "./run.ts";
 
-/** Intervals at which the outbox is read and at which progress is reported, in milliseconds. */
+/** Interval at which the outbox is read, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
-const REPORT_EVERY_MS = 5_000;
 /** How soon the slot is free after the session that used it, in milliseconds. */
 const SLOT_WAIT_MS = 5_000;
 
@@ -28,18 +28,15 @@ export interface DrainFlags extends ConfigFlag {
 }
 
 /** `pgnetd drain`: sends until nothing waits, then ends; throws NOT_DONE where it was asked to end before. */
-export async function drain(flags: DrainFlags, { env, print, stop }: CommandContext): Promise<void> {
+export async function drain(flags: DrainFlags, context: CommandContext): Promise<void> {
+  const { env, print } = context;
   const load = (): LoadedConfig => asDrain(readConfig({ env, file: flags.config }));
   const { database, slot } = load().config;
   await using db = openPool({ ...database, size: 1 });
   const problem = await schemaProblem(db);
   if (problem !== null) throw problem;
-  const watch = new OutboxWatch(db, systemClock, print, flags.dueOnly === true);
-  await runLoops(stop, [
-    async (signal) => run({ load, log: await openDrainLog(load()), stop: signal, watched: (now) => watch.look(now) }),
-    (signal) => watch.untilEmpty(signal),
-  ]);
-  if (!watch.isEmptied) throw await unfinished(db);
+  const isEmptied = await sendAll({ db, load, dueOnly: flags.dueOnly === true }, context);
+  if (!isEmptied) throw await unfinished(db);
   const left = await readRemaining(db, null);
   print(isEmpty(left, false) ? "drained: the outbox is empty" : `drained; left in the outbox: ${described(left)}`);
   if (flags.dropSlot === true) {
@@ -52,6 +49,24 @@ export async function drain(flags: DrainFlags, { env, print, stop }: CommandCont
       print(`publication ${name} is dropped; to have it again: ${again};`);
     }
   }
+}
+
+interface Draining {
+  readonly db: Queryable;
+  readonly load: () => LoadedConfig;
+  readonly dueOnly: boolean;
+}
+
+/** Runs a daemon until nothing waits; false where it was asked to end before. */
+async function sendAll({ db, load, dueOnly }: Draining, context: CommandContext): Promise<boolean> {
+  // Connecting takes a moment, and is no news.
+  using shown = new Progress(context, systemClock, UNKNOWN);
+  const watch = new OutboxWatch(db, systemClock, shown, dueOnly);
+  await runLoops(context.stop, [
+    async (signal) => run({ load, log: await openDrainLog(load()), stop: signal, watched: (now) => watch.look(now) }),
+    (signal) => watch.untilEmpty(signal),
+  ]);
+  return watch.isEmptied;
 }
 
 async function unfinished(db: Queryable): Promise<PgnetdError> {
@@ -80,19 +95,17 @@ const UNKNOWN = "unknown";
 class OutboxWatch {
   readonly #db: Queryable;
   readonly #clock: Clock;
-  readonly #print: (line: string) => void;
+  readonly #progress: Progress;
   readonly #dueOnly: boolean;
+  readonly #timeLeft = new TimeLeft();
   #health: (() => Health) | null = null;
-  #reported: { readonly at: number; readonly kind: string };
   #isEmptied = false;
 
-  constructor(db: Queryable, clock: Clock, print: (line: string) => void, dueOnly: boolean) {
+  constructor(db: Queryable, clock: Clock, progress: Progress, dueOnly: boolean) {
     this.#db = db;
     this.#clock = clock;
-    this.#print = print;
+    this.#progress = progress;
     this.#dueOnly = dueOnly;
-    // Connecting takes a moment, and is no news.
-    this.#reported = { at: clock.now(), kind: UNKNOWN };
   }
 
   /** True once nothing waited any more while this daemon led. */
@@ -114,19 +127,15 @@ class OutboxWatch {
       if (signal.aborted) return;
       this.#isEmptied = isLeading(health) && left !== null && isEmpty(left, this.#dueOnly);
       if (this.#isEmptied) return;
-      if (this.#report(health, left) && left !== null) before = left;
+      const [kind, line] = progress(health, left, this.#estimate(left));
+      if (this.#progress.report(kind, line) && left !== null) before = left;
       await this.#clock.sleep(LOOK_EVERY_MS, signal);
     }
   }
 
-  /** One line where it says something new, else one every five seconds. */
-  #report(health: Health | null, left: Remaining | null): boolean {
-    const now = this.#clock.now();
-    const [kind, line] = progress(health, left);
-    if (kind === this.#reported.kind && now - this.#reported.at < REPORT_EVERY_MS) return false;
-    this.#reported = { at: now, kind };
-    this.#print(line);
-    return true;
+  /** Of a count that ended at its bound nothing is known. */
+  #estimate(left: Remaining | null): number | null {
+    return left === null || left.due >= COUNT_MOST ? null : this.#timeLeft.after(this.#clock.now(), left.due);
   }
 }
 
@@ -139,7 +148,11 @@ function isEmpty({ due, later }: Remaining, dueOnly: boolean): boolean {
 }
 
 /** What is reported, and what kind of news it is. */
-function progress(health: Health | null, left: Remaining | null): readonly [kind: string, line: string] {
+function progress(
+  health: Health | null,
+  left: Remaining | null,
+  timeLeftMs: number | null,
+): readonly [kind: string, line: string] {
   if (left === null || health === null) return [UNKNOWN, "the database does not answer; trying again"];
   if (!isLeading(health)) {
     if (!health.ready) return ["waiting", health.detail];
@@ -149,7 +162,7 @@ function progress(health: Health | null, left: Remaining | null): readonly [kind
     return ["leading", `only requests for a later time are left: ${described(left)}; --due-only ends without them`];
   }
   const speed = left.answeredPerSecond === null ? "" : `, ${left.answeredPerSecond.toFixed(1)} answered per second`;
-  return ["leading", `${described(left)}; ${health.requests.inFlight} in flight${speed}`];
+  return ["leading", `${described(left)}; ${health.requests.inFlight} in flight${speed}${leftText(timeLeftMs)}`];
 }
 
 function described({ due, later, nextDue, pausedHosts }: Remaining): string {

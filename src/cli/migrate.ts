@@ -1,8 +1,11 @@
+import { systemClock } from "../base/clock.ts";
 import type { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
+import type { IndexProgress } from "../pg/indexing-progress.ts";
 import { migrate, type MigrateOptions } from "../pg/migrate.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
 import { move, type MoveFlags } from "./move.ts";
+import { leftText, Progress, TimeLeft } from "./progress.ts";
 import { usage } from "./usage.ts";
 
 /** What `pgnetd migrate` takes. */
@@ -24,19 +27,35 @@ export async function runMigrate(flags: MigrateFlags, context: CommandContext): 
   }
   const { database } = loadConfig({ env, file: flags.config });
   const environment = { name: database.environment, claim: true };
-  const waiting = ({ message, hint }: PgnetdError): void => print(`${message}. ${hint}`);
   const { url } = database;
-  const options = { url, webhooks: flags.webhooks === true, grants, environment, signal: stop, waiting };
+  using progress = new Progress(context, systemClock, "");
+  const waiting = ({ message, hint }: PgnetdError): void => progress.print(`${message}. ${hint}`);
+  const indexing = indexReport(progress);
+  const options = { url, indexing, webhooks: flags.webhooks === true, grants, environment, signal: stop, waiting };
   if (fromPgNet) {
     if (await move(url, { ...options, owner }, flags, context)) return;
     print("the extension pg_net is not in this database: there is nothing to move over");
     if (dryRun) return;
   }
   const { from, to, notes } = await migrate(url, options);
-  if (from === to) print(`the schema is at version ${to} already; nothing to do`);
-  else if (from === 0) print(`schema installed: version ${to}`);
-  else print(`schema upgraded: version ${from} to ${to}`);
-  for (const note of notes) print(note);
+  if (from === to) progress.print(`the schema is at version ${to} already; nothing to do`);
+  else if (from === 0) progress.print(`schema installed: version ${to}`);
+  else progress.print(`schema upgraded: version ${from} to ${to}`);
+  for (const note of notes) progress.print(note);
+}
+
+/** Each phase of each index is estimated by itself. */
+function indexReport(progress: Progress): (now: IndexProgress) => void {
+  let current = "";
+  let timeLeft = new TimeLeft();
+  return ({ index, phase, done, total }) => {
+    const what = `index ${index}: ${phase}`;
+    if (what !== current) timeLeft = new TimeLeft();
+    current = what;
+    const share = total === 0 ? "" : ` ${Math.floor((100 * done) / total)} %`;
+    const left = total === 0 ? null : timeLeft.after(systemClock.now(), total - done);
+    progress.report(index, `${what}${share}${leftText(left)}`);
+  };
 }
 
 function grantsOf({ grants, callers }: MigrateFlags): MigrateOptions["grants"] {

@@ -1,3 +1,4 @@
+import { systemClock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
 import { quotable } from "../config/redact.ts";
@@ -5,6 +6,7 @@ import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
+import { leftText, Progress, TimeLeft } from "./progress.ts";
 import { usage } from "./usage.ts";
 
 const SELECT_IDS = "select id::text from net.http_dead_letter group by id order by id";
@@ -13,24 +15,26 @@ const SELECT_IDS = "select id::text from net.http_dead_letter group by id order 
 export interface ReplayFlags extends ConfigFlag {
   readonly id?: string;
   readonly all?: boolean;
+  readonly json?: boolean;
 }
 
 /** `pgnetd replay`: puts one dead letter, or all of them, back into the outbox. */
-export async function replay(flags: ReplayFlags, { env, print, stop }: CommandContext): Promise<void> {
+export async function replay(flags: ReplayFlags, context: CommandContext): Promise<void> {
+  const { env, print } = context;
   const one = idOf(flags);
   const { database } = loadConfig({ env, file: flags.config });
   await using db = openPool({ ...database, size: 1 });
   const problem = await schemaProblem(db);
   if (problem !== null) throw problem;
   const ids = one === null ? (await db.query<{ id: string }>({ text: SELECT_IDS })).rows.map(({ id }) => id) : [one];
-  let replayed = 0;
-  const waiting: string[] = [];
-  for (const id of ids) {
-    if (stop.aborted) break;
-    if (await isReplayed(db, id)) replayed++;
-    else waiting.push(id);
+  const { replayed, waiting, left } = await replayAll(db, ids, context);
+  if (flags.json === true) print(JSON.stringify({ replayed, waiting, left }));
+  else print(`${replayed} dead letters are in the outbox again`);
+  if (left > 0) {
+    throw new PgnetdError("NOT_DONE", `ended early: ${left} dead letters are left as they were`, {
+      hint: "Run the command again.",
+    });
   }
-  print(`${replayed} dead letters are in the outbox again`);
   if (waiting.length > 0) {
     throw new PgnetdError(
       "NOT_DONE",
@@ -40,6 +44,31 @@ export async function replay(flags: ReplayFlags, { env, print, stop }: CommandCo
       },
     );
   }
+}
+
+/** What became of dead letters that were to be replayed. */
+interface Replayed {
+  readonly replayed: number;
+  /** Ids of those whose id or deduplication key waits already. */
+  readonly waiting: readonly string[];
+  /** Not come to before the process was asked to end. */
+  readonly left: number;
+}
+
+async function replayAll(db: Queryable, ids: readonly string[], context: CommandContext): Promise<Replayed> {
+  using progress = new Progress(context, systemClock, "replaying");
+  const timeLeft = new TimeLeft();
+  const waiting: string[] = [];
+  let replayed = 0;
+  for (const id of ids) {
+    if (context.stop.aborted) break;
+    if (await isReplayed(db, id)) replayed++;
+    else waiting.push(id);
+    const done = replayed + waiting.length;
+    const estimate = leftText(timeLeft.after(systemClock.now(), ids.length - done));
+    progress.report("replaying", `${done} of ${ids.length} dead letters${estimate}`);
+  }
+  return { replayed, waiting, left: ids.length - replayed - waiting.length };
 }
 
 /** False where a request with the same id or deduplication key waits. */

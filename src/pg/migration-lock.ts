@@ -2,6 +2,7 @@ import type pg from "pg";
 
 import { systemClock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
+import type { IndexProgress } from "./indexing-progress.ts";
 import { endHint, holderText, JOIN_PREPARED, type LockOwner } from "./lock-owner.ts";
 
 /** `pgnm` in ASCII. */
@@ -24,6 +25,8 @@ export interface MigrationWait {
   readonly url?: string | undefined;
   /** Called where it takes seconds, once for the lock for migrations and once for locks on tables: who holds it, and what to do. */
   readonly waiting?: ((problem: PgnetdError) => void) | undefined;
+  /** Called about twice a second while the index of a large queue is made; needs `url`. */
+  readonly indexing?: ((progress: IndexProgress) => void) | undefined;
 }
 
 /** How long the lock is held: to the end of the transaction, or until `unlockMigration`. */

@@ -1,5 +1,6 @@
 import type pg from "pg";
 
+import { withProgress } from "./indexing-progress.ts";
 import { migrationLock, type MigrationWait, unlockMigration } from "./migration-lock.ts";
 
 /** With more requests in the outbox than this, an index that is made in a transaction would block callers for too long. */
@@ -27,16 +28,28 @@ export async function createIndexesOnline(client: pg.ClientBase, text: string, w
   await migrationLock(client, wait, "session")();
   try {
     await client.query(NO_TIMEOUT);
-    for (const [statement, name = ""] of statements) await createOnline(client, statement, `net.${name}`);
+    for (const [statement, name = ""] of statements) await createOnline(client, statement, `net.${name}`, wait);
   } finally {
     await client.query(RESET);
     await unlockMigration(client);
   }
 }
 
-async function createOnline(client: pg.ClientBase, statement: string, index: string): Promise<void> {
+async function createOnline(
+  client: pg.ClientBase,
+  statement: string,
+  index: string,
+  { url, indexing }: MigrationWait,
+): Promise<void> {
   const { rows } = await client.query<{ valid: boolean }>(SELECT_VALID, [index]);
   if (rows[0]?.valid === true) return;
   if (rows.length > 0) await client.query(`drop index concurrently ${index}`);
-  await client.query(statement.replace("create index if not exists", "create index concurrently"));
+  const make = (): Promise<unknown> =>
+    client.query(statement.replace("create index if not exists", "create index concurrently"));
+  if (url === undefined || indexing === undefined) {
+    await make();
+    return;
+  }
+  const pid = (await client.query<{ pid: number }>("select pg_catalog.pg_backend_pid() as pid")).rows[0]?.pid ?? 0;
+  await withProgress({ url, pid, index, report: indexing }, make);
 }

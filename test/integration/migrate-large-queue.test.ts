@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
+import type { IndexProgress } from "../../src/pg/indexing-progress.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { LATEST_VERSION, MIGRATIONS } from "../../src/pg/migrations.ts";
+import { eventually } from "../support/eventually.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
 const BEFORE = MIGRATIONS.indexOf("0011_lane_indexes.sql");
@@ -64,3 +66,22 @@ test(
     expect(indexes[0]?.definition).toContain("split_part");
   },
 );
+
+test("a migration of a large queue reports how far each index has come", { timeout: 60_000 }, async () => {
+  await using db = await largeQueue();
+  // An open transaction that has called holds up the index, so that it takes longer than the time between two reports.
+  const caller = await db.pool.connect();
+  const reports: IndexProgress[] = [];
+  try {
+    await caller.query("begin; select net.http_get('http://caller.example/')");
+    const migrated = migrate(db.url, { url: db.url, indexing: (progress) => void reports.push(progress) });
+    migrated.catch(() => undefined);
+    await eventually(() => reports.some(({ phase }) => phase.startsWith("waiting for")));
+    await caller.query("commit");
+    await migrated;
+  } finally {
+    caller.release(true);
+  }
+  expect(new Set(reports.map(({ index }) => index))).toContain("net.http_request_queue_lane");
+  for (const { done, total } of reports) expect(done).toBeLessThanOrEqual(total);
+});
