@@ -51,6 +51,38 @@ const FAULTS: Readonly<Record<string, Draw>> = {
     ms: Math.round(random.scale(50, 20_000)),
   }),
   "lose answers": (random) => ({ kind: "lose answers", count: random.int(1, 3) }),
+  "writes fail": (random) => ({
+    kind: "writes fail",
+    sqlstate: random.pick(["53100", "25006", "40P01"]),
+    ms: Math.round(random.scale(10, 5_000)),
+  }),
+  "reads fail": (random) => ({ kind: "reads fail", ms: Math.round(random.scale(10, 5_000)) }),
+  "lose slot": (random) => ({ kind: "lose slot", how: random.pick(["dropped", "invalidated"]) }),
+  publication: () => ({ kind: "publication" }),
+  "stop server": (random) => ({ kind: "stop server", ms: Math.round(random.scale(1, 3_000)) }),
+  failover: (random) => ({ kind: "failover", lost: random.int(0, 3), ms: Math.round(random.scale(1, 3_000)) }),
+  kill: (random) => ({ kind: "kill", which: random.int(0, 3), restartMs: Math.round(random.scale(1, 3_000)) }),
+  stop: (random) => ({ kind: "stop", which: random.int(0, 3), restartMs: Math.round(random.scale(1, 3_000)) }),
+  pause: (random) => ({ kind: "pause", which: random.int(0, 3), ms: Math.round(random.scale(10, 10_000)) }),
+  settings: (random, hosts) => ({
+    kind: "settings",
+    host: random.pick(hosts),
+    row: {
+      rate_per_second: random.pick([null, 5, 20]),
+      concurrency: random.pick([null, 1, 3]),
+      paused: random.chance(0.3),
+    },
+    openMs: Math.round(random.scale(1, 100)),
+  }),
+  wake: () => ({ kind: "wake" }),
+  restart: () => ({ kind: "restart" }),
+  host: (random, hosts) => ({
+    kind: "host",
+    host: random.pick(hosts),
+    answersMs: random.chance(0.3) ? null : random.scale(1, 2_000),
+    refuses: random.chance(0.2),
+  }),
+  shortage: (random) => ({ kind: "shortage", ms: Math.round(random.scale(10, 5_000)) }),
 };
 
 /** Draws the history of a seed. */
@@ -60,11 +92,14 @@ export function draw(seed: number): History {
     Array.from({ length: random.int(1, 4) }, (_, index) => [`h${index}.test`, behaviour(random)]),
   );
   const names = Object.keys(hosts);
-  const faults = Object.values(FAULTS).filter(() => random.chance(0.35));
+  // Faults that are always on hide each other.
+  const share = random.pick([0.1, 0.25]);
+  const faults = Object.values(FAULTS).filter(() => random.chance(share));
+  const faulty = random.pick([0.15, 0.4]);
   const steps: Step[] = [];
-  const pace = random.scale(2, 300);
-  for (let count = random.int(5, 50); count > 0; count--) {
-    const act = faults.length > 0 && random.chance(0.3) ? random.pick(faults) : INSERT;
+  const pace = random.scale(1, 300);
+  for (let count = Math.round(random.scale(2, 50)); count > 0; count--) {
+    const act = faults.length > 0 && random.chance(faulty) ? random.pick(faults) : INSERT;
     steps.push({ afterMs: Math.round(random.next() * 2 * pace), act: act(random, names) });
   }
   return {
@@ -72,13 +107,14 @@ export function draw(seed: number): History {
     settings: settings(random),
     profile: {
       latency: { leastMs: 0.05, mostMs: random.pick([0.3, 3, 30]) },
-      statementMs: random.pick([0.3, 3, 60]),
-      decodeMs: random.pick([0.3, 3, 100]),
-      standbyMs: random.pick([0, 0, 20, 1_000]),
+      statementMs: random.pick([0.3, 3, 60, 500]),
+      decodeMs: random.pick([0.3, 3, 100, 500]),
+      standbyMs: random.pick([0, 20, 300, 2_000]),
       mostLanes: random.pick([3, 1_000]),
     },
     hosts,
-    daemons: 1,
+    daemons: random.pick([1, 1, 2]),
+    toTheEnd: random.chance(0.25),
     steps,
   };
 }

@@ -25,6 +25,8 @@ export interface History {
   readonly profile: ServerProfile;
   readonly hosts: Readonly<Record<string, HostBehaviour>>;
   readonly daemons: number;
+  /** Also when nothing is left to do it is watched, and ended. */
+  readonly toTheEnd: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -62,6 +64,8 @@ function configOf(settings: HistorySettings): LoadedConfig {
 
 /** Everything has to have ended this long after the last step, in milliseconds. */
 const DRAIN_MS = 180_000;
+/** What was begun has ended after this time, in milliseconds: checks of transactions that nobody waits for any more. */
+const SETTLE_MS = 7_000;
 /** And nothing happens for so long afterwards. */
 const QUIET_MS = 8_000;
 /** A daemon that was asked to stop has ended by then. */
@@ -81,7 +85,7 @@ export async function play(history: History, listen: Listen | null = null): Prom
     listen?.(`${Math.round(virtualNow())} ms: ${lineOf(step)}`);
     world.act(step.act);
   }
-  if (!hasFailed()) await drain(world, hasFailed);
+  if (!hasFailed()) await drain(history, world, hasFailed);
   for (const process of world.processes) process.isDead = true;
   await promises();
   return {
@@ -92,7 +96,7 @@ export async function play(history: History, listen: Listen | null = null): Prom
   };
 }
 
-async function drain(world: World, hasFailed: () => boolean): Promise<void> {
+async function drain(history: History, world: World, hasFailed: () => boolean): Promise<void> {
   const { referee, server } = world;
   const { database } = server;
   world.heal();
@@ -101,9 +105,11 @@ async function drain(world: World, hasFailed: () => boolean): Promise<void> {
   const isStreaming = (): boolean => server.slot !== null && server.slot.active !== null;
   const isLive = (): boolean => world.running.some(({ state }) => state === "live");
   await runTime(virtualNow() + DRAIN_MS, isDone);
+  if (hasFailed()) return;
   referee.finish();
   if (hasFailed()) return;
-  await runTime(virtualNow() + 2_000, hasFailed);
+  if (!history.toTheEnd) return;
+  await runTime(virtualNow() + SETTLE_MS, hasFailed);
   const before = new Map(server.statements);
   await runTime(virtualNow() + QUIET_MS, hasFailed);
   if (hasFailed()) return;

@@ -37,12 +37,14 @@ export class Referee {
   readonly records = new Map<string, Record>();
   readonly #inFlight = new Map<Process, number>();
   readonly #starts: number[] = [];
+  /** Processes that have started a request in their present leadership. */
+  readonly #hasStarted = new Set<Process>();
   /** Since when each process has had the leader's lock without a break. */
   readonly leadSince = new Map<Process, number>();
-  /** The server stopped, or commits were lost, at these times. */
-  readonly stops: number[] = [];
-  /** Requests started, and the longest wait of one that could have been started. */
+  /** Requests started. */
   started = 0;
+  /** Told of each start. */
+  trace: ((line: string) => void) | null = null;
 
   constructor(server: Server, limits: Limits) {
     this.#server = server;
@@ -57,7 +59,9 @@ export class Referee {
 
   #leads(process: Process | null): void {
     for (const other of this.leadSince.keys()) if (other !== process) this.leadSince.delete(other);
-    if (process !== null && !this.leadSince.has(process)) this.leadSince.set(process, virtualNow());
+    if (process === null || this.leadSince.has(process)) return;
+    this.leadSince.set(process, virtualNow());
+    this.#hasStarted.delete(process);
   }
 
   /** True where this try of the request is to fail. */
@@ -75,9 +79,10 @@ export class Referee {
       this.harm(`request ${request.id} was sent, which nobody made`);
       return sent;
     }
+    this.trace?.(`${Math.round(now)} ms: ${process.name} sends request ${request.id}`);
     this.#judge(record, sent, key);
     record.sends.push(sent);
-    this.#judgeRate(now);
+    this.#judgeRate(process, now);
     const inFlight = (this.#inFlight.get(process) ?? 0) + 1;
     this.#inFlight.set(process, inFlight);
     if (inFlight > this.#limits.concurrency) this.harm(`${inFlight} requests are in flight`);
@@ -104,7 +109,7 @@ export class Referee {
   }
 
   #mayRepeat(before: Sent, sent: Sent): boolean {
-    if (this.stops.some((at) => at >= before.at - 5_000 && at <= sent.at)) return true;
+    if (this.#server.stops.some((at) => at >= before.at - 5_000 && at <= sent.at)) return true;
     return before.process !== sent.process && before.at <= (this.leadSince.get(sent.process) ?? sent.at);
   }
 
@@ -112,14 +117,18 @@ export class Referee {
   #judgeLead({ process, at }: Sent): void {
     const leader = [...this.leadSince.keys()][0];
     if (leader === undefined || leader === process) return;
-    if (this.stops.some((stop) => at - stop < 5_000)) return;
+    if (this.#server.stops.some((stop) => at - stop < 5_000)) return;
     this.harm(`P3: ${process.name} starts a request while ${leader.name} leads`);
   }
 
-  /** P7: over any second. */
-  #judgeRate(now: number): void {
+  /** P7: over any second; the first start of a leadership goes at once, whatever the one before has sent. */
+  #judgeRate(process: Process, now: number): void {
     const { perSecond } = this.#limits;
     if (perSecond === "unlimited") return;
+    if (!this.#hasStarted.has(process)) {
+      this.#hasStarted.add(process);
+      return;
+    }
     const before = this.#starts[this.#starts.length - perSecond];
     if (before !== undefined && now - before < 1_000) this.harm(`P7: more than ${perSecond} requests in a second`);
     this.#starts.push(now);

@@ -37,6 +37,7 @@ export class World {
     const { seed, profile, hosts, loaded, limits } = options;
     this.server = new Server(profile, new Random(subSeed(seed, 1)));
     this.referee = new Referee(this.server, limits);
+    this.referee.trace = options.listen;
     const behaviours = new Map(Object.entries(hosts).map(([name, host]) => [name, { ...host }]));
     this.destinations = new Destinations(
       behaviours,
@@ -62,7 +63,7 @@ export class World {
 
   /** Lets `act` happen. */
   act(act: Act): void {
-    const { server, destinations, referee } = this;
+    const { server, destinations } = this;
     switch (act.kind) {
       case "insert":
       case "elsewhere":
@@ -108,13 +109,11 @@ export class World {
         server.publishedFrom = server.database.insertLsn;
         return;
       case "stop server":
-        referee.stops.push(performance.now());
         server.stop(act.ms);
         server.database.loseCommits(0, false);
         this.#afterLoss();
         return;
       case "failover":
-        referee.stops.push(performance.now());
         server.stop(act.ms);
         server.database.loseCommits(act.lost, true);
         server.slot = null;
@@ -156,7 +155,7 @@ export class World {
   #loseSlot(how: "dropped" | "invalidated"): void {
     const { slot } = this.server;
     if (slot === null) return;
-    slot.active?.end("57P01");
+    slot.active?.terminate();
     if (how === "dropped") this.server.slot = null;
     else slot.walStatus = "lost";
   }

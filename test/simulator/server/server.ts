@@ -53,8 +53,10 @@ export class Server {
   #nextPid = 100;
   /** How many statements of each name were executed. */
   readonly statements = new Map<string, number>();
-  /** Called with what the referee should know. */
+  /** What pgnetd asked or told that it should not. */
   readonly harms: string[] = [];
+  /** When sessions were ended whose clients had done nothing wrong: a leader hears of it later than the next one. */
+  readonly stops: number[] = [];
 
   constructor(profile: ServerProfile, random: Random) {
     this.profile = profile;
@@ -169,6 +171,7 @@ export class Server {
 
   /** Ends all sessions, and takes no new ones for `ms`. */
   stop(ms: number): void {
+    this.stops.push(performance.now());
     this.downUntil = performance.now() + ms;
     for (const session of this.sessions) session.end("57P02");
   }

@@ -89,6 +89,12 @@ export class Session implements LinkEnd {
     after(KEEPALIVE_MS, null, () => this.end(null));
   }
 
+  /** Ends it as an administrator does, or the server itself. */
+  terminate(): void {
+    this.#server.stops.push(virtualNow());
+    this.end("57P01");
+  }
+
   /** Ends it, with its locks; with an error where there is a SQLSTATE for it. */
   end(sqlstate: string | null): void {
     if (!this.isAlive) return;

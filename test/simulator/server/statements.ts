@@ -58,12 +58,12 @@ const SWEEP: StatementKind = {
     after(server.duration(), null, () => {
       if (transaction.stage === "aborted") return answer(refusal("57P01", "the server has stopped"), null);
       const insertLsn = formatLsn(lsn(server.database.insertLsn));
-      server.commit(transaction, () => {
-        answer(
-          null,
-          rows.map((row) => ({ ...row, insert_lsn: insertLsn, next_xid: String(transaction.xid) })),
-        );
-      });
+      // It has written nothing: its end is in no log, and waits for no standby.
+      server.database.abort(transaction);
+      answer(
+        null,
+        rows.map((row) => ({ ...row, insert_lsn: insertLsn, next_xid: String(transaction.xid) })),
+      );
     });
   },
 };

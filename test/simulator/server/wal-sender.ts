@@ -64,7 +64,7 @@ export class WalSender {
         this.#session.link.toClient(() =>
           this.#session.client.answered(refusal("42704", 'publication "pgnetd_outbox" does not exist'), null),
         );
-        this.#session.end(null);
+        this.#session.terminate();
         return;
       }
       this.#next++;
