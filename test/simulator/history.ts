@@ -104,6 +104,8 @@ async function drain(history: History, world: World, hasFailed: () => boolean): 
     hasFailed() || (database.running.size === 0 && isStreaming() && referee.waiting().length === 0 && isLive());
   const isStreaming = (): boolean => server.slot !== null && server.slot.active !== null;
   const isLive = (): boolean => world.running.some(({ state }) => state === "live");
+  await runTime(virtualNow() + DRAIN_MS, () => hasFailed() || database.running.size === 0);
+  world.unpause();
   await runTime(virtualNow() + DRAIN_MS, isDone);
   if (hasFailed()) return;
   referee.finish();
@@ -123,7 +125,10 @@ async function drain(history: History, world: World, hasFailed: () => boolean): 
     else if (ended.error !== null) referee.harm(`${name} failed: ${toError(ended.error).message}`);
     else if (timers > 0) referee.harm(`${name} has ended and left ${timers} timers`);
   }
-  if (server.sessions.size > 0) referee.harm(`${server.sessions.size} sessions are left on the server`);
+  if (server.sessions.size > 0) {
+    const left = [...server.sessions].map(({ link, application }) => `${link.owner.name} ${application}`);
+    referee.harm(`sessions are left on the server: ${left.join(", ")}`);
+  }
 }
 
 /** P8, P4: with nothing to do nothing is asked, and the slot holds nothing. */

@@ -70,7 +70,7 @@ export class Link {
 
   /** The connection is reset: what is on its way is lost, and both ends notice. */
   reset(): void {
-    if (this.#isReset) return;
+    if (this.#isReset || !(this.#clientOpen || this.#serverOpen)) return;
     this.#isReset = true;
     this.#closeServer(0.1, "reset");
     this.#closeClient(0.1, "reset");

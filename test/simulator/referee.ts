@@ -129,6 +129,7 @@ export class Referee {
       this.#hasStarted.add(process);
       return;
     }
+    if (this.#server.stops.some((at) => now - at < 5_000)) return;
     const before = this.#starts[this.#starts.length - perSecond];
     if (before !== undefined && now - before < 1_000) this.harm(`P7: more than ${perSecond} requests in a second`);
     this.#starts.push(now);

@@ -107,9 +107,12 @@ export class UserActs {
 
   /** What is open ends. */
   finish(): void {
-    const { hosts, database } = this.#server;
-    for (const by of this.#open) database.abort(by);
+    for (const by of this.#open) this.#server.database.abort(by);
     this.#open.clear();
+  }
+
+  unpause(): void {
+    const { hosts, database } = this.#server;
     const paused = [...hosts].filter(([, { paused }]) => paused);
     if (paused.length === 0) return;
     const by = database.begin();

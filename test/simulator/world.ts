@@ -148,7 +148,7 @@ export class World {
     const process = this.#pick(which);
     if (process === undefined) return;
     process.isDead = true;
-    for (const { link } of this.server.sessionsOf(process)) link.reset();
+    for (const link of this.server.links) if (link.owner === process) link.reset();
     after(restartMs, null, () => this.#start());
   }
 
@@ -176,8 +176,13 @@ export class World {
     server.downUntil = 0;
     destinations.shortUntil = 0;
     for (const host of destinations.hosts.values()) Object.assign(host, { answersMs: 5, refuses: false });
-    for (const { link } of server.sessions) if (link.isStalled) link.reset();
+    for (const link of server.links) if (link.isStalled) link.reset();
     this.#users.finish();
     if (this.running.length === 0) this.#start();
+  }
+
+  /** Nothing is paused any more; once what users began has ended. */
+  unpause(): void {
+    this.#users.unpause();
   }
 }

@@ -37,6 +37,8 @@ export class Server {
   readonly profile: ServerProfile;
   readonly #random: Random;
   readonly sessions = new Set<Session>();
+  /** All connections so far. */
+  readonly links: Link[] = [];
   slot: Slot | null = null;
   readonly hosts = new Map<string, HostRow>();
   /** Connections are refused until then. */
@@ -75,6 +77,7 @@ export class Server {
     if (owner === null || this.isDown) return null;
     const link = new Link(owner, this.profile.latency, new Random(this.#random.int(0, 0xffffffff)));
     const session = new Session(this, link, client, { pid: this.#nextPid++, application, isReplication });
+    this.links.push(link);
     link.join(client, session);
     link.toServer(() => {
       this.sessions.add(session);
