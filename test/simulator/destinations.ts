@@ -1,6 +1,7 @@
 import type { HttpClient, SendExtras } from "../../src/http/client.ts";
 import type { Outcome, Timings } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
+import { DaemonProcess } from "./process.ts";
 import type { Random } from "./random.ts";
 import type { Referee } from "./referee.ts";
 import { after, currentProcess, type Process } from "./virtual-time.ts";
@@ -45,6 +46,7 @@ export class Destinations {
         const { promise, resolve } = Promise.withResolvers<Outcome>();
         if (performance.now() < this.shortUntil) return Promise.resolve(failed("shortage"));
         const sent = this.#referee.sent(owner, request, extras.idempotencyKey);
+        if (owner instanceof DaemonProcess) this.#referee.loaded(owner, owner.load);
         let isDone = false;
         const end = (outcome: Outcome): void => {
           if (isDone) return;

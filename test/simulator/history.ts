@@ -1,5 +1,6 @@
 import { toError } from "../../src/base/errors.ts";
 import { readConfig, type LoadedConfig } from "../../src/config/load.ts";
+import { perLaneBound } from "../../src/sending/memory.ts";
 import type { HostBehaviour } from "./destinations.ts";
 import type { Listen } from "./process.ts";
 import type { ServerProfile } from "./server/server.ts";
@@ -75,7 +76,9 @@ const STOP_MS = 15_000;
 export async function play(history: History, listen: Listen | null = null): Promise<Outcome> {
   const { seed, settings, profile, hosts, daemons } = history;
   const { perSecond, concurrency, hostConcurrency } = settings;
-  const limits = { perSecond, concurrency, perHost: hostConcurrency };
+  const { memoryRequests } = settings;
+  const perLane = perLaneBound(perSecond, memoryRequests);
+  const limits = { perSecond, concurrency, perHost: hostConcurrency, perLane, memoryRequests };
   const world = new World({ seed, profile, hosts, loaded: configOf(settings), daemons, limits, listen });
   const { referee, server } = world;
   const hasFailed = (): boolean => referee.harms.length > 0 || server.harms.length > 0;

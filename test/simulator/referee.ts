@@ -1,25 +1,28 @@
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
+import { LimitsReferee } from "./limits-referee.ts";
 import type { Row } from "./server/database.ts";
-import type { Server } from "./server/server.ts";
+import type { HostRow, Server, ServerWatcher } from "./server/server.ts";
 import { type Process, virtualNow } from "./virtual-time.ts";
+import { WaitReferee } from "./wait-referee.ts";
 
 /** One start of a request. */
 export interface Sent {
   readonly process: Process;
   readonly at: number;
   readonly attempt: number;
-  /** Not sent whole, or not for long: whoever leads next sends it again. */
+  readonly host: string;
+  /** It was ended by its sender: whoever leads next sends it again. */
   isVoid: boolean;
-  isOver: boolean;
 }
 
-interface Record {
+/** What is known of one request. */
+export interface RequestRecord {
   readonly row: Row;
   readonly sends: Sent[];
   key: string | null;
-  /** A truncation that ended it was received. */
-  isTruncated: boolean;
+  /** Processes that received the truncation which ended it. */
+  readonly truncatedFor: Set<Process>;
 }
 
 /** Limits of one history. */
@@ -27,18 +30,20 @@ export interface Limits {
   readonly perSecond: number | "unlimited";
   readonly concurrency: number;
   readonly perHost: number;
+  readonly perLane: number;
+  readonly memoryRequests: number;
 }
 
+/** What happened on the way may have its effect for so long, in milliseconds. */
+const STOP_EFFECT_MS = 5_000;
+
 /** Counts every request, and says what should not have happened. */
-export class Referee {
+export class Referee implements ServerWatcher {
   readonly harms: string[] = [];
   readonly #server: Server;
-  readonly #limits: Limits;
-  readonly records = new Map<string, Record>();
-  readonly #inFlight = new Map<Process, number>();
-  readonly #starts: number[] = [];
-  /** Processes that have started a request in their present leadership. */
-  readonly #hasStarted = new Set<Process>();
+  readonly #limits: LimitsReferee;
+  readonly #waits: WaitReferee;
+  readonly records = new Map<string, RequestRecord>();
   /** Since when each process has had the leader's lock without a break. */
   readonly leadSince = new Map<Process, number>();
   /** Requests started. */
@@ -48,20 +53,42 @@ export class Referee {
 
   constructor(server: Server, limits: Limits) {
     this.#server = server;
-    this.#limits = limits;
-    server.database.made = (row) => this.records.set(row.created, { row, sends: [], key: null, isTruncated: false });
+    const harm = (what: string): void => this.harm(what);
+    this.#limits = new LimitsReferee(limits, harm);
+    this.#waits = new WaitReferee(server, limits, harm);
+    server.database.made = (row) =>
+      this.records.set(row.created, { row, sends: [], key: null, truncatedFor: new Set() });
     server.locks.held = (session) => this.#leads(session?.link.owner ?? null);
+    server.watcher = this;
   }
 
   harm(what: string): void {
     this.harms.push(`${what} (at ${Math.round(virtualNow())} ms)`);
   }
 
+  /** Until `until` requests may wait for what happened. */
+  disturbed(until: number): void {
+    this.#waits.disturbed(until);
+  }
+
+  hostsRead(process: Process, hosts: ReadonlyMap<string, HostRow>, at: number): void {
+    this.#limits.hostsRead(process, hosts, at);
+  }
+
+  lanesReported(process: Process, lanes: readonly string[], queued: readonly number[]): void {
+    this.#limits.lanesReported(process, lanes, queued);
+  }
+
+  truncated(process: Process, rows: readonly Row[]): void {
+    for (const { created } of rows) this.records.get(created)?.truncatedFor.add(process);
+  }
+
   #leads(process: Process | null): void {
     for (const other of this.leadSince.keys()) if (other !== process) this.leadSince.delete(other);
     if (process === null || this.leadSince.has(process)) return;
     this.leadSince.set(process, virtualNow());
-    this.#hasStarted.delete(process);
+    this.#limits.leads(process);
+    this.disturbed(virtualNow());
   }
 
   /** True where this try of the request is to fail. */
@@ -70,34 +97,40 @@ export class Referee {
     return record !== undefined && request.attempts < record.row.shape.failures;
   }
 
+  /** A process starts a request, `load` requests being in its memory. */
   sent(process: Process, request: Request, key: string | null): Sent {
-    const now = virtualNow();
-    const sent: Sent = { process, at: now, attempt: request.attempts, isVoid: false, isOver: false };
+    const at = virtualNow();
+    const host = URL.parse(request.url)?.hostname ?? "";
+    const sent: Sent = { process, at, attempt: request.attempts, host, isVoid: false };
     const record = this.records.get(request.created);
     this.started++;
+    this.trace?.(`${Math.round(at)} ms: ${process.name} sends request ${request.id}`);
     if (record === undefined || record.row.id !== request.id) {
       this.harm(`request ${request.id} was sent, which nobody made`);
       return sent;
     }
-    this.trace?.(`${Math.round(now)} ms: ${process.name} sends request ${request.id}`);
     this.#judge(record, sent, key);
+    this.#judgeLead(sent);
+    if (record.sends.length === 0) this.#waits.sent(record, this.records.values());
     record.sends.push(sent);
-    this.#judgeRate(process, now);
-    const inFlight = (this.#inFlight.get(process) ?? 0) + 1;
-    this.#inFlight.set(process, inFlight);
-    if (inFlight > this.#limits.concurrency) this.harm(`${inFlight} requests are in flight`);
+    this.#limits.started(sent, this.leadSince.get(process) ?? null, this.#hasStopped(at));
     return sent;
   }
 
-  #judge(record: Record, sent: Sent, key: string | null): void {
+  #judge(record: RequestRecord, sent: Sent, key: string | null): void {
     const { row, sends } = record;
     if (row.by.commitLsn === 0n) this.harm(`P1: request ${row.id} was sent before its commit`);
     if (record.key !== null && record.key !== key) this.harm(`P3: request ${row.id} has another key`);
     record.key = key;
-    if (record.isTruncated) this.harm(`request ${row.id} was sent after its truncation was received`);
-    if (row.nextAttemptAt !== null && row.nextAttemptAt > sent.at + 1)
+    if (row.end === "cancelled" && record.truncatedFor.has(sent.process)) {
+      this.harm(`request ${row.id} was sent after its truncation was received`);
+    }
+    // The result of another's try may come while this one is under way.
+    const isAlone = sends.every(({ process }) => process === sent.process);
+    if (isAlone && row.nextAttemptAt !== null && row.nextAttemptAt > sent.at + 1) {
       this.harm(`request ${row.id} was sent too early`);
-    const since = this.leadSince.get(sent.process) ?? sent.at;
+    }
+    const since = this.leadSince.get(sent.process) ?? 0;
     if (row.end !== null && row.end !== "cancelled" && row.endedAt < since) {
       this.harm(`P3: request ${row.id} was sent after its result was stored`);
     }
@@ -105,40 +138,33 @@ export class Referee {
     if (repeated !== undefined && !this.#mayRepeat(repeated, sent)) {
       this.harm(`P3: request ${row.id} was sent twice, at ${Math.round(repeated.at)} and again`);
     }
-    this.#judgeLead(sent);
   }
 
   #mayRepeat(before: Sent, sent: Sent): boolean {
-    if (this.#server.stops.some((at) => at >= before.at - 5_000 && at <= sent.at)) return true;
+    if (this.#server.stops.some((at) => at >= before.at - STOP_EFFECT_MS && at <= sent.at)) return true;
     return before.process !== sent.process && before.at <= (this.leadSince.get(sent.process) ?? sent.at);
   }
 
-  /** P3: two never start requests at once; but for a server that stops, after which a leader that does not hear of it goes on until its fence. */
+  /** A leader whose session the server ends does not hear of it before the next one leads, or its fence comes. */
+  #hasStopped(at: number): boolean {
+    return this.#server.stops.some((stop) => at - stop < STOP_EFFECT_MS);
+  }
+
+  /** P3: two never start requests at once. */
   #judgeLead({ process, at }: Sent): void {
     const leader = [...this.leadSince.keys()][0];
-    if (leader === undefined || leader === process) return;
-    if (this.#server.stops.some((stop) => at - stop < 5_000)) return;
+    if (leader === undefined || leader === process || this.#hasStopped(at)) return;
     this.harm(`P3: ${process.name} starts a request while ${leader.name} leads`);
   }
 
-  /** P7: over any second; the first start of a leadership goes at once, whatever the one before has sent. */
-  #judgeRate(process: Process, now: number): void {
-    const { perSecond } = this.#limits;
-    if (perSecond === "unlimited") return;
-    if (!this.#hasStarted.has(process)) {
-      this.#hasStarted.add(process);
-      return;
-    }
-    if (this.#server.stops.some((at) => now - at < 5_000)) return;
-    const before = this.#starts[this.#starts.length - perSecond];
-    if (before !== undefined && now - before < 1_000) this.harm(`P7: more than ${perSecond} requests in a second`);
-    this.#starts.push(now);
+  ended(sent: Sent, outcome: Outcome): void {
+    if (outcome.kind === "failed" && outcome.code === "aborted") sent.isVoid = true;
+    this.#limits.ended(sent);
   }
 
-  ended(sent: Sent, outcome: Outcome): void {
-    sent.isOver = true;
-    if (outcome.kind === "failed" && (outcome.code === "aborted" || outcome.code === "shortage")) sent.isVoid = true;
-    this.#inFlight.set(sent.process, (this.#inFlight.get(sent.process) ?? 1) - 1);
+  /** `load` requests are in the memory of a process. */
+  loaded(process: Process, load: number): void {
+    this.#limits.loaded(process, load);
   }
 
   /** Rows that are visible and wait. */

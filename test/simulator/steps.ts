@@ -35,6 +35,15 @@ export type Act =
   | { readonly kind: "pause"; readonly which: number; readonly ms: number }
   | { readonly kind: "shortage"; readonly ms: number };
 
+/** After these, and their time, everything goes on as it did; others leave a trace for a while. */
+const HARMLESS: ReadonlySet<Act["kind"]> = new Set(["insert", "elsewhere", "cancel", "wake", "host", "truncate"]);
+
+/** How long `act` may delay requests of others, in milliseconds; 0 where it may not. */
+export function disturbsMs(act: Act): number {
+  if (HARMLESS.has(act.kind)) return 0;
+  return "restartMs" in act ? act.restartMs : "ms" in act ? act.ms : 1;
+}
+
 /** One step of a history: what happens, and how long after the one before, in milliseconds. */
 export interface Step {
   readonly afterMs: number;

@@ -6,7 +6,7 @@ import { Random, subSeed } from "./random.ts";
 import { type Limits, Referee } from "./referee.ts";
 import type { Session } from "./server/session.ts";
 import { Server, type ServerProfile } from "./server/server.ts";
-import type { Act } from "./steps.ts";
+import { type Act, disturbsMs } from "./steps.ts";
 import { after, resetTime } from "./virtual-time.ts";
 import { UserActs } from "./user-acts.ts";
 
@@ -45,6 +45,8 @@ export class World {
       new Random(subSeed(seed, 2)),
       loaded.config.http.maxTimeoutMs,
     );
+    this.server.hangs = () =>
+      [...this.destinations.hosts.values()].some(({ answersMs }) => answersMs === null || answersMs > 100);
     this.#users = new UserActs(this.server, this.referee);
     setServer(this.server.connect);
     setDestinations(this.destinations);
@@ -63,6 +65,8 @@ export class World {
 
   /** Lets `act` happen. */
   act(act: Act): void {
+    const ms = disturbsMs(act);
+    if (ms > 0) this.referee.disturbed(performance.now() + ms);
     const { server, destinations } = this;
     switch (act.kind) {
       case "insert":
@@ -175,6 +179,7 @@ export class World {
     server.readsFail = null;
     server.downUntil = 0;
     destinations.shortUntil = 0;
+    this.referee.disturbed(performance.now());
     for (const host of destinations.hosts.values()) Object.assign(host, { answersMs: 5, refuses: false });
     for (const link of server.links) if (link.isStalled) link.reset();
     this.#users.finish();

@@ -2,7 +2,7 @@ import type { ConnectionOptions, SentStatement, SimulatedClient, StatementResult
 import { Link, type Latency } from "../link.ts";
 import { Random } from "../random.ts";
 import { after, currentProcess, type Process } from "../virtual-time.ts";
-import { Database, type LogEntry, type Transaction } from "./database.ts";
+import { Database, type LogEntry, type Row, type Transaction } from "./database.ts";
 import { refusal } from "./errors.ts";
 import { Locks } from "./locks.ts";
 import { Session } from "./session.ts";
@@ -30,6 +30,16 @@ export interface ServerProfile {
   readonly mostLanes: number;
 }
 
+/** Told of what only the server sees. */
+export interface ServerWatcher {
+  /** A process has the answer to its question for the settings of hosts, which were these when it was answered. */
+  hostsRead(process: Process, hosts: ReadonlyMap<string, HostRow>, at: number): void;
+  /** A process reports what it has queued of lanes. */
+  lanesReported(process: Process, lanes: readonly string[], queued: readonly number[]): void;
+  /** A process has received the truncation of these rows. */
+  truncated(process: Process, rows: readonly Row[]): void;
+}
+
 /** A PostgreSQL server, as far as pgnetd asks it. */
 export class Server {
   readonly database: Database;
@@ -41,6 +51,9 @@ export class Server {
   readonly links: Link[] = [];
   slot: Slot | null = null;
   readonly hosts = new Map<string, HostRow>();
+  watcher: ServerWatcher | null = null;
+  /** True where some destination does not answer soon. */
+  hangs: () => boolean = () => false;
   /** Connections are refused until then. */
   downUntil = 0;
   /** Statements that write fail with this SQLSTATE. */

@@ -23,6 +23,8 @@ export class Session implements LinkEnd {
   senderTimeoutMs = 60_000;
   lockTimeoutMs = 0;
   walSender: WalSender | null = null;
+  /** Called when the answer to the statement under way arrives. */
+  beforeAnswer: (() => void) | null = null;
   /** A statement is under way. */
   #isBusy = false;
   #heardAt = virtualNow();
@@ -59,7 +61,12 @@ export class Session implements LinkEnd {
       this.link.reset();
       return;
     }
-    this.link.toClient(() => this.client.answered(error, result));
+    const { beforeAnswer } = this;
+    this.beforeAnswer = null;
+    this.link.toClient(() => {
+      beforeAnswer?.();
+      this.client.answered(error, result);
+    });
   }
 
   #watchIdle(): void {

@@ -141,9 +141,25 @@ const LOCKED = answering("locked", ({ server, statement: { values } }) =>
 );
 
 const HOSTS: StatementKind = {
-  ...answering("host settings", ({ server: { hosts } }) => [...hosts].map(([host, row]) => ({ host, ...row }))),
+  name: "host settings",
+  writes: false,
   reads: true,
+  execute: ({ server, session, answer }) => {
+    const hosts = new Map(server.hosts);
+    const at = virtualNow();
+    session.beforeAnswer = () => server.watcher?.hostsRead(session.link.owner, hosts, at);
+    answer(
+      null,
+      [...hosts].map(([host, row]) => ({ host, ...row })),
+    );
+  },
 };
+
+const REPORT_LANES = answering("report lanes", ({ server, session, statement: { values } }) => {
+  const [lanes, , queued] = values as [string[], string[], number[]];
+  server.watcher?.lanesReported(session.link.owner, lanes, queued);
+  return [];
+});
 
 const NAMED: ReadonlyMap<string, StatementKind> = new Map([
   ["pgnetd_sweep", SWEEP],
@@ -158,7 +174,7 @@ const NAMED: ReadonlyMap<string, StatementKind> = new Map([
   ["pgnetd_parked", DEFERRED],
   ["pgnetd_locked", LOCKED],
   ["pgnetd_host_settings", HOSTS],
-  ["pgnetd_report_lanes", answering("report lanes", () => [])],
+  ["pgnetd_report_lanes", REPORT_LANES],
   ["pgnetd_expire", answering("expire", () => [{ most: 0, response: null, detail: null, letter: null }])],
 ]);
 

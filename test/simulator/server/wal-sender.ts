@@ -1,6 +1,6 @@
 import { after, virtualNow } from "../virtual-time.ts";
 import type { Random } from "../random.ts";
-import type { LogEntry } from "./database.ts";
+import type { LogEntry, Transaction } from "./database.ts";
 import { refusal } from "./errors.ts";
 import { keepalive, messagesOf, walData } from "./pgoutput.ts";
 import type { Server } from "./server.ts";
@@ -73,10 +73,20 @@ export class WalSender {
         chunk.push(walData(entry.commitLsn, message));
         if (this.#random.chance(0.3)) this.#deliver(chunk);
       }
+      this.#watchTruncation(transaction, chunk);
       if (this.#random.chance(0.5)) this.#deliver(chunk);
     }
     this.#deliver(chunk);
     this.#sentLsn = database.flushedLsn > this.#sentLsn ? database.flushedLsn : this.#sentLsn;
+  }
+
+  #watchTruncation({ streamed }: Transaction, chunk: Buffer[]): void {
+    const { link } = this.#session;
+    for (const change of streamed) {
+      if (change.kind !== "truncate") continue;
+      this.#deliver(chunk);
+      link.toClient(() => this.#server.watcher?.truncated(link.owner, change.rows));
+    }
   }
 
   #isEmpty({ transaction: { rows, streamed, message } }: LogEntry): boolean {
