@@ -19,9 +19,20 @@ function shape(random: Random, hosts: readonly string[]): RequestShape {
   };
 }
 
+/** Some transactions are a flood to one destination. */
+function rows(random: Random, hosts: readonly string[]): readonly RequestShape[] {
+  if (!random.chance(0.15)) return Array.from({ length: random.int(1, 3) }, () => shape(random, hosts));
+  const some = random.chance(0.5) ? hosts : [random.pick(hosts)];
+  const isPlain = random.chance(0.7);
+  return Array.from({ length: Math.round(random.scale(3, 40)) }, () => {
+    const one = shape(random, some);
+    return isPlain ? { ...one, lane: null, delayMs: null, bodyBytes: 0 } : one;
+  });
+}
+
 const INSERT: Draw = (random, hosts) => ({
   kind: "insert",
-  rows: Array.from({ length: random.chance(0.1) ? random.int(5, 40) : random.int(1, 3) }, () => shape(random, hosts)),
+  rows: rows(random, hosts),
   openMs: random.chance(0.5) ? 0.1 : Math.round(random.scale(1, 1_000)),
   commits: random.chance(0.9),
   flushMs: random.chance(0.1) ? random.int(1, 600) : null,
@@ -114,6 +125,7 @@ export function draw(seed: number): History {
     },
     hosts,
     daemons: random.pick([1, 1, 2]),
+    hasSlot: random.chance(0.6),
     toTheEnd: random.chance(0.25),
     steps,
   };
@@ -131,7 +143,7 @@ function behaviour(random: Random): HostBehaviour {
 function settings(random: Random): HistorySettings {
   const concurrency = random.pick([2, 8, 64]);
   return {
-    memoryRequests: random.pick([8, 30, 1_000]),
+    memoryRequests: random.pick([8, 16, 30, 1_000]),
     memoryBytes: random.pick([20_000, 1 << 20]),
     perSecond: random.pick([5, 50, 200, "unlimited"]),
     concurrency,

@@ -26,6 +26,8 @@ export interface History {
   readonly profile: ServerProfile;
   readonly hosts: Readonly<Record<string, HostBehaviour>>;
   readonly daemons: number;
+  /** The slot is there from before. */
+  readonly hasSlot: boolean;
   /** Also when nothing is left to do it is watched, and ended. */
   readonly toTheEnd: boolean;
   readonly steps: readonly Step[];
@@ -74,12 +76,12 @@ const STOP_MS = 15_000;
 
 /** Runs one history from its beginning to the end of all daemons. */
 export async function play(history: History, listen: Listen | null = null): Promise<Outcome> {
-  const { seed, settings, profile, hosts, daemons } = history;
+  const { seed, settings, profile, hosts, daemons, hasSlot } = history;
   const { perSecond, concurrency, hostConcurrency } = settings;
   const { memoryRequests } = settings;
   const perLane = perLaneBound(perSecond, memoryRequests);
   const limits = { perSecond, concurrency, perHost: hostConcurrency, perLane, memoryRequests };
-  const world = new World({ seed, profile, hosts, loaded: configOf(settings), daemons, limits, listen });
+  const world = new World({ seed, profile, hosts, loaded: configOf(settings), daemons, hasSlot, limits, listen });
   const { referee, server } = world;
   const hasFailed = (): boolean => referee.harms.length > 0 || server.harms.length > 0;
   for (const step of history.steps) {

@@ -94,7 +94,8 @@ export class LimitsReferee {
     if (rate !== use.rate) Object.assign(use, { rate, starts: [] });
     const now = virtualNow();
     const before = rate === null ? undefined : use.starts[use.starts.length - rate];
-    if (before !== undefined && now - before < 1_000) this.#harm(`P7: more than ${rate} requests to ${host} in a second`);
+    if (before !== undefined && now - before < 1_000)
+      this.#harm(`P7: more than ${rate} requests to ${host} in a second`);
     use.starts.push(now);
   }
 

@@ -1,25 +1,119 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
+import type { RunSummary } from "./run.ts";
 import { substitute } from "./substitutes.ts";
 import { SWITCHES } from "./switches.ts";
+
+const USAGE = `npm run simulate -- [--seed N] [--minutes M | --histories N]
+  --seed N        the first seed; 1 unless given
+  --minutes M     for so long; 1 unless given
+  --histories N   so many, in all
+  --workers N     processes; as many as there are processors unless given
+  --trace         one history, with everything that happens in it
+  --off NAME      with a rule switched off
+  --switches      each rule switched off, and how many histories it takes to notice that`;
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
-    histories: { type: "string", default: "100" },
-    off: { type: "string", default: "" },
+    minutes: { type: "string", default: "1" },
+    histories: { type: "string" },
+    workers: { type: "string", default: String(availableParallelism()) },
+    off: { type: "string" },
+    switches: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
-    first: { type: "boolean", default: false },
+    "until-failure": { type: "boolean", default: false },
+    stride: { type: "string" },
+    help: { type: "boolean", default: false },
   },
 });
 
-const off = SWITCHES.find(({ name }) => name === values.off);
-if (values.off !== "" && off === undefined) throw new Error(`there is no switch ${values.off}`);
-substitute(off?.patches ?? []);
-const { runHistories } = await import("./run.ts");
-await runHistories({
-  seed: Number(values.seed),
-  histories: Number(values.histories),
-  trace: values.trace,
-  first: values.first,
-});
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+if (values.help) say(USAGE);
+else if (values.stride !== undefined || values.trace) await work();
+else if (values.switches) await switchOff();
+else await simulate();
+
+/** Runs histories in this process. */
+async function work(): Promise<void> {
+  const off = SWITCHES.find(({ name }) => name === values.off);
+  if (values.off !== undefined && off === undefined) throw new Error(`there is no switch ${values.off}`);
+  substitute(off?.patches ?? []);
+  const { runHistories } = await import("./run.ts");
+  const summary = await runHistories({
+    seed: Number(values.seed),
+    stride: Number(values.stride ?? 1),
+    histories: values.trace ? 1 : Number(values.histories ?? Infinity),
+    ms: values.histories === undefined ? Number(values.minutes) * 60_000 : Infinity,
+    untilFailure: values["until-failure"],
+    trace: values.trace,
+    say,
+  });
+  process.send?.(summary);
+  if (values.trace && summary.firstHarm !== null) say(`it fails: ${summary.firstHarm}`);
+}
+
+/** Runs histories in several processes, and says what came of it. */
+async function simulate(): Promise<void> {
+  const workers = Number(values.workers);
+  const seed = Number(values.seed);
+  const startedAt = performance.now();
+  const limit =
+    values.histories === undefined
+      ? ["--minutes", values.minutes]
+      : ["--histories", String(Math.ceil(Number(values.histories) / workers))];
+  const off = values.off === undefined ? [] : ["--off", values.off];
+  const summaries = await Promise.all(
+    Array.from({ length: workers }, (_, index) =>
+      worker(["--seed", String(seed + index), "--stride", String(workers), ...limit, ...off]),
+    ),
+  );
+  const total = (of: (summary: RunSummary) => number): number => summaries.reduce((sum, one) => sum + of(one), 0);
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const simulated = total(({ simulatedMs }) => simulatedMs) / 1_000;
+  const faults = total((one) => one.faults);
+  const failed = total((one) => one.failed);
+  say(
+    `${total(({ histories }) => histories)} histories from seed ${seed}, ${failed} failed: ${total(({ requests }) => requests)} requests and ${faults} faults in ${(simulated / 3_600).toFixed(1)} hours; ${seconds.toFixed(0)} s, ${Math.round(simulated / seconds)} times real time, ${Math.round((faults / seconds) * 3_600)} faults an hour`,
+  );
+  if (failed > 0) process.exitCode = 1;
+}
+
+/** Most histories for one switch. */
+const MOST_HISTORIES = 4_000;
+
+/** Runs with each rule switched off, several at once, and says how many histories it took. */
+async function switchOff(): Promise<void> {
+  const left = [...SWITCHES];
+  const missed: string[] = [];
+  const next = async (): Promise<void> => {
+    for (let one = left.shift(); one !== undefined; one = left.shift()) {
+      const options = ["--off", one.name, "--until-failure", "--seed", values.seed, "--stride", "1"];
+      const histories = values.histories ?? String(MOST_HISTORIES);
+      const { firstFailure, firstHarm } = await worker([...options, "--histories", histories]);
+      if (firstFailure === null) missed.push(one.name);
+      say(`| ${one.name} | ${one.rule} | ${firstFailure ?? `not in ${histories}`} | ${firstHarm ?? ""} |`);
+    }
+  };
+  await Promise.all(Array.from({ length: Number(values.workers) }, next));
+  if (missed.length === 0) return;
+  say(`not noticed: ${missed.join(", ")}`);
+  process.exitCode = 1;
+}
+
+async function worker(options: readonly string[]): Promise<RunSummary> {
+  const child: ChildProcess = fork(import.meta.filename, options, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  let summary: RunSummary | null = null;
+  child.on("message", (message) => {
+    summary = message as RunSummary;
+  });
+  const [code] = (await once(child, "exit")) as [number | null];
+  if (summary === null) throw new Error(`a worker ended without a result (${code})`);
+  return summary;
+}

@@ -218,7 +218,11 @@ export const SWITCHES: readonly Switch[] = [
     "    this.#permits = Math.min(1, this.#permits);\n    this.#window = this.#window.combinedWith(this.#afterFullRate(now));",
     "",
   ]),
-  off("turns", "hosts take turns", ["sending/turns.ts", "(one, other) => one.used - other.used", "(one, other) => other.used - one.used"]),
+  off("turns", "hosts take turns", [
+    "sending/turns.ts",
+    "(one, other) => one.used - other.used",
+    "(one, other) => other.used - one.used",
+  ]),
   off("stall", "the outbox is swept while the stream is stalled", [
     "intake/schedule.ts",
     "if (stalledSince !== null) times.push(",

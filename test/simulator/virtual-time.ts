@@ -136,6 +136,18 @@ export function promises(): Promise<void> {
   });
 }
 
+/** As `AbortSignal.any`, whose signals Node holds until they fire: those of a daemon that is killed never do. */
+function anyOf(signals: Iterable<AbortSignal>): AbortSignal {
+  const any = new AbortController();
+  const sources = [...signals];
+  const fired = sources.find(({ aborted }) => aborted);
+  if (fired !== undefined) any.abort(fired.reason);
+  for (const source of any.signal.aborted ? [] : sources) {
+    source.addEventListener("abort", () => any.abort(source.reason), { once: true, signal: any.signal });
+  }
+  return any.signal;
+}
+
 /** The time of the simulation has begun this long after the epoch, in milliseconds. */
 const EPOCH_MS = Date.UTC(2026, 0, 1);
 
@@ -164,4 +176,5 @@ export function installVirtualTime(): void {
   performance.now = virtualNow;
   Date.now = () => EPOCH_MS + Math.floor(now);
   Math.random = () => random.next();
+  AbortSignal.any = anyOf;
 }

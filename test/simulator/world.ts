@@ -5,6 +5,7 @@ import { DaemonProcess, type Listen } from "./process.ts";
 import { Random, subSeed } from "./random.ts";
 import { type Limits, Referee } from "./referee.ts";
 import type { Session } from "./server/session.ts";
+import { Slot } from "./server/slot.ts";
 import { Server, type ServerProfile } from "./server/server.ts";
 import { type Act, disturbsMs } from "./steps.ts";
 import { after, resetTime } from "./virtual-time.ts";
@@ -17,6 +18,7 @@ export interface WorldOptions {
   readonly hosts: Readonly<Record<string, HostBehaviour>>;
   readonly loaded: LoadedConfig;
   readonly daemons: number;
+  readonly hasSlot: boolean;
   readonly limits: Limits;
   readonly listen: Listen | null;
 }
@@ -48,6 +50,7 @@ export class World {
     this.server.hangs = () =>
       [...this.destinations.hosts.values()].some(({ answersMs }) => answersMs === null || answersMs > 100);
     this.#users = new UserActs(this.server, this.referee);
+    if (options.hasSlot) this.server.slot = new Slot(this.server.database.insertLsn, false);
     setServer(this.server.connect);
     setDestinations(this.destinations);
     for (let count = 0; count < options.daemons; count++) after(count * 20, null, () => this.#start());
