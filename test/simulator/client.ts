@@ -154,6 +154,7 @@ export class SimulatedClient extends EventEmitter {
   /** The server has accepted the connection, or refused it. */
   accepted(error: Error | null): void {
     this.#connecting?.(error ?? undefined);
+    this.#next();
   }
 
   query(...given: unknown[]): Promise<StatementResult> | undefined {

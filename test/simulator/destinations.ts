@@ -4,7 +4,7 @@ import type { Request } from "../../src/outbox/request.ts";
 import { DaemonProcess } from "./process.ts";
 import type { Random } from "./random.ts";
 import type { Referee } from "./referee.ts";
-import { after, currentProcess, type Process } from "./virtual-time.ts";
+import { after, currentProcess, type Process, virtualNow } from "./virtual-time.ts";
 
 /** How a destination behaves. */
 export interface HostBehaviour {
@@ -44,7 +44,7 @@ export class Destinations {
     return {
       send: (request, extras, kill) => {
         const { promise, resolve } = Promise.withResolvers<Outcome>();
-        if (performance.now() < this.shortUntil) return Promise.resolve(failed("shortage"));
+        if (virtualNow() < this.shortUntil) return Promise.resolve(failed("shortage"));
         const sent = this.#referee.sent(owner, request, extras.idempotencyKey);
         if (owner instanceof DaemonProcess) this.#referee.loaded(owner, owner.load);
         let isDone = false;

@@ -29,9 +29,16 @@ export class LimitsReferee {
   readonly #known = new Map<Process, KnownHosts>();
   readonly #uses = new Map<Process, Map<string, HostUse>>();
 
+  #faultAt = 0;
+
   constructor(limits: Limits, harm: (what: string) => void) {
     this.#limits = limits;
     this.#harm = harm;
+  }
+
+  /** Something happened that may have its effect until `until`. */
+  fault(until: number): void {
+    this.#faultAt = Math.max(this.#faultAt, until);
   }
 
   leads(process: Process): void {
@@ -78,7 +85,9 @@ export class LimitsReferee {
 
   #judgeHost({ process, host }: Sent, leadSince: number | null): void {
     const known = this.#known.get(process);
-    if (known === undefined || (leadSince !== null && known.at < leadSince)) {
+    // Where they cannot be read, those before stay in force.
+    const isOld = known !== undefined && leadSince !== null && known.at < leadSince && this.#faultAt < leadSince;
+    if (known === undefined || isOld) {
       this.#harm(`P7: ${process.name} starts a request before it has read the settings of hosts`);
     }
     const settings = known?.hosts.get(host);

@@ -69,6 +69,7 @@ export class Referee implements ServerWatcher {
   /** Until `until` requests may wait for what happened. */
   disturbed(until: number): void {
     this.#waits.disturbed(until);
+    this.#limits.fault(until);
   }
 
   hostsRead(process: Process, hosts: ReadonlyMap<string, HostRow>, at: number): void {
@@ -88,7 +89,7 @@ export class Referee implements ServerWatcher {
     if (process === null || this.leadSince.has(process)) return;
     this.leadSince.set(process, virtualNow());
     this.#limits.leads(process);
-    this.disturbed(virtualNow());
+    this.#waits.disturbed(virtualNow());
   }
 
   /** True where this try of the request is to fail. */

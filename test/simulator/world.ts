@@ -8,7 +8,7 @@ import type { Session } from "./server/session.ts";
 import { Slot } from "./server/slot.ts";
 import { Server, type ServerProfile } from "./server/server.ts";
 import { type Act, disturbsMs } from "./steps.ts";
-import { after, resetTime } from "./virtual-time.ts";
+import { after, resetTime, virtualNow } from "./virtual-time.ts";
 import { UserActs } from "./user-acts.ts";
 
 /** What a world is made of. */
@@ -69,7 +69,7 @@ export class World {
   /** Lets `act` happen. */
   act(act: Act): void {
     const ms = disturbsMs(act);
-    if (ms > 0) this.referee.disturbed(performance.now() + ms);
+    if (ms > 0) this.referee.disturbed(virtualNow() + ms);
     const { server, destinations } = this;
     switch (act.kind) {
       case "insert":
@@ -134,7 +134,7 @@ export class World {
       case "pause":
         return this.#pick(act.which)?.pause(act.ms);
       case "shortage":
-        destinations.shortUntil = performance.now() + act.ms;
+        destinations.shortUntil = virtualNow() + act.ms;
         return;
     }
   }
@@ -182,7 +182,7 @@ export class World {
     server.readsFail = null;
     server.downUntil = 0;
     destinations.shortUntil = 0;
-    this.referee.disturbed(performance.now());
+    this.referee.disturbed(virtualNow());
     for (const host of destinations.hosts.values()) Object.assign(host, { answersMs: 5, refuses: false });
     for (const link of server.links) if (link.isStalled) link.reset();
     this.#users.finish();

@@ -1,7 +1,7 @@
 import type { ConnectionOptions, SentStatement, SimulatedClient, StatementResult } from "../client.ts";
 import { Link, type Latency } from "../link.ts";
 import { Random } from "../random.ts";
-import { after, currentProcess, type Process } from "../virtual-time.ts";
+import { after, currentProcess, type Process, virtualNow } from "../virtual-time.ts";
 import { Database, type LogEntry, type Row, type Transaction } from "./database.ts";
 import { refusal } from "./errors.ts";
 import { Locks } from "./locks.ts";
@@ -100,7 +100,7 @@ export class Server {
   };
 
   get isDown(): boolean {
-    return performance.now() < this.downUntil;
+    return virtualNow() < this.downUntil;
   }
 
   execute(
@@ -187,8 +187,8 @@ export class Server {
 
   /** Ends all sessions, and takes no new ones for `ms`. */
   stop(ms: number): void {
-    this.stops.push(performance.now());
-    this.downUntil = performance.now() + ms;
+    this.stops.push(virtualNow());
+    this.downUntil = virtualNow() + ms;
     for (const session of this.sessions) session.end("57P02");
   }
 
