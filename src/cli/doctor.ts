@@ -5,7 +5,7 @@ import { PROVIDER_NAMES } from "../doctor/provider.ts";
 import { type Diagnosis, diagnose, failed, type Finding, ranked } from "../doctor/run.ts";
 import { selectChecks } from "../doctor/select.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
-import { paint, table, type Tone } from "./paint.ts";
+import { paint, printable, table, type Tone } from "./paint.ts";
 
 /** Options of `pgnetd doctor`. */
 export interface DoctorFlags extends ConfigFlag {
@@ -20,11 +20,23 @@ export interface DoctorFlags extends ConfigFlag {
 export async function doctor(flags: DoctorFlags, { env, print, stop }: CommandContext): Promise<void> {
   const checks = selectChecks({ only: names(flags.only), skip: names(flags.skip), before: flags.pre === true });
   const config = loadConfig({ env, file: flags.config });
-  const diagnosis = await diagnose({ config, checks, env, url: flags.url, signal: stop });
+  const diagnosis = shown(await diagnose({ config, checks, env, url: flags.url, signal: stop }));
   const lines = flags.json === true ? [JSON.stringify(asJson(diagnosis), null, 2)] : asText(diagnosis);
-  for (const line of lines) print(redact(line));
+  for (const line of lines) print(line);
   const problem = failed(diagnosis.findings);
   if (problem !== null) throw problem;
+}
+
+/** P11: what was found may quote anything. */
+function shown({ server, findings }: Diagnosis): Diagnosis {
+  const clean = (text: string): string => printable(redact(text));
+  return {
+    server,
+    findings: findings.map(({ check, result }) => {
+      const found = clean(result.found);
+      return { check, result: "fix" in result ? { ...result, found, fix: clean(result.fix) } : { ...result, found } };
+    }),
+  };
 }
 
 function names(list: string | undefined): readonly string[] {

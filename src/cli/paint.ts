@@ -10,6 +10,11 @@ export function paint(tone: Tone, text: string): string {
   return styleText(STYLES[tone], text, { stream: process.stdout });
 }
 
+/** Text from elsewhere, such as names and errors, without what could control a terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}+/gu, " ");
+}
+
 /** Rows of cells in columns; the last one is not padded. */
 export function table(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => shownWidth(row[column] ?? ""))));

@@ -76,12 +76,13 @@ async function watch(
       error instanceof PgnetdError ? error : connectionError(error),
     );
     const problem = reading instanceof PgnetdError ? reading : reading.problem;
-    const problems = problem === null ? [] : ["", paint("bad", problem.message), `hint: ${problem.hint}`];
+    const problems =
+      problem === null ? [] : ["", paint("bad", redact(problem.message)), `hint: ${redact(problem.hint)}`];
     const lines = json === true ? [] : [...(reading instanceof PgnetdError ? [] : asText(reading)), ...problems];
     if (json === true)
-      print(redact(JSON.stringify(reading instanceof PgnetdError ? problemJson(reading) : asJson(reading))));
-    else if (isInPlace) view.show([new Date().toLocaleTimeString(), "", ...lines].map(redact));
-    else [...lines, ""].forEach((line) => print(redact(line)));
+      print(JSON.stringify(reading instanceof PgnetdError ? { problem: problemJson(reading) } : asJson(reading)));
+    else if (isInPlace) view.show([new Date().toLocaleTimeString(), "", ...lines]);
+    else [...lines, ""].forEach((line) => print(line));
     await systemClock.sleep(WATCH_EVERY_MS, stop);
   }
 }
@@ -92,7 +93,7 @@ function asText({ status, environment, mode, foreign }: Reading): readonly strin
 }
 
 function problemJson({ code, message, hint }: PgnetdError): unknown {
-  return { problem: { code, message, hint } };
+  return { code, message: redact(message), hint: redact(hint) };
 }
 
 function asJson({ status, environment, mode, foreign, problem }: Reading): unknown {
@@ -113,7 +114,7 @@ function asJson({ status, environment, mode, foreign, problem }: Reading): unkno
     outbox: { rows: status.outboxRows, deferred: status.deferred, oldest: status.oldest },
     deadLetters: status.deadLetters,
     foreignPublications: foreign,
-    problem: problem === null ? null : { code: problem.code, message: problem.message, hint: problem.hint },
+    problem: problem === null ? null : problemJson(problem),
   };
 }
 

@@ -6,7 +6,7 @@ import { ResultTail, type TailedResult } from "../ops/result-tail.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool } from "../pg/pool.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
-import { paint, type Tone } from "./paint.ts";
+import { paint, printable, type Tone } from "./paint.ts";
 import { usage } from "./usage.ts";
 
 const EVERY_MS = 500;
@@ -34,7 +34,10 @@ export async function tail(flags: TailFlags, { env, print, stop }: CommandContex
   const results = await ResultTail.open(db, since);
   do {
     for (const result of await results.next()) {
-      if (isWanted(result)) print(redact(flags.json === true ? JSON.stringify(result) : lineOf(result)));
+      if (!isWanted(result)) continue;
+      // P11: the url is masked already; an error may quote anything.
+      const shown = { ...result, error: result.error === null ? null : redact(result.error) };
+      print(flags.json === true ? JSON.stringify(shown) : lineOf(shown));
     }
     if (flags.follow === false) return;
     await systemClock.sleep(EVERY_MS, stop);
@@ -81,7 +84,8 @@ function lineOf(result: TailedResult): string {
     totalMs === null ? "" : `${Math.round(totalMs)} ms`,
     dead ? "dead letter" : "",
     attempts > 1 ? `${attempts} tries` : "",
-    error ?? "",
+    printable(error ?? ""),
   ].filter((text) => text !== "");
-  return `${paint("faint", ended)} ${what} ${method} ${url} ${paint("faint", `id ${id}, ${details.join(", ")}`)}`;
+  const where = printable(`${method} ${url}`);
+  return `${paint("faint", ended)} ${what} ${where} ${paint("faint", `id ${id}, ${details.join(", ")}`)}`;
 }

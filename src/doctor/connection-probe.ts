@@ -1,7 +1,9 @@
 import pg from "pg";
 
+import { systemClock } from "../base/clock.ts";
 import { connectionConfig } from "../pg/pool.ts";
 import { sessionName } from "../pg/session-name.ts";
+import { hangUp } from "../wal/wire.ts";
 
 /** How one connection went. */
 export type Probed =
@@ -64,7 +66,8 @@ export class ConnectionProbe {
     } catch (error) {
       return { kind: "failed", error };
     } finally {
-      client.end().catch(() => undefined);
+      // Until the server has ended the session it counts as one more.
+      await hangUp(client, () => client.end(), systemClock);
     }
   }
 }

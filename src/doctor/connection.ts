@@ -27,7 +27,8 @@ const POOLER_HOSTS = /-pooler\.|\.pooler\.supabase\.|\.proxy-[^.]*\.[^.]*\.rds\.
  * proxy shows the second on its direct host, too, and carries replication.
  */
 export function judgePooler({ host, port, ordinary, replication }: PoolerSigns): Result {
-  const refused = [ordinary, replication].find(isRefusedByPooler);
+  const isNeons = host.endsWith(".neon.tech") && !POOLER_HOSTS.test(host);
+  const refused = isNeons ? undefined : [ordinary, replication].find(isRefusedByPooler);
   const fix = directUrl(null, host);
   if (refused !== undefined) {
     const message = refused.kind === "failed" ? toError(refused.error).message : "";
@@ -43,7 +44,7 @@ export function judgePooler({ host, port, ordinary, replication }: PoolerSigns):
   if (replication.kind === "failed") {
     return failure(`there is one (${how}), and it carries no replication: ${toError(replication.error).message}`, fix);
   }
-  if (isOther && !isNamed && host.endsWith(".neon.tech")) return ok("Neon's own proxy, which carries replication");
+  if (isNeons) return ok("Neon's own proxy, which carries replication");
   return warning(`there is one (${how}); it carries replication, but settings of a session may get lost in it`, fix);
 }
 

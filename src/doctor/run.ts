@@ -54,17 +54,17 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   await using db = openPool({ url: config.database.url, size: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
   const needed = withNeeded(checks);
   const results = new Map<string, Result>();
-  let server: ServerFacts | null = null;
+  let server: Known | undefined;
   for (const check of needed) {
     if (signal?.aborted === true) break;
-    if (check.on === "database" && server === null) server = await readFacts(db, context, results);
+    if (check.on === "database") server ??= await readFacts(db, context, results);
     results.set(check.id, await runOne(check, { context, db, server, results }));
   }
   const findings = checks.flatMap((check) => {
     const result = results.get(check.id);
     return result === undefined ? [] : [{ check, result }];
   });
-  return { server, findings };
+  return { server: server?.facts ?? null, findings };
 }
 
 /** What was found that should be mended, the likely cause first: failures before warnings, and each in the order of the checks. */
@@ -81,10 +81,13 @@ function withNeeded(checks: readonly Check[]): readonly Check[] {
   return CHECKS.filter(({ id }) => ids.has(id));
 }
 
+/** What is known of the server, or why nothing is. */
+type Known = { readonly facts: ServerFacts } | { readonly facts: null; readonly why: string };
+
 interface Run {
   readonly context: CheckContext;
   readonly db: Queryable;
-  readonly server: ServerFacts | null;
+  readonly server: Known | undefined;
   readonly results: ReadonlyMap<string, Result>;
 }
 
@@ -93,8 +96,8 @@ async function runOne(check: Check, { context, db, server, results }: Run): Prom
   if (failed !== undefined) return skipped(`not looked at, since ${failed} failed`);
   try {
     if (check.on === "host") return await check.run(context);
-    if (server === null) return skipped("there is no connection");
-    return await check.run({ ...context, db, server });
+    if (server === undefined || server.facts === null) return skipped(server?.why ?? "there is no connection");
+    return await check.run({ ...context, db, server: server.facts });
   } catch (error) {
     return skipped(whyNot(error));
   }
@@ -107,24 +110,26 @@ function whyNot(error: unknown): string {
   return `it could not be looked at: ${message}`;
 }
 
+/** Asks once: a server that does not answer is not waited for by each check. */
 async function readFacts(
   db: Queryable,
   { config, probe }: CheckContext,
-  results: Map<string, Result>,
-): Promise<ServerFacts | null> {
-  if ((await probe.ordinary()).kind === "failed" || results.get("pooler")?.status === "fail") return null;
-  const { rows } = await db.query<{ version: number; role: string }>({
-    text: "select pg_catalog.current_setting('server_version_num')::int4 as version, current_user::text as role",
-  });
-  const { version = 0, role = "" } = rows[0] ?? {};
-  const database = await currentDatabase(db);
-  return {
-    provider: await readProvider(db),
-    version,
-    database,
-    role,
-    slotName: config.slot.name ?? defaultSlotName(database),
-  };
+  results: ReadonlyMap<string, Result>,
+): Promise<Known> {
+  if ((await probe.ordinary()).kind === "failed" || results.get("pooler")?.status === "fail") {
+    return { facts: null, why: "there is no connection" };
+  }
+  try {
+    const { rows } = await db.query<{ version: number; role: string }>({
+      text: "select pg_catalog.current_setting('server_version_num')::int4 as version, current_user::text as role",
+    });
+    const { version = 0, role = "" } = rows[0] ?? {};
+    const database = await currentDatabase(db);
+    const slotName = config.slot.name ?? defaultSlotName(database);
+    return { facts: { provider: await readProvider(db), version, database, role, slotName } };
+  } catch (error) {
+    return { facts: null, why: whyNot(error) };
+  }
 }
 
 /** What ends the command where something failed; null where nothing did. */

@@ -23,8 +23,11 @@ export function selectChecks({ only, skip, before }: Selection): readonly Check[
       hint: `There is ${[...GROUPS].join(", ")}; and ${CHECKS.map(({ id }) => id).join(", ")}.`,
     });
   }
+  const runs = CHECKS.filter(({ stage }) => stage === "always" || (stage === "before") === before);
   const isIn = (names: readonly string[], { id, group }: Check): boolean => names.includes(id) || names.includes(group);
-  return CHECKS.filter(({ stage }) => stage === "always" || (stage === "before") === before).filter(
-    (check) => (only.length === 0 || isIn(only, check)) && !isIn(skip, check),
-  );
+  const chosen = runs.filter((check) => (only.length === 0 || isIn(only, check)) && !isIn(skip, check));
+  if (chosen.length > 0) return chosen;
+  throw new PgnetdError("USAGE", `none of these checks runs ${before ? "with" : "without"} --pre`, {
+    hint: "See docs/doctor.md.",
+  });
 }

@@ -66,6 +66,7 @@ select pid, who, seconds from (
     extract(epoch from pg_catalog.clock_timestamp() - a.xact_start)::float8 as seconds
   from pg_catalog.pg_stat_activity a
   where a.xact_start is not null and a.pid <> pg_catalog.pg_backend_pid() and (a.backend_xid is not null or a.backend_xmin is not null)
+    and coalesce(a.backend_type, '') <> 'autovacuum worker'
   union all
   select 0, pg_catalog.format('prepared transaction %L', x.gid),
     extract(epoch from pg_catalog.clock_timestamp() - x.prepared)::float8

@@ -81,6 +81,8 @@ test("tail shows what ended some time ago, dead letters too, and what its filter
   expect(ids(await tail("--failed"))).toEqual([2, 3, 4, 5]);
   expect(ids(await tail("--status", "404,5xx"))).toEqual([2, 3, 5]);
   expect(ids(await tail("--host", "A.example", "--failed"))).toEqual([3, 4, 5]);
+  const [dead = ""] = await tail("--json", "--status", "500");
+  expect(JSON.parse(dead)).toMatchObject({ id: "5", dead: true, url: "https://a.example/d?***", status: 500 });
   const [json = ""] = await tail("--json", "--status", "404");
   expect(JSON.parse(json)).toMatchObject({
     id: "2",

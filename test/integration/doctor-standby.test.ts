@@ -85,3 +85,19 @@ test("slot warns while it is about to be invalidated, and when it was, and names
   });
   expect(await until(/has invalidated/)).toMatchObject({ status: "warn", fix: "start a daemon: pgnetd run" });
 }, 60_000);
+
+test("walsenders-free counts no session of the doctor itself, and warns where the daemon has the only one", async () => {
+  await using server = await testServer({ max_wal_senders: "1" });
+  await migrate(server.url());
+  const look = async (): Promise<unknown> =>
+    (await doctor(server.url(), "--only", "replication-right,walsenders-free")).checks;
+  expect(await look()).toMatchObject([
+    { id: "replication-right", status: "ok" },
+    { id: "walsenders-free", status: "ok", found: "0 of 1 walsenders are in use" },
+  ]);
+  await using _daemon = await startInProcess(server.url());
+  expect(await look()).toMatchObject([
+    { id: "walsenders-free", status: "warn", found: expect.stringContaining("none for a standby daemon") as unknown },
+    { id: "replication-right", status: "skip" },
+  ]);
+});

@@ -25,6 +25,7 @@ test.for([
   ["another process id with replication is one to warn of", DB, 5432, other, other, "warn"],
   ["a wrong password is no sign, whoever says so", DB, 5432, failed("28P01"), failed("28P01"), "skip"],
   ["Neon's own proxy is none", NEON, 5432, other, other, "ok"],
+  ["an error of Neon's own proxy is no pooler", NEON, 5432, failed("XX000"), failed("XX000"), "skip"],
   ["Neon's pooler is one", NEON.replace(".", "-pooler."), 5432, other, failed("08P01"), "fail"],
   ["Supavisor is one", "aws-0-eu.pooler.supabase.com", 6543, direct, failed("42501", "x"), "fail"],
   ["RDS Proxy is one", "p.proxy-abc.eu-west-1.rds.amazonaws.com", 5432, other, failed("0A000"), "fail"],
@@ -88,4 +89,7 @@ test("before anything is installed other checks run than after", () => {
   expect(ids(true)).toContain("create-right");
   expect(ids(true)).not.toContain("table-rights");
   expect(ids(false)).not.toContain("create-right");
+  expect(() => selectChecks({ only: ["create-right"], skip: [], before: false })).toThrow(
+    "none of these checks runs without --pre",
+  );
 });
