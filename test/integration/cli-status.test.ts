@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
 import { runCommandLine } from "../support/command.ts";
+import { migrate } from "../../src/pg/migrate.ts";
 import { codeBlocks, readDocument } from "../support/markdown.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -8,9 +9,12 @@ import { testDatabase } from "../support/postgres.ts";
 import { wantedMajor } from "../support/postgres-versions.ts";
 
 /** Runs `pgnetd status` against `url`; what it printed, and how it ended. */
-async function status(url: string): Promise<{ readonly lines: string[]; readonly failure: unknown }> {
+async function status(
+  url: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly lines: string[]; readonly failure: unknown }> {
   const lines: string[] = [];
-  const context = { env: { DATABASE_URL: url }, print: (line: string) => void lines.push(line) };
+  const context = { env: { DATABASE_URL: url, ...env }, print: (line: string) => void lines.push(line) };
   const failure = await runProgram(["status"], { ...context, stop: new AbortController().signal }).then(
     () => null,
     (error: unknown) => error,
@@ -48,6 +52,27 @@ test("status names a session that is no pgnetd and has the leader's lock", async
     ) as unknown,
     hint: expect.stringMatching(/^End it: select pg_terminate_backend\(\d+\);$/) as unknown,
   });
+});
+
+test("status shows no leader where a session of another database has the lock", async () => {
+  await using db = await testDatabase();
+  await using other = await testDatabase();
+  const client = await other.pool.connect();
+  await client.query("select pg_advisory_lock(1885826676, 0)");
+  const { lines, failure } = await status(db.url);
+  client.release(true);
+  expect(lines.join("\n")).toMatch(/leader +none/);
+  expect(failure).toMatchObject({ message: "no pgnetd leads this database, so that requests wait" });
+});
+
+test("status fails where the database is recorded for another environment, whoever leads it", async () => {
+  await using db = await testDatabase({ migrated: false });
+  await migrate(db.url, { environment: { name: "production", claim: true } });
+  await using _daemon = await startInProcess(db.url, { PGNETD_ENVIRONMENT: "production" });
+  expect((await status(db.url, { PGNETD_ENVIRONMENT: "production" })).failure).toBeNull();
+  const { lines, failure } = await status(db.url, { PGNETD_ENVIRONMENT: "staging" });
+  expect(lines.join("\n")).toMatch(/environment +production/);
+  expect(failure).toMatchObject({ code: "WRONG_ENVIRONMENT" });
 });
 
 test("status shows who leads, the slot's health and the queue; it fails while nobody leads", async () => {

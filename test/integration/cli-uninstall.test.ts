@@ -56,6 +56,19 @@ test("uninstall leaves nothing behind, and migrate works again", async () => {
   expect(await dumpSchema(db.pool, ["net", "supabase_functions"])).toBe(before);
 });
 
+test("a slot of another database is left alone, and so is everything here", async () => {
+  await using db = await testDatabase();
+  await using other = await testDatabase();
+  await leaveSlot(other);
+  const slot = `pgnetd_${other.name}`;
+  const context = { env: { DATABASE_URL: db.url, PGNETD_SLOT_NAME: slot }, print: () => undefined };
+  await expect(
+    runProgram(["uninstall", "--yes", "--force"], { ...context, stop: new AbortController().signal }),
+  ).rejects.toMatchObject({ code: "NOT_DONE", message: `replication slot "${slot}" is not one of this database` });
+  expect(await there(other)).toMatchObject({ slots: 1 });
+  expect(await there(db)).toMatchObject({ publications: 2, net: true });
+});
+
 test("after restricted grants, too", async () => {
   await using db = await testDatabase();
   const role = `caller_${db.name}`;

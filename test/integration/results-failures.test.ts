@@ -2,13 +2,14 @@ import { describe, expect, test } from "vitest";
 
 import { systemClock } from "../../src/base/clock.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
+import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   answer,
   enqueue,
   failure,
-  never,
+  drained,
   requestOf,
   responses,
   session,
@@ -38,7 +39,7 @@ describe("failed writes", () => {
     );
     await eventually(() => t.told.writable.length > 0);
     await other.query("commit");
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(await responses(t.database)).toHaveLength(40);
     expect(t.told.writable).toEqual([false, true]);
     expect(t.told.lines.map(({ level, code }) => [level, code])).toEqual([
@@ -92,7 +93,7 @@ describe("failed writes", () => {
       expect(told).toEqual([false]);
       expect(lines).toEqual([code]);
       await t.database.query(mend);
-      await writer.drained(never());
+      await drained(writer);
       expect(told).toEqual([false, true]);
       expect(await responses(t.database)).toHaveLength(5);
     }
@@ -112,7 +113,7 @@ describe("failed writes", () => {
     await t.database.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd (pg_net)' and datname = current_database()",
     );
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(await responses(t.database)).toHaveLength(1);
     expect(t.told.writable).toEqual([false, true]);
   });
@@ -122,8 +123,11 @@ describe("failed writes", () => {
     await t.database.query("alter table net._http_response add constraint odd check (status_code <> 418)");
     const ids = await enqueue(t.database, 300);
     const teapots = new Set([ids[0], ids[111], ids[112], ids[299]]);
-    for (const id of ids) t.writer.write(answer(id, teapots.has(id) ? { status: 418 } : {}), null);
-    await t.writer.drained(never());
+    let released = 0;
+    const memory = { ...UNBOUNDED, release: () => void released++ };
+    for (const id of ids) t.writer.write(answer(id, teapots.has(id) ? { status: 418 } : {}), null, memory);
+    await drained(t.writer);
+    expect(released).toBe(300);
     const rows = await t.database.query<{ id: string; error_msg: string | null }>(
       "select id, error_msg from net._http_response order by id",
     );
@@ -165,7 +169,7 @@ describe("failed writes", () => {
       { kind: "answered", request: requestOf(second), outcome: { ...failure, message: odd } as Outcome },
       null,
     );
-    await t.writer.drained(never());
+    await drained(t.writer);
     const shown = '\uFFFD \uFFFD \\u0000 " \\ \u{1F600}';
     expect(await responses(t.database)).toMatchObject([
       { headers: { [shown]: "again" }, content_type: shown, error_msg: null },
@@ -180,7 +184,7 @@ describe("failed writes", () => {
     const content = Buffer.alloc(16 * 1024 * 1024, "x");
     const large = new Set([ids[1], ids[2], ids[3]]);
     for (const id of ids) t.writer.write(answer(id, large.has(id) ? { content } : {}), null);
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(new Set(t.told.settled.slice(0, 37)).isDisjointFrom(large)).toBe(true);
     expect(t.told.writable).toEqual([]);
     const rows = await t.database.query<{ length: number }>(
@@ -215,7 +219,7 @@ describe("failed writes", () => {
     ids.forEach((id, index) =>
       writer.write(answer(id, index === 1 ? { content: Buffer.alloc(2_000_000, "x") } : {}), null),
     );
-    await writer.drained(never());
+    await drained(writer);
     expect(tries).toBe(3);
     expect(told.at(-1)).toBe(true);
     expect(await responses(t.database)).toMatchObject([
@@ -252,10 +256,10 @@ describe("failed writes", () => {
     });
     const [first = 0n, second = 0n] = await enqueue(t.database, 2);
     writer.write({ kind: "deferred", request: requestOf(first), outcome: failure, delayMs: 1 }, null);
-    await writer.drained(never());
+    await drained(writer);
     writer.write(answer(second), null);
     lose = true;
-    await writer.drained(never());
+    await drained(writer);
     expect(settled).toEqual([first, second]);
     expect(await t.database.query("select attempts from net.http_request_queue")).toEqual([{ attempts: 1 }]);
     expect(await responses(t.database)).toHaveLength(1);

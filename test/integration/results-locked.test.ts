@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import type { Queryable, Statement } from "../../src/pg/pool.ts";
 import { eventually } from "../support/eventually.ts";
-import { answer, enqueue, never, responses, session, setUp, waiting, startWriter } from "../support/result-writer.ts";
+import { answer, enqueue, drained, responses, session, setUp, waiting, startWriter } from "../support/result-writer.ts";
 
 const LARGE = Buffer.alloc(2_000_000, "x");
 
@@ -41,7 +41,7 @@ describe("rows that a caller's transaction has locked", () => {
     await eventually(() => statements >= 5);
     expect(sent).toBe(1);
     await other.query("commit");
-    await writer.drained(never());
+    await drained(writer);
     expect(await responses(t.database)).toMatchObject([{ content: LARGE.toString() }]);
   });
 
@@ -55,7 +55,7 @@ describe("rows that a caller's transaction has locked", () => {
     await t.writer.drained(AbortSignal.timeout(300));
     expect(t.told.settled).toEqual([]);
     await other.query("commit");
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect((await responses(t.database)).map((row) => BigInt(String(row["id"])))).toEqual([ids[0], ids[2]]);
     expect(await waiting(t.database)).toEqual([]);
     expect(new Set(t.told.settled)).toEqual(new Set(ids));
@@ -76,7 +76,7 @@ describe("rows that a caller's transaction has locked", () => {
     await eventually(() => t.told.settled.length === 1_500);
     expect(t.told.settled.every((id) => id % 2n === 0n)).toBe(true);
     await other.query("rollback");
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(await responses(t.database)).toHaveLength(3_000);
   });
 
@@ -108,7 +108,7 @@ describe("rows that a caller's transaction has locked", () => {
     writer.write(answer(id, { content: LARGE }), null);
     await eventually(() => statements >= 4);
     await other.query("commit");
-    await writer.drained(never());
+    await drained(writer);
     expect(failures).toBe(1);
     expect(await responses(t.database)).toMatchObject([{ error_msg: null, content: LARGE.toString() }]);
   });
@@ -134,7 +134,7 @@ test("a deadlock with a caller's truncate is tried again at once, and is no erro
     "select from net.http_request_queue limit 1; lock table net.http_request_queue in access exclusive mode",
   );
   await other.query("rollback");
-  await t.writer.drained(never());
+  await drained(t.writer);
   expect(await responses(t.database)).toHaveLength(20);
   expect(t.told.writable).toEqual([]);
   expect(t.told.lines.map(({ level, message }) => [level, message])).toEqual([

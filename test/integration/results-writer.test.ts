@@ -9,7 +9,7 @@ import {
   CREATED,
   enqueue,
   failure,
-  never,
+  drained,
   requestOf,
   responses,
   session,
@@ -33,7 +33,7 @@ describe("P10 completions in the database", () => {
       answer(id, { status: 201, headers, contentType: "text/x", content: Buffer.from("a\0\u00e9") }),
       null,
     );
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(await waiting(t.database)).toEqual([]);
     expect(await responses(t.database)).toMatchObject([
       {
@@ -65,7 +65,7 @@ describe("P10 completions in the database", () => {
     await using t = await setUp();
     const ids = await enqueue(t.database, 5_000);
     for (const id of ids) t.writer.write(answer(id), null);
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(await waiting(t.database)).toEqual([]);
     const rows = await t.database.query<{ id: string; content: string }>(
       "select id, content from net._http_response order by id",
@@ -80,7 +80,7 @@ describe("P10 completions in the database", () => {
     const [first = 0n, second = 0n] = await enqueue(t.database, 2);
     t.writer.write({ kind: "dead", request: requestOf(first, 2), outcome: failure }, null);
     t.writer.write({ ...answer(second, { status: 503 }), kind: "dead" } as Completion, null);
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(await waiting(t.database)).toEqual([]);
     expect(await responses(t.database)).toEqual([]);
     expect(await t.database.query("select * from net.http_dead_letter order by id")).toMatchObject([
@@ -103,7 +103,7 @@ describe("P10 completions in the database", () => {
     const [tried = 0n, held = 0n] = await enqueue(t.database, 2);
     t.writer.write({ kind: "deferred", request: requestOf(tried, 4), outcome: failure, delayMs: 60_000 }, null);
     t.writer.write({ kind: "deferred", request: requestOf(held), outcome: null, delayMs: 1_500.5 }, null);
-    await t.writer.drained(never());
+    await drained(t.writer);
     const rows = await t.database.query<{ id: string; attempts: number; inMs: number }>(
       `select id, attempts, extract(epoch from next_attempt_at - now())::float8 * 1000 as "inMs" from net.http_request_queue order by id`,
     );
@@ -122,7 +122,7 @@ describe("P2 rows that are not found", () => {
     const ids = await enqueue(t.database, 3);
     await t.database.query("delete from net.http_request_queue where id = $1", [ids[1]]);
     for (const id of ids) t.writer.write(answer(id), null);
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect((await responses(t.database)).map((row) => BigInt(String(row["id"])))).toEqual([ids[0], ids[2]]);
     expect(t.told.settled).toEqual(ids);
     expect(t.told.gone).toBe(1);
@@ -139,7 +139,7 @@ describe("P2 rows that are not found", () => {
       for (const id of [first, second]) {
         t.writer.write({ kind, request: requestOf(id), outcome: failure, delayMs: 60_000 }, null);
       }
-      await t.writer.drained(never());
+      await drained(t.writer);
       expect(t.told).toMatchObject({ settled: [first, second], gone: 1 });
       const untouched = { id: String(first), attempts: 0, next_attempt_at: null };
       expect((await t.database.query("select * from net.http_request_queue order by id"))[0]).toMatchObject(untouched);
@@ -155,9 +155,9 @@ describe("P2 rows that are not found", () => {
     const [id = 0n] = await enqueue(t.database);
     t.writer.write(answer(id), null);
     t.writer.write(answer(id), null);
-    await t.writer.drained(never());
+    await drained(t.writer);
     t.writer.write(answer(id), null);
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(await responses(t.database)).toHaveLength(1);
   });
 
@@ -177,7 +177,7 @@ describe("P2 rows that are not found", () => {
       await t.writer.drained(AbortSignal.timeout(400));
       expect(t.told.settled).toEqual([BigInt(row.id)]);
       await other.query(end);
-      await t.writer.drained(never());
+      await drained(t.writer);
       expect(t.told.settled).toHaveLength(2);
       expect(await waiting(t.database)).toEqual([]);
       expect(await responses(t.database)).toHaveLength(end === "commit" ? 1 : 0);
@@ -191,7 +191,7 @@ describe("P2 rows that are not found", () => {
     await t.writer.drained(AbortSignal.timeout(400));
     expect(t.told.settled).toEqual([]);
     history.abort();
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(t.told).toMatchObject({ settled: [1n], gone: 1 });
   });
 
@@ -210,7 +210,7 @@ describe("P2 rows that are not found", () => {
     for (const id of seen) t.writer.write(answer(id), insertedBy);
     await eventually(() => t.told.settled.length === 10);
     await other.query("commit");
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(await responses(t.database)).toHaveLength(1_210);
     expect(await waiting(t.database)).toEqual([]);
   });
@@ -225,7 +225,7 @@ describe("P2 rows that are not found", () => {
     await eventually(() => t.told.settled.length === 18);
     expect(t.told.writable).toEqual([]);
     await other.query("rollback");
-    await t.writer.drained(never());
+    await drained(t.writer);
     expect(await responses(t.database)).toHaveLength(20);
   });
 });
@@ -259,9 +259,9 @@ describe("stopping", () => {
     await other.query("begin; lock table net._http_response in access exclusive mode");
     const [id = 0n] = await enqueue(t.database);
     t.writer.write(answer(id), null);
-    const drained = t.writer.drained(never());
+    const settled = drained(t.writer);
     t.kill.abort();
-    await drained;
+    await settled;
     await t.writer[Symbol.asyncDispose]();
     expect(t.told.settled).toEqual([]);
     await other.query("rollback");

@@ -77,6 +77,17 @@ describe.each(["net.http_collect_response($1)", "net._http_collect_response($1, 
     });
   });
 
+  test("is the latest answer, or else the latest dead letter, of an id that was given again", async () => {
+    await db.query(`insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts, error_msg, died)
+      select 7, 'GET', 'http://h/', 1, now(), 1, ends, died::timestamptz
+      from (values ('second', '2026-02-01'), ('third', '2026-03-01'), ('first', '2026-01-01')) as letter (ends, died)`);
+    expect(await collected(call, 7)).toMatchObject({ status: "ERROR", message: "third" });
+    await db.query(`insert into net._http_response (id, status_code, headers, content, timed_out, created)
+      select 7, 200, '{}', content, false, created::timestamptz
+      from (values ('second', '2026-02-01'), ('third', '2026-03-01'), ('first', '2026-01-01')) as answer (content, created)`);
+    expect(await collected(call, 7)).toMatchObject({ status: "SUCCESS", body: "third" });
+  });
+
   test("is ERROR for a request that there is not", async () => {
     const missing = { status: "ERROR", message: "request matching request_id not found", ...NO_RESPONSE };
     expect(await collected(call, "-1")).toEqual(missing);
@@ -130,7 +141,7 @@ describe("async := false", () => {
   ])("raises at once in the transaction that made the request %s", async (_, make) => {
     const client = await db.pool.connect();
     try {
-      await client.query(`begin; ${make}`);
+      await client.query(`begin; set local statement_timeout = '5s'; ${make}`);
       const { rows } = await client.query<{ id: string }>("select max(id) as id from net.http_request_queue");
       const id = rows[0]?.id;
       await expect(client.query(`select net.http_collect_response($1, false)`, [id])).rejects.toMatchObject({
@@ -148,7 +159,9 @@ describe("async := false", () => {
     const id = await request();
     const client = await db.pool.connect();
     try {
-      await client.query("begin; savepoint a; create temporary table t (); release a");
+      await client.query(
+        "begin; set local statement_timeout = '5s'; savepoint a; create temporary table t (); release a",
+      );
       const answer = client.query("select net.http_collect_response($1, false)::text as r", [id]);
       await db.query(ANSWER, [id, 200, "x", null]);
       expect((await answer).rows).toEqual([{ r: '(SUCCESS,ok,"(200,""{""""X"""": """"y""""}"",x)")' }]);
@@ -164,7 +177,7 @@ describe("async := false", () => {
       const id = await request();
       const client = await db.pool.connect();
       try {
-        await client.query(`begin isolation level ${level}`);
+        await client.query(`begin isolation level ${level}; set local statement_timeout = '5s'`);
         await expect(client.query("select net.http_collect_response($1, false)", [id])).rejects.toMatchObject({
           code: "25001",
           message: `a ${level} transaction never sees the response to request ${id}`,
@@ -197,6 +210,18 @@ describe("net.http_replay", () => {
     expect(await db.query("select net.http_replay($1) as id", [made?.id])).toEqual([made]);
     expect(await db.query(`select ${columns} from net.http_request_queue`)).toEqual(before);
     expect(await db.query("select from net.http_dead_letter")).toEqual([]);
+  });
+
+  test("puts the latest back of several with the same id", async () => {
+    await db.query(`insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts, died)
+      select 7, 'GET', url, 1, now(), 1, died::timestamptz
+      from (values ('http://second/', '2026-02-01'), ('http://third/', '2026-03-01'), ('http://first/', '2026-01-01')) as letter (url, died)`);
+    await db.query("select net.http_replay(7)");
+    expect(await db.query("select url from net.http_request_queue")).toEqual([{ url: "http://third/" }]);
+    expect(await db.query("select url from net.http_dead_letter order by died")).toEqual([
+      { url: "http://first/" },
+      { url: "http://second/" },
+    ]);
   });
 
   test("says when there is none", async () => {

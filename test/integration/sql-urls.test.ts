@@ -86,6 +86,7 @@ describe("params of a request", () => {
     ],
     [{ left: null, kept: "" }, "?kept="],
     [{ "k ü": "v&=" }, "?k%20%c3%bc=v%26%3d"],
+    [{ "a+b": "1+1" }, "?a%2bb=1%2b1"],
     [{}, ""],
     [null, ""],
   ])("%j", async (params, query) => {

@@ -234,6 +234,27 @@ describe("a session", () => {
     expect(stream.ids).toEqual([id?.id]);
   });
 
+  test("P2: brings nothing that follows a message that cannot be read, and does not confirm it", async () => {
+    await using db = await testDatabase();
+    const decoder = openDecoder(SLOT_PLUGIN);
+    await using stream = await startStream(db.url, {
+      decoder: {
+        ...decoder,
+        open: () => {
+          const decode = decoder.open();
+          return (payload, sink) => {
+            if (payload.includes("unreadable")) throw new TypeError("what is this?");
+            decode(payload, sink);
+          };
+        },
+      },
+    });
+    // In one transaction, so that all come together.
+    await db.query(`${MANY("300")}; ${ROW.replace("'http://x/'", "'http://unreadable/'")}; ${MANY("1000")}`);
+    await eventually(() => stream.sessions > 1);
+    expect(stream.ids).toHaveLength(300);
+  });
+
   test("reads times and bodies in PostgreSQL's own form, whatever the database's settings are", async () => {
     await using db = await testDatabase();
     await db.query(`alter database ${db.name} set datestyle = 'SQL, DMY'`);

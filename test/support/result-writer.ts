@@ -139,5 +139,9 @@ export async function session(db: TestDatabase): Promise<pg.Client & AsyncDispos
   return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
 }
 
-/** A deadline for what must happen. */
-export const never = (): AbortSignal => AbortSignal.timeout(15_000);
+/** Resolves when everything handed over is written, or given up; rejects at a deadline. */
+export async function drained(writer: ResultWriter): Promise<void> {
+  const late = AbortSignal.timeout(15_000);
+  await writer.drained(late);
+  if (late.aborted) throw new Error("not everything was written within 15 s");
+}

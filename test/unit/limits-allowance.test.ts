@@ -174,6 +174,17 @@ describe("P7 allowance", () => {
     );
   });
 
+  test("P7 a rate that changes again and again lets no burst through", () => {
+    let allowance = new Allowance(200, 0);
+    const starts: number[] = [];
+    // After a pause nothing but the pace holds starts back.
+    for (let at = 5_000; at < 7_000; at += 5) {
+      allowance = new Allowance(at % 10 === 0 ? 200 : 199, at, allowance);
+      starts.push(...startsOf(allowance, [{ at, tries: 100 }]));
+    }
+    expect(mostWithin(starts, 100)).toBeLessThanOrEqual(25);
+  });
+
   test.each([0.5, 1, 1.5, 7, 50, 200, 1_000, 5_000])(
     "P7 %d per second is reached within 2 percent by a prompt sender",
     (perSecond) => {
