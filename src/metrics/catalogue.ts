@@ -70,7 +70,7 @@ export const SECTIONS = {
   state: "What the daemon does.",
   slot: "The replication slot, and the write-ahead log that it makes the server keep. All positions are those of the server that is read.",
   heartbeat:
-    "While a scrape comes at least now and then, the leader writes a logical message into the WAL, and measures how long it takes to come back by the stream: at each scrape, at most every ten seconds. `metrics.heartbeat` turns it off.",
+    "While a scrape comes at least now and then, the leader writes a logical message into the WAL, and measures how long it takes to come back by the stream: at each scrape, at most every ten seconds. Each is one transaction of 160 bytes of WAL, with its flush and its transaction id: on a database that is idle otherwise, 1.4 MB a day; where `archive_timeout` is set it is also what makes the server archive a segment each time. `metrics.heartbeat` turns it off.",
 } as const;
 
 /** All metrics by section. The only place that names them. */

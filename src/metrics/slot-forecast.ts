@@ -5,8 +5,10 @@ interface Reading {
 
 /** Readings older than this say nothing of the present rate, in milliseconds. */
 const WINDOW_MS = 300_000;
-/** Closer together than this they say little of any, and are not kept. */
+/** Closer together than this they are not kept. */
 const STEP_MS = 5_000;
+/** Over less than this they say nothing of a rate: the server counts whole segments of 16 MiB. */
+const LEAST_MS = 60_000;
 
 /** When what a slot may still retain is used up, at the rate of the last minutes. */
 export class SlotForecast {
@@ -23,7 +25,7 @@ export class SlotForecast {
     const [first] = this.#readings;
     const last = this.#readings.at(-1);
     if (last === undefined || at - last.at >= STEP_MS) this.#readings.push({ at, safeBytes });
-    if (first === undefined || at - first.at < STEP_MS) return Infinity;
+    if (first === undefined || at - first.at < LEAST_MS) return Infinity;
     const used = first.safeBytes - safeBytes;
     return used <= 0 ? Infinity : (safeBytes * (at - first.at)) / used / 1_000;
   }

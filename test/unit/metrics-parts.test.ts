@@ -94,10 +94,11 @@ it("the server's clock is that of the message that was under way for the shortes
 it("the seconds until a slot's limit follow from how fast it was approached in the last minutes", () => {
   const forecast = new SlotForecast();
   expect(forecast.read(0, 1_000)).toBe(Infinity);
-  expect(forecast.read(10_000, 900)).toBe(90);
-  expect(forecast.read(20_000, 700)).toBe((700 * 20) / 300);
-  expect(forecast.read(30_000, 1_000)).toBe(Infinity);
-  expect(forecast.read(40_000, -1)).toBe(0);
-  expect(forecast.read(50_000, null)).toBeNull();
+  expect(forecast.read(59_999, 950)).toBe(Infinity);
+  expect(forecast.read(100_000, 900)).toBe(900);
+  expect(forecast.read(200_000, 700)).toBe((700 * 200) / 300);
+  expect(forecast.read(300_000, 1_000)).toBe(Infinity);
+  expect(forecast.read(400_000, -1)).toBe(0);
+  expect(forecast.read(500_000, null)).toBeNull();
   expect(forecast.read(1_000_000, 500)).toBe(Infinity);
 });
