@@ -297,6 +297,9 @@ begin
   if (jsonb_typeof(headers) = 'object' and timeout_milliseconds >= 0) is not true then
     perform net._check_request(headers, timeout_milliseconds);
   end if;
+  if current_setting('pgnetd.traceparent', true) <> '' then
+    headers := net._with_traceparent(headers);
+  end if;
   if ((params is null or params = '{}') and net._is_plain_url(url)) is not true then
     url := net._url(url, params);
   end if;
@@ -608,6 +611,25 @@ end
 $function$
 | The text percent-encoded as in RFC 3986; null for null. | -
 
+CREATE OR REPLACE FUNCTION net._with_traceparent(headers jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  traceparent constant text := current_setting('pgnetd.traceparent', true);
+begin
+  if (traceparent collate "C" ~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$') is not true
+    or exists (select from jsonb_object_keys(headers) as name where lower(name collate "C") = 'traceparent')
+  then
+    return headers;
+  end if;
+  return coalesce(headers, '{}') || jsonb_build_object('traceparent', traceparent);
+end
+$function$
+| The headers with the setting pgnetd.traceparent of the session, unless they have one; anything but a W3C traceparent is passed over. | -
+
 CREATE OR REPLACE FUNCTION net.check_worker_is_up()
  RETURNS void
  LANGUAGE plpgsql
@@ -674,11 +696,14 @@ begin
   if (jsonb_typeof(headers) = 'object' and timeout_milliseconds >= 0) is not true then
     perform net._check_request(headers, timeout_milliseconds);
   end if;
+  if current_setting('pgnetd.traceparent', true) <> '' then
+    headers := net._with_traceparent(headers);
+  end if;
   if (params = '{}' and net._is_plain_url(url)) is not true then
     url := net._url(url, params);
   end if;
   insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
-  values ('DELETE', url, headers, convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds)
+  values ('DELETE', url, headers, convert_to(body::text, 'UTF8'), timeout_milliseconds)
   returning id into request_id;
   return request_id;
 end
@@ -695,6 +720,9 @@ declare
 begin
   if (jsonb_typeof(headers) = 'object' and timeout_milliseconds >= 0) is not true then
     perform net._check_request(headers, timeout_milliseconds);
+  end if;
+  if current_setting('pgnetd.traceparent', true) <> '' then
+    headers := net._with_traceparent(headers);
   end if;
   if (params = '{}' and net._is_plain_url(url)) is not true then
     url := net._url(url, params);
@@ -805,11 +833,14 @@ begin
   if (jsonb_typeof(headers) = 'object' and timeout_milliseconds >= 0) is not true then
     perform net._check_request(headers, timeout_milliseconds);
   end if;
+  if current_setting('pgnetd.traceparent', true) <> '' then
+    headers := net._with_traceparent(headers);
+  end if;
   if (params = '{}' and net._is_plain_url(url)) is not true then
     url := net._url(url, params);
   end if;
   insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
-  values ('POST', url, headers, convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds)
+  values ('POST', url, headers, convert_to(body::text, 'UTF8'), timeout_milliseconds)
   returning id into request_id;
   return request_id;
 end

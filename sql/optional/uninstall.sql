@@ -23,6 +23,7 @@ drop function if exists
   net._due(interval, timestamptz),
   net._request_options(integer, integer, integer, integer, text),
   net._check_request(jsonb, integer),
+  net._with_traceparent(jsonb),
   net._json_headers(jsonb),
   net._url(text, jsonb),
   net._encode_url_with_params_array(text, text[]),

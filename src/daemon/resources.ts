@@ -24,6 +24,8 @@ import { PG_NET_VERSION } from "../pg/placeholder.ts";
 import type { Pool } from "../pg/pool.ts";
 import { type OpenResultWriter, openResultWriter } from "../results/writer.ts";
 import { perLaneBound } from "../sending/memory.ts";
+import { VERSION } from "../metrics/version.ts";
+import { openTracing } from "../tracing/tracing.ts";
 import type { Known } from "./schema.ts";
 import { OUTBOX_TABLE } from "./sessions.ts";
 
@@ -88,6 +90,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       connectionsPerOrigin: http.concurrency,
     }),
   );
+  const tracing = opened.use(await openTracing(process.env, VERSION));
   const writer = opened.use(
     openResultWriter({
       db,
@@ -147,7 +150,13 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       },
       reconnect: () => pool.reconnect(),
       http: {
-        send: (request, memory) => client.send(request, { idempotencyKey: keyOf(id, request), memory }, kill),
+        send: (request, memory) => {
+          const span = tracing?.begin(request);
+          const extras = { idempotencyKey: keyOf(id, request), traceparent: span?.traceparent, memory };
+          const ended = client.send(request, extras, kill);
+          if (span !== undefined) void ended.then((outcome) => span.end(outcome));
+          return ended;
+        },
         expire: (request) => client.expire(request),
       },
       results: writer,

@@ -35,6 +35,8 @@ export interface HttpClientOptions {
 export interface SendExtras {
   /** Sent as `Idempotency-Key` unless the request has one; null sends none. */
   readonly idempotencyKey: string | null;
+  /** Sent as `traceparent` in place of the caller's. Default: the caller's. */
+  readonly traceparent?: string | undefined;
   /** What the answer may hold; the caller gives it back. Default: as much as the largest. */
   readonly memory?: AnswerMemory | undefined;
 }
@@ -85,7 +87,8 @@ class UndiciClient implements HttpClient {
     this.#userAgent = userAgent;
   }
 
-  send(request: Request, { idempotencyKey, memory = UNBOUNDED }: SendExtras, kill?: AbortSignal): Promise<Outcome> {
+  send(request: Request, extras: SendExtras, kill?: AbortSignal): Promise<Outcome> {
+    const { idempotencyKey, traceparent, memory = UNBOUNDED } = extras;
     if (kill !== undefined) this.#watch(kill);
     return new Promise((resolve) => {
       const settled = (ended: Sending, outcome: Outcome): void => {
@@ -95,7 +98,7 @@ class UndiciClient implements HttpClient {
       const sending = new Sending(this.#context, { request, memory, signal: kill, settled });
       this.#inFlight.add(sending);
       if (kill?.aborted === true) sending.abort();
-      else sending.begin({ userAgent: this.#userAgent, idempotencyKey });
+      else sending.begin({ userAgent: this.#userAgent, idempotencyKey, traceparent });
     });
   }
 

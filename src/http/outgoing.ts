@@ -21,6 +21,8 @@ export interface Additions {
   readonly userAgent: string;
   /** Value of Idempotency-Key; null adds none. */
   readonly idempotencyKey: string | null;
+  /** Value of traceparent, in place of the caller's; without it the caller's is sent as any other header. */
+  readonly traceparent?: string | undefined;
 }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -73,11 +75,13 @@ export function outgoing(request: Request, additions: Additions): Outgoing | Fai
     else if (lower === "user-agent") seen.userAgent = true;
     else if (lower === "authorization") seen.authorization = true;
     else if (lower === "idempotency-key") seen.idempotencyKey = true;
+    else if (lower === "traceparent" && additions.traceparent !== undefined) continue;
     if (value.trim() !== "")
       headers.push(name, BEYOND_ASCII.test(value) ? Buffer.from(value).toString("latin1") : value);
   }
   if (!seen.userAgent) headers.push("User-Agent", additions.userAgent);
   if (!seen.accept) headers.push("Accept", "*/*");
+  if (additions.traceparent !== undefined) headers.push("traceparent", additions.traceparent);
   const ownIdempotencyKey = !seen.idempotencyKey && additions.idempotencyKey !== null;
   if (ownIdempotencyKey) headers.push("Idempotency-Key", additions.idempotencyKey);
   if (!seen.authorization) pushAuthorization(headers, url);

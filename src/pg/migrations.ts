@@ -14,6 +14,7 @@ export const MIGRATIONS = [
   "0010_lanes.sql",
   "0011_lane_indexes.sql",
   "0012_lane_status.sql",
+  "0013_traceparent.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */
