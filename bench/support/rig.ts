@@ -1,5 +1,7 @@
 import { type ChildProcess, execFile, fork } from "node:child_process";
 import { once } from "node:events";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
@@ -50,6 +52,9 @@ export async function openRig({ settings = {}, folder = OWN_FOLDER }: RigOptions
   const [, otherPort] = await startReceiver(stack);
   const [client, trickleClient] = [await connectTo(databaseUrl, stack), await connectTo(databaseUrl, stack)];
   const daemons = (await import(pathToFileURL(join(folder, "test/support/daemon.ts")).href)) as DaemonModule;
+  // What it compiled is kept.
+  await (await daemons.startDaemon({ databaseUrl, env: daemonEnvironment("1") })).stop();
+  stack.defer(() => rm(COMPILE_CACHE, { recursive: true, force: true }));
   const owned = stack.move();
   return {
     databaseUrl,
@@ -73,12 +78,20 @@ interface DaemonModule {
   startDaemon(options: DaemonOptions): Promise<Daemon>;
 }
 
-/** `BENCH_NODE_OPTIONS` reaches the daemon alone, such as `--cpu-prof --cpu-prof-dir=/tmp/profiles`. */
+/**
+ * As in the image. `BENCH_NODE_OPTIONS`, such as `--cpu-prof --cpu-prof-dir=/tmp/profiles`, is for the daemon alone, in place of the
+ * image's options.
+ */
 function daemonEnvironment(rate: string): Readonly<Record<string, string>> {
-  const nodeOptions = process.env["BENCH_NODE_OPTIONS"];
-  const settings = { PGNETD_RATE_PER_SECOND: rate, PGNETD_LOG_LEVEL: "warn" };
-  return nodeOptions === undefined ? settings : { ...settings, NODE_OPTIONS: nodeOptions };
+  return {
+    PGNETD_RATE_PER_SECOND: rate,
+    PGNETD_LOG_LEVEL: "warn",
+    NODE_OPTIONS: process.env["BENCH_NODE_OPTIONS"] ?? "--max-semi-space-size=4",
+    NODE_COMPILE_CACHE: COMPILE_CACHE,
+  };
 }
+
+const COMPILE_CACHE = join(tmpdir(), `pgnetd-bench-${process.pid}`);
 
 /** Addresses of the loopback network, from 127.1.0.1 on. */
 export function loopbackAddress(host: number): string {
