@@ -115,13 +115,13 @@ with given as materialized (
 ), ${FREE}, taken as (
   delete from net.http_request_queue as waiting using free where waiting.ctid = free.at
   returning free.*, waiting.method, waiting.url, waiting.headers, waiting.body, waiting.timeout_milliseconds,
-    waiting.created, waiting.next_attempt_at, waiting.deduplication_key, waiting.options
+    waiting.created, waiting.next_attempt_at, waiting.deduplication_key, waiting.options, waiting.lane
 ), letter as (
   insert into net.http_dead_letter (
-    id, method, url, headers, body, timeout_milliseconds, created, next_attempt_at, attempts, deduplication_key, options,
+    id, method, url, headers, body, timeout_milliseconds, created, next_attempt_at, attempts, deduplication_key, options, lane,
     error_code, error_msg, status_code
   )
-  select id, method, url, headers, body, timeout_milliseconds, created, next_attempt_at, attempts, deduplication_key, options,
+  select id, method, url, headers, body, timeout_milliseconds, created, next_attempt_at, attempts, deduplication_key, options, lane,
     error_code, error_msg, status_code
   from taken
 )${VERDICT}`;

@@ -1,4 +1,4 @@
-import { causeOf, isDataError } from "../pg/sqlstate.ts";
+import { causeOf, isDataError, SQLSTATE } from "../pg/sqlstate.ts";
 
 /** What a failed write means for its batch. */
 export interface WriteFailure {
@@ -12,16 +12,18 @@ export interface WriteFailure {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  "53100": "The disk of the database is full: free or add space. Nothing is sent until results can be written again.",
-  "25006": "The database is read-only: point DATABASE_URL to the primary, or lift default_transaction_read_only.",
-  "42501":
+  [SQLSTATE.diskFull]:
+    "The disk of the database is full: free or add space. Nothing is sent until results can be written again.",
+  [SQLSTATE.readOnlyTransaction]:
+    "The database is read-only: point DATABASE_URL to the primary, or lift default_transaction_read_only.",
+  [SQLSTATE.insufficientPrivilege]:
     "The daemon's role lost a right on the tables of schema net: grant it again, or run pgnetd migrate as their owner.",
-  "42P01": "A table of schema net is missing: run pgnetd migrate.",
-  "42703": "A column of schema net is missing: run pgnetd migrate.",
-  "3F000": "Schema net is missing: run pgnetd migrate.",
-  "53300": "The server has no connection free: raise max_connections, or close others.",
-  "28P01": "The password in DATABASE_URL was refused.",
-  "55P03": "Somebody holds a lock on a table of schema net; see pg_locks.",
+  [SQLSTATE.undefinedTable]: "A table of schema net is missing: run pgnetd migrate.",
+  [SQLSTATE.undefinedColumn]: "A column of schema net is missing: run pgnetd migrate.",
+  [SQLSTATE.invalidSchema]: "Schema net is missing: run pgnetd migrate.",
+  [SQLSTATE.tooManyConnections]: "The server has no connection free: raise max_connections, or close others.",
+  [SQLSTATE.invalidPassword]: "The password in DATABASE_URL was refused.",
+  [SQLSTATE.lockNotAvailable]: "Somebody holds a lock on a table of schema net; see pg_locks.",
 };
 
 /** Reads an error of a write. */

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
+import { eventually } from "../support/eventually.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
 async function replay(url: string, ...flags: string[]): Promise<{ lines: string[]; failure: unknown }> {
@@ -60,4 +62,23 @@ test("an id that is no dead letter is reported", async () => {
 
 test.for([[[]], [["--all", "--id", "7"]], [["--id", "seven"]]] as const)("replay %j is refused", async ([flags]) => {
   expect((await replay("postgres://nowhere/x", ...flags)).failure).toMatchObject({ code: "USAGE" });
+});
+
+test("P6: a request that died and is sent again stays in its lane", async () => {
+  await using db = await testDatabase();
+  await using _daemon = await startInProcess(db.url);
+  await db.query(
+    "select net.http_request('GET', 'http://127.0.0.1:9/', max_attempts := 2, retry_first_ms := 1, lane := 'tenant 42')",
+  );
+  await eventually(async () => {
+    expect(await db.query("select lane from net.http_dead_letter")).toEqual([{ lane: "tenant 42" }]);
+  });
+  const [row] = await db.query(`with id as (select net.http_replay(id) from net.http_dead_letter)
+    select count(*)::int as replayed from id`);
+  expect(row).toEqual({ replayed: 1 });
+  await eventually(async () => {
+    expect(await db.query("select lane, attempts from net.http_dead_letter")).toEqual([
+      { lane: "tenant 42", attempts: 2 },
+    ]);
+  });
 });
