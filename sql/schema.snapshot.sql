@@ -49,6 +49,7 @@ column net.http_dead_letter.error_code | 12 text | A short word for the last fai
 column net.http_dead_letter.error_msg | 13 text | The last failure in words; null where the last answer was an HTTP error. | public: select
 column net.http_dead_letter.status_code | 14 integer | The last HTTP status; null where the last try got no answer. | public: select
 column net.http_dead_letter.died | 15 timestamp with time zone not null default now() | When the last try ended. | public: select
+column net.http_dead_letter.lane | 16 text | As it was in the outbox. | -
 column net.http_host_settings.host | 1 text not null | The host as in the url: a name in lower case, or an address; no scheme, no port. | -
 column net.http_host_settings.rate_per_second | 2 numeric | Requests that may start per second, above 0 and at most 100000; null for the configured default. | -
 column net.http_host_settings.concurrency | 3 integer | Requests that may be in flight at once; null for the configured default. | -
@@ -877,9 +878,9 @@ begin
     )
     returning d.*
   )
-  insert into net.http_request_queue (id, method, url, headers, body, timeout_milliseconds, deduplication_key, options)
+  insert into net.http_request_queue (id, method, url, headers, body, timeout_milliseconds, deduplication_key, options, lane)
   select letter.id, letter.method, letter.url, letter.headers, letter.body, letter.timeout_milliseconds,
-    letter.deduplication_key, letter.options
+    letter.deduplication_key, letter.options, letter.lane
   from letter
   returning id into replayed;
   if replayed is null then

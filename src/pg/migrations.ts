@@ -15,6 +15,7 @@ export const MIGRATIONS = [
   "0011_lane_indexes.sql",
   "0012_lane_status.sql",
   "0013_traceparent.sql",
+  "0014_dead_letter_lane.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */
