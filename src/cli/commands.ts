@@ -44,6 +44,7 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
     .option("--dry-run", "With --from-pg-net: only print what it would do, as SQL")
     .valued("--owner <role>", "With --from-pg-net: the role that is to own it all; default: the one that connects")
     .option("--yes", "With --from-pg-net: do not ask")
+    .option("--json", "Print versions and notes as JSON, and no progress")
     .action(async (flags: MigrateFlags) => (await import("./migrate.ts")).runMigrate(flags, context));
 
   add("extension")

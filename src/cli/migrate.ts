@@ -14,6 +14,7 @@ export interface MigrateFlags extends ConfigFlag, MoveFlags {
   readonly grants?: "open" | "restricted";
   readonly callers?: string;
   readonly fromPgNet?: boolean;
+  readonly json?: boolean;
   readonly owner?: string;
 }
 
@@ -21,14 +22,17 @@ export interface MigrateFlags extends ConfigFlag, MoveFlags {
 export async function runMigrate(flags: MigrateFlags, context: CommandContext): Promise<void> {
   const { env, print, stop } = context;
   const grants = grantsOf(flags);
-  const { fromPgNet = false, dryRun = false, yes = false, owner } = flags;
+  const { fromPgNet = false, dryRun = false, yes = false, json = false, owner } = flags;
   if (!fromPgNet && (dryRun || yes || owner !== undefined)) {
     throw usage(`${dryRun ? "--dry-run" : yes ? "--yes" : "--owner"} goes with --from-pg-net`, "migrate");
   }
+  if (fromPgNet && json) throw usage("--json does not go with --from-pg-net", "migrate");
   const { database } = loadConfig({ env, file: flags.config });
   const environment = { name: database.environment, claim: true };
   const { url } = database;
-  using progress = new Progress(context, systemClock, "");
+  // Nothing but the one object is printed with --json.
+  const shown = json ? { print: () => undefined } : context;
+  using progress = new Progress(shown, systemClock, "");
   const waiting = ({ message, hint }: PgnetdError): void => progress.print(`${message}. ${hint}`);
   const indexing = indexReport(progress);
   const options = { url, indexing, webhooks: flags.webhooks === true, grants, environment, signal: stop, waiting };
@@ -38,6 +42,10 @@ export async function runMigrate(flags: MigrateFlags, context: CommandContext): 
     if (dryRun) return;
   }
   const { from, to, notes } = await migrate(url, options);
+  if (json) {
+    print(JSON.stringify({ from, to, notes }));
+    return;
+  }
   if (from === to) progress.print(`the schema is at version ${to} already; nothing to do`);
   else if (from === 0) progress.print(`schema installed: version ${to}`);
   else progress.print(`schema upgraded: version ${from} to ${to}`);

@@ -89,7 +89,14 @@ async function watch(
 
 function asText({ status, environment, mode, foreign }: Reading): readonly string[] {
   const lines = [...statusLines(status, { mode, environment }), ...foreign.map(warningLine)];
-  return lines.map(([name, value]) => `${name.padEnd(14)} ${value}`);
+  return lines.map(([name, value]) => `${name.padEnd(14)} ${toned(name, value, status)}`);
+}
+
+/** Coloured where it is to be acted on. */
+function toned(name: string, value: string, { slot, leader }: DatabaseStatus): string {
+  if (name === "leader") return leaderProblem(leader) === null ? value : paint("bad", value);
+  if (name === "slot") return paint(slot === "ok" ? "good" : "caution", value);
+  return name === "warning" ? paint("caution", value) : value;
 }
 
 function problemJson({ code, message, hint }: PgnetdError): unknown {

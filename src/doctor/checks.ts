@@ -9,7 +9,30 @@ import { STREAM_CHECKS } from "./stream.ts";
 import { TABLE_RIGHTS } from "./table-rights.ts";
 import { TABLE_CHECKS } from "./tables.ts";
 
-/** All checks. What explains most comes first: findings are shown in this order. */
+/** Causes before consequences, and what keeps requests from being sent before what delays them. Findings are shown in this order. */
+const ORDER: readonly (readonly string[])[] = [
+  // Nothing can be done, or sent.
+  ["pooler", "login", "primary", "server-version", "extension-pg-net", "schema-owner", "create-right"],
+  ["schema-version", "environment", "table-rights", "synchronous-standby", "leader", "replica-identity"],
+  // Requests are late.
+  [
+    "wal-level",
+    "replication-right",
+    "slots-free",
+    "walsenders-free",
+    "publications",
+    "slot-creation",
+    "slot",
+    "slot-plugin",
+  ],
+  // Some requests fail, or something will.
+  ["schema-objects", "url", "tls-store", "dns", "slot-wal-limit", "foreign-publications"],
+  ["old-transactions", "autovacuum", "dead-rows", "clock", "descriptors", "memory"],
+];
+
+const RANKS: ReadonlyMap<string, number> = new Map(ORDER.flat().map((id, rank) => [id, rank]));
+
+/** All checks, in the order in which what they find is ranked. */
 export const CHECKS: readonly Check[] = [
   ...CONNECTION_CHECKS,
   ...RIGHTS_CHECKS,
@@ -20,4 +43,10 @@ export const CHECKS: readonly Check[] = [
   ...HOST_CHECKS,
   ...EGRESS_CHECKS,
   ...TABLE_CHECKS,
-];
+].toSorted((a, b) => (RANKS.get(a.id) ?? Infinity) - (RANKS.get(b.id) ?? Infinity));
+
+/** Ids without a place in the order, and places without a check. */
+export function unranked(): readonly string[] {
+  const ids = CHECKS.map(({ id }) => id);
+  return [...ids.filter((id) => !RANKS.has(id)), ...[...RANKS.keys()].filter((id) => !ids.includes(id))];
+}

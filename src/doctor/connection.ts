@@ -55,6 +55,22 @@ function isRefusedByPooler(probed: Probed): boolean {
   return routine === undefined && !code.startsWith("28") && !code.startsWith("3D");
 }
 
+const OLDEST_MAJOR = 14;
+const NEWEST_MAJOR = 18;
+
+/** Judges a `server_version_num`. */
+export function judgeVersion(version: number): Result {
+  const major = Math.floor(version / 10_000);
+  if (major < OLDEST_MAJOR) {
+    return failure(`PostgreSQL ${major} is too old`, `upgrade to PostgreSQL ${OLDEST_MAJOR} or newer`);
+  }
+  if (major <= NEWEST_MAJOR) return ok(`PostgreSQL ${major}`);
+  return warning(
+    `PostgreSQL ${major} is newer than this pgnetd was tested with`,
+    "see whether there is a newer pgnetd",
+  );
+}
+
 /** What there is between here and the database. */
 export const CONNECTION_CHECKS: readonly Check[] = [
   {
@@ -93,23 +109,9 @@ export const CONNECTION_CHECKS: readonly Check[] = [
     group: "connection",
     stage: "always",
     on: "database",
-    run: ({ server: { version } }) => {
-      const major = Math.floor(version / 10_000);
-      if (major < OLDEST_MAJOR) {
-        return Promise.resolve(
-          failure(`PostgreSQL ${major} is too old`, `upgrade to PostgreSQL ${OLDEST_MAJOR} or newer`),
-        );
-      }
-      if (major <= NEWEST_MAJOR) return Promise.resolve(ok(`PostgreSQL ${major}`));
-      return Promise.resolve(
-        warning(`PostgreSQL ${major} is newer than this pgnetd was tested with`, "see for a newer pgnetd"),
-      );
-    },
+    run: async ({ server }) => judgeVersion(server.version),
   },
 ];
-
-const OLDEST_MAJOR = 14;
-const NEWEST_MAJOR = 18;
 
 async function checkConnection({ probe }: CheckContext): Promise<Result> {
   const probed = await probe.ordinary();

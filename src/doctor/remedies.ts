@@ -31,6 +31,9 @@ export function setParameter(provider: Provider, parameter: WantedParameter): st
     case "alloydb":
       return `gcloud alloydb instances update <instance> --cluster=<cluster> --region=<region> --database-flags=${googleFlag("alloydb", parameter)}  # with all flags that are set already: it replaces them${restart ? ", and restarts" : ""}`;
     case "azure":
+      if (name === "max_slot_wal_keep_size") {
+        return "az postgres flexible-server update --resource-group <group> --name <server> --storage-auto-grow Enabled  # the setting is fixed on Azure: alert on retained WAL, too";
+      }
       return `az postgres flexible-server parameter set --resource-group <group> --server-name <server> --name ${name} --value ${inMegabytes(parameter)}${
         restart ? " && az postgres flexible-server restart --resource-group <group> --name <server>" : ""
       }`;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
+import { LATEST_VERSION } from "../../src/pg/migrations.ts";
 import { testDatabase } from "../support/postgres.ts";
 
 async function pgnetd(url: string, ...argv: string[]): Promise<readonly string[]> {
@@ -69,4 +70,12 @@ test.for([
   [["--callers", "app"], "--callers goes with --grants restricted"],
 ] as const)("migrate %j is refused", async ([argv, message]) => {
   await expect(pgnetd("postgres://nowhere/x", "migrate", ...argv)).rejects.toMatchObject({ code: "USAGE", message });
+});
+
+test("migrate --json prints one object with the versions", async () => {
+  await using db = await testDatabase({ migrated: false });
+  const lines: string[] = [];
+  const context = { env: { DATABASE_URL: db.url }, print: (line: string) => void lines.push(line) };
+  await runProgram(["migrate", "--json"], { ...context, stop: new AbortController().signal });
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([{ from: 0, to: LATEST_VERSION, notes: [] }]);
 });

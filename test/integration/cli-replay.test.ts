@@ -42,6 +42,14 @@ test("replay puts one dead letter, or all, back into the outbox", async () => {
   expect(await where(db)).toEqual({ waiting: [11, 12, 13], dead: [] });
 });
 
+test("replay --json says how many were replayed, which wait, and how many are left", async () => {
+  await using db = await testDatabase();
+  await deadLetters(db, 11, 12);
+  await db.query("select net.http_request('GET', 'https://example.com', deduplication_key := 'key 11')");
+  const { lines } = await replay(db.url, "--all", "--json");
+  expect(JSON.parse(lines.join(""))).toEqual({ replayed: 1, waiting: ["11"], left: 0 });
+});
+
 test("a dead letter whose id or key waits stays, and is named", async () => {
   await using db = await testDatabase();
   await deadLetters(db, 11, 12);

@@ -26,6 +26,19 @@ test("schema-version fails where the schema is of another version", async () => 
   });
 });
 
+test("extension-pg-net fails where an extension owns schema net, before anything is installed", async () => {
+  await using db = await testDatabase({ migrated: false });
+  await db.query("create schema net; create extension citext schema net");
+  const report = await doctor(db.url, "--pre", "--only", "schema");
+  expect(report.of("extension-pg-net")).toMatchObject({
+    status: "fail",
+    found: "schema net belongs to the extension citext",
+    fix: "pgnetd needs a schema net of its own: drop extension citext, or use another database.",
+  });
+  await db.query("drop extension citext");
+  expect((await doctor(db.url, "--pre", "--only", "schema")).failure).toBeNull();
+});
+
 test("schema-objects fails for what is missing, with the statement that makes an index, and warns of what was altered", async () => {
   await using db = await testDatabase();
   const look = async (): Promise<unknown> => (await doctor(db.url, "--only", "schema-objects")).of("schema-objects");
@@ -79,7 +92,7 @@ test("replication-right, create-right and table-rights fail for a role without t
   await db.query("grant usage on schema net to public; grant select on net.pgnetd_migrations to public");
   const rights = await doctor(url, "--only", "replication-right,table-rights");
   const before = await doctor(url, "--pre", "--only", "create-right");
-  expect([...rights.ids("fail"), ...before.ids("fail")]).toEqual(["replication-right", "table-rights", "create-right"]);
+  expect([...rights.ids("fail"), ...before.ids("fail")]).toEqual(["table-rights", "replication-right", "create-right"]);
   expect(rights.of("table-rights").found).toContain("delete on net.http_response_detail");
   const fixes = [rights.of("replication-right"), rights.of("table-rights"), before.of("create-right")];
   for (const { fix = "" } of fixes) await db.query(fix);

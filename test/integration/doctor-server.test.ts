@@ -65,12 +65,12 @@ test("autovacuum warns where the server does not run it", () => {
 
 test("the cause comes before its consequences, failures before warnings, and the command fails", () => {
   const order = report.checks.map(({ id }) => id);
-  expect(order.indexOf("wal-level")).toBeLessThan(order.indexOf("slots-free"));
-  expect(order.indexOf("synchronous-standby")).toBeLessThan(order.indexOf("slot-wal-limit"));
+  expect(order.slice(0, 5)).toEqual(["synchronous-standby", "leader", "wal-level", "slots-free", "walsenders-free"]);
+  expect(order.indexOf("walsenders-free")).toBeLessThan(order.indexOf("slot-wal-limit"));
   expect(report.failure).toMatchObject({
     code: "CHECK_FAILED",
     exitCode: 1,
-    message: expect.stringMatching(/^wal-level and \d+ more failed: wal_level is replica/) as unknown,
+    message: expect.stringMatching(/^synchronous-standby and \d+ more failed: synchronous_standby_names is/) as unknown,
   });
 });
 

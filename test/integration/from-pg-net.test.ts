@@ -7,6 +7,7 @@ import {
   installPgNet,
   startExtensionServer,
 } from "../support/extension-server.ts";
+import { doctor, type FoundByDoctor } from "../support/doctor.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 
@@ -300,4 +301,16 @@ describe("refuses, names what is in the way, and changes nothing, where", () => 
       message: "the extension pg_net belongs to postgres, and tenant may not drop it",
     });
   });
+});
+
+test("doctor finds the extension in the way, with the command that moves over, and finds nothing after it", async () => {
+  const look = async (...flags: readonly string[]): Promise<FoundByDoctor> =>
+    (await doctor(db.url, "--only", "extension-pg-net", ...flags)).of("extension-pg-net");
+  expect(await look("--pre")).toMatchObject({
+    status: "fail",
+    found: "schema net belongs to the extension pg_net",
+    fix: expect.stringContaining("pgnetd migrate --from-pg-net moves over") as unknown,
+  });
+  await pgnetd(db.url, "migrate", "--from-pg-net", "--yes");
+  expect(await look()).toMatchObject({ status: "ok" });
 });

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { expect, test } from "vitest";
-import { judgePooler } from "../../src/doctor/connection.ts";
+import { judgePooler, judgeVersion } from "../../src/doctor/connection.ts";
 import type { Probed } from "../../src/doctor/connection-probe.ts";
 import { selectChecks } from "../../src/doctor/select.ts";
 import { isPluginTrusted } from "../../src/doctor/stream.ts";
@@ -39,6 +39,15 @@ test.for([
   ],
 ] as const)("pooler: %s", ([, host, port, ordinary, replication, status]) => {
   expect(judgePooler({ host, port, ordinary, replication }).status).toBe(status);
+});
+
+test.for([
+  [13_00_21, "fail"],
+  [14_00_00, "ok"],
+  [18_00_04, "ok"],
+  [19_00_00, "warn"],
+] as const)("server-version: %d is judged %s", ([version, status]) => {
+  expect(judgeVersion(version).status).toBe(status);
 });
 
 test.for([

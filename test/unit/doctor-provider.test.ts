@@ -51,6 +51,7 @@ test.for([
   ["rds", "max_slot_wal_keep_size", "max_slot_wal_keep_size,ParameterValue=10240,ApplyMethod=immediate"],
   ["cloud-sql", "wal_level", "cloudsql.logical_decoding=on"],
   ["alloydb", "wal_level", "alloydb.logical_decoding=on"],
+  ["azure", "max_slot_wal_keep_size", "--storage-auto-grow Enabled"],
   ["neon", "max_slot_wal_keep_size", "ask Neon's support"],
   ["aiven", "max_slot_wal_keep_size", "-c pg.max_slot_wal_keep_size=10240"],
   ["crunchy", "max_slot_wal_keep_size", "max_slot_wal_keep_size=10GB"],
