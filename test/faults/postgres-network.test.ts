@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { startNetwork, type Traffic } from "../support/fault-network.ts";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { countFault, expectExactlyOnce, reportFault } from "../support/fault-report.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { type InProcessDaemon, startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
@@ -89,9 +89,7 @@ test("P2: the whole network cut off for longer than every timeout: said so, and 
   await eventually(ready, 15_000);
   await emptied(db);
 
-  const counts = await countFault(db, receiver, COUNT);
-  reportFault(counts, `not ready after ${noticedMs} ms`);
-  expect(counts).toEqual({ committed: COUNT, sent: COUNT, answered: COUNT, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, COUNT, `not ready after ${noticedMs} ms`);
 });
 
 test("P2 P3: asked to stop while PostgreSQL does not answer, it ends with its grace time; the next sends the rest", async () => {

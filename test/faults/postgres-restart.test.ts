@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { expectExactlyOnce } from "../support/fault-report.ts";
 import { startFaultServer } from "../support/fault-server.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -31,9 +31,7 @@ test.each(["immediate", "fast"] as const)(
     }
     await emptied(db);
 
-    const counts = await countFault(db, receiver, COUNT);
-    reportFault(counts, `sending again after ${backMs.join(", ")} ms`);
-    expect(counts).toEqual({ committed: COUNT, sent: COUNT, answered: COUNT, lost: 0, repeated: 0 });
+    await expectExactlyOnce(db, receiver, COUNT, `sending again after ${backMs.join(", ")} ms`);
     // Each reason is reported once, not with each try: ended, refused, starting up.
     const tries = daemon.lines.filter(({ message }) => message === "no connection to the database");
     expect(tries.length).toBeLessThanOrEqual(3 * 3);
@@ -76,9 +74,7 @@ test.each(Object.entries(VICTIMS))(
     }
     await emptied(db);
 
-    const counts = await countFault(db, receiver, COUNT);
-    reportFault(counts, `${ended} sessions ended`);
-    expect(counts).toEqual({ committed: COUNT, sent: COUNT, answered: COUNT, lost: 0, repeated: 0 });
+    await expectExactlyOnce(db, receiver, COUNT, `${ended} sessions ended`);
     expect(ended).toBeGreaterThanOrEqual(3);
   },
 );
@@ -93,8 +89,6 @@ test("P2: a daemon started while PostgreSQL is down waits for it, and sends what
   await db.server.start();
   await using daemon = await starting;
   await emptied(db);
-  const counts = await countFault(db, receiver, 100);
-  reportFault(counts);
-  expect(counts).toEqual({ committed: 100, sent: 100, answered: 100, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, 100);
   expect(daemon.lines).toContainEqual(expect.objectContaining({ code: "PG_UNREACHABLE" }));
 });

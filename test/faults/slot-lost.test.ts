@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { startNetwork } from "../support/fault-network.ts";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { expectExactlyOnce, reportFault } from "../support/fault-report.ts";
 import { startFaultServer } from "../support/fault-server.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -56,9 +56,7 @@ test("P2 P3: the slot dropped under it, three times while 2,000 drain: all answe
   await emptied(db);
   await eventually(async () => (await slots(db)).length === 1);
 
-  const counts = await countFault(db, receiver, 2_000);
-  reportFault(counts);
-  expect(counts).toEqual({ committed: 2_000, sent: 2_000, answered: 2_000, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, 2_000);
   expect(daemon.lines.filter(({ message }) => message === "replication slot is made").length).toBeGreaterThan(1);
 });
 
@@ -95,9 +93,7 @@ test("P2: a slot invalidated by max_slot_wal_keep_size, while it is away and whi
   await emptied(db);
   await eventually(async () => (await slots(db))[0]?.["wal_status"] === "reserved");
 
-  const counts = await countFault(db, receiver, 1_000);
-  reportFault(counts);
-  expect(counts).toEqual({ committed: 1_000, sent: 1_000, answered: 1_000, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, 1_000);
   expect(daemon.lines).toContainEqual(
     expect.objectContaining({ why: expect.stringContaining("invalidated") as string }),
   );
@@ -110,9 +106,7 @@ test("P2: a slot of that name made for another plugin is recreated", async () =>
   await enqueue(db, receiver.url("/"), 100);
   await using _daemon = await startInProcess(db.url, ENV);
   await emptied(db);
-  const counts = await countFault(db, receiver, 100);
-  reportFault(counts);
-  expect(counts).toEqual({ committed: 100, sent: 100, answered: 100, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, 100);
   expect(await slots(db)).toMatchObject([{ slot_name: `pgnetd_${db.name}`, plugin: SLOT_PLUGIN }]);
 });
 

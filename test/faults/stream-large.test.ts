@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { countFault, expectExactlyOnce, reportFault } from "../support/fault-report.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { lanesBehind, startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
@@ -50,9 +50,7 @@ test("P2 P3: rows with low ids that commit late, across start, catch-up and full
   await whenLive.query("commit");
   await eventually(async () => (await db.query("select from net._http_response")).length === 2_020);
   await emptied(db);
-  const counts = await countFault(db, receiver, 2_020);
-  reportFault(counts);
-  expect(counts).toEqual({ committed: 2_020, sent: 2_020, answered: 2_020, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, 2_020);
   expect(daemon.lines).toContainEqual(expect.objectContaining({ message: "phase", to: "catch-up" }));
 });
 
@@ -83,9 +81,7 @@ test("P2 P3: the same with a stream: late commits in catch-up, with full memory 
   await whenLive.query("commit");
   await eventually(async () => (await db.query("select from net._http_response")).length === 2_015);
   await emptied(db);
-  const counts = await countFault(db, receiver, 2_015);
-  reportFault(counts);
-  expect(counts).toEqual({ committed: 2_015, sent: 2_015, answered: 2_015, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, 2_015);
 });
 
 test.each([1, 1_000, 20_000])("P2 P3: one transaction of %i rows", async (rows) => {
@@ -98,9 +94,7 @@ test.each([1, 1_000, 20_000])("P2 P3: one transaction of %i rows", async (rows) 
   const firstMs = Math.round(performance.now() - began);
   await emptied(db);
   const totalMs = Math.round(performance.now() - began);
-  const counts = await countFault(db, receiver, rows);
-  reportFault(counts, `the first within ${firstMs} ms of the commit, all within ${totalMs} ms`);
-  expect(counts).toEqual({ committed: rows, sent: rows, answered: rows, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, rows, `the first within ${firstMs} ms of the commit, all within ${totalMs} ms`);
 });
 
 test("P2 P3: bodies from 1 byte to 10 MB, streamed and swept, in 1 MiB of memory", async () => {

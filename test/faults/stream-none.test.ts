@@ -4,7 +4,7 @@ import { connectionConfig } from "../../src/pg/pool.ts";
 import { eventually } from "../support/eventually.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { connectClient } from "../support/fault-clients.ts";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { countFault, expectExactlyOnce, reportFault } from "../support/fault-report.ts";
 import { type FaultServer, startFaultServer } from "../support/fault-server.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
@@ -62,9 +62,12 @@ async function expectPolling(
   const mendedMs = Math.round(performance.now() - began);
   await enqueue(db, receiver.url("/streamed"), 5);
   await emptied(db);
-  const counts = await countFault(db, receiver, 25);
-  reportFault(counts, `polled after ${delays.join(", ")} ms, streamed ${mendedMs} ms after the mending`);
-  expect(counts).toEqual({ committed: 25, sent: 25, answered: 25, lost: 0, repeated: 0 });
+  await expectExactlyOnce(
+    db,
+    receiver,
+    25,
+    `polled after ${delays.join(", ")} ms, streamed ${mendedMs} ms after the mending`,
+  );
 }
 
 /** A daemon that is up, though not live. */
@@ -195,9 +198,7 @@ test("P2: the daemon killed while its slot waits to be made: the lock is free fo
   await receiver.waitFor(5, 3_000);
   await old.query("commit");
   await emptied(db);
-  const counts = await countFault(db, receiver, 5);
-  reportFault(counts);
-  expect(counts).toEqual({ committed: 5, sent: 5, answered: 5, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, 5);
 });
 
 test("P2: the slot belongs to another database", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { countFault, expectExactlyOnce, reportFault } from "../support/fault-report.ts";
 import { emptied } from "../support/outbox.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
@@ -86,7 +86,5 @@ test("P2: what a database sets for its own applications is no matter here", asyn
   await emptied(db);
   expect(receiver.requests.map(({ body }) => body.toString("hex"))).toEqual(Array.from({ length: 6 }, () => "00ff5c"));
   expect(daemon.lines.filter(({ to }) => to === "not-leading")).toEqual([]);
-  const counts = await countFault(db, receiver, 6);
-  reportFault(counts);
-  expect(counts).toEqual({ committed: 6, sent: 6, answered: 6, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, 6);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { PUBLICATIONS } from "../../src/pg/own-publications.ts";
 import { eventually } from "../support/eventually.ts";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { expectExactlyOnce } from "../support/fault-report.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -98,7 +98,5 @@ test("P2: a publication dropped and recreated while the daemon is away", async (
   await using _daemon = await startInProcess(db.url);
   await enqueue(db, receiver.url("/c"), 50);
   await emptied(db);
-  const counts = await countFault(db, receiver, 150);
-  reportFault(counts);
-  expect(counts).toEqual({ committed: 150, sent: 150, answered: 150, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, 150);
 });

@@ -7,7 +7,7 @@ import { openDecoder } from "../../src/wal/decoder.ts";
 import { commitsWaiting, requireAbsentStandby, requireNoStandby } from "../support/absent-standby.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { countFault, expectExactlyOnce } from "../support/fault-report.ts";
 import type { FaultServer } from "../support/fault-server.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { hasWal2json, startWal2jsonServer } from "../support/fault-wal2json.ts";
@@ -97,9 +97,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
       for (let one = 1; one <= 100; one++) await enqueue(db, receiver.url(`/b${one}-`), 10);
     }
     await emptied(db);
-    const counts = await countFault(db, receiver, 2_000);
-    reportFault(counts);
-    expect(counts).toEqual({ committed: 2_000, sent: 2_000, answered: 2_000, lost: 0, repeated: 0 });
+    await expectExactlyOnce(db, receiver, 2_000);
     const slots = await db.query("select plugin from pg_replication_slots");
     expect(slots).toEqual([{ plugin: "wal2json" }]);
   });
@@ -122,9 +120,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     await receiver.waitFor(300);
     await late.query("commit");
     await emptied(db);
-    const counts = await countFault(db, receiver, 1_010);
-    reportFault(counts);
-    expect(counts).toEqual({ committed: 1_010, sent: 1_010, answered: 1_010, lost: 0, repeated: 0 });
+    await expectExactlyOnce(db, receiver, 1_010);
     expect(receiver.requests.filter(({ path }) => path.startsWith("/never"))).toEqual([]);
   });
 
@@ -145,9 +141,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     await committed;
     await emptied(db);
     await eventually(async () => (await db.query("select from net._http_response")).length === 80);
-    const counts = await countFault(db, receiver, 80);
-    reportFault(counts);
-    expect(counts).toEqual({ committed: 80, sent: 80, answered: 80, lost: 0, repeated: 0 });
+    await expectExactlyOnce(db, receiver, 80);
   });
 
   test("P2: the slot lost, and one of another plugin in its place: it is recreated", async () => {
@@ -169,9 +163,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     }, 15_000);
     await enqueue(db, receiver.url("/after"), 100);
     await emptied(db);
-    const counts = await countFault(db, receiver, 200);
-    reportFault(counts);
-    expect(counts).toEqual({ committed: 200, sent: 200, answered: 200, lost: 0, repeated: 0 });
+    await expectExactlyOnce(db, receiver, 200);
   });
 
   test("P2 P4: a server that does not trust the plugin any more: swept, said so, no slot left, and taken up when it does", async ({

@@ -4,7 +4,7 @@ import { commitsWaiting, requireAbsentStandby, requireNoStandby } from "../suppo
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { countFault, expectExactlyOnce, reportFault } from "../support/fault-report.ts";
 import { type FaultServer, startFaultServer } from "../support/fault-server.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { lanesBehind, startInProcess } from "../support/in-process-daemon.ts";
@@ -110,10 +110,7 @@ test.each(
     });
     const others = await stop();
     await emptied(db);
-    const counts = await countFault(db, receiver, ROWS + others);
-    reportFault(counts);
-    const all = ROWS + others;
-    expect(counts).toEqual({ committed: all, sent: all, answered: all, lost: 0, repeated: 0 });
+    await expectExactlyOnce(db, receiver, ROWS + others);
   },
 );
 
@@ -130,10 +127,7 @@ test("P2 P3: such a commit when memory is full: nothing lost, left behind or rep
   await eventually(() => arrivalsNotVisible(receiver) === ROWS);
   const others = await stop();
   await emptied(db);
-  const counts = await countFault(db, receiver, ROWS + others);
-  reportFault(counts);
-  const all = ROWS + others;
-  expect(counts).toEqual({ committed: all, sent: all, answered: all, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, ROWS + others);
 });
 
 test("P2 P3: such a commit decoded while the daemon is away, and at its start", async () => {
@@ -148,10 +142,7 @@ test("P2 P3: such a commit decoded while the daemon is away, and at its start", 
   await eventually(() => arrivalsNotVisible(receiver) === ROWS);
   const others = await stop();
   await emptied(db);
-  const counts = await countFault(db, receiver, ROWS + others);
-  reportFault(counts);
-  const all = ROWS + others;
-  expect(counts).toEqual({ committed: all, sent: all, answered: all, lost: 0, repeated: 0 });
+  await expectExactlyOnce(db, receiver, ROWS + others);
 });
 
 test("P2 P3: such a commit when the daemon is killed and started again: nothing lost; repeated is only what was sent before", async () => {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { daemonRole } from "../support/daemon-role.ts";
 import { eventually } from "../support/eventually.ts";
-import { countFault, reportFault } from "../support/fault-report.ts";
+import { expectExactlyOnce } from "../support/fault-report.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
@@ -140,9 +140,12 @@ test.each(FAULTS)(
     await receiver.waitFor(held + 1, 14_000);
     const resumedMs = Math.round(performance.now() - mendedAt);
     await emptied(db, 15_000);
-    const counts = await countFault(db, receiver, COUNT);
-    reportFault(counts, `${held - harmedAt} sent after the harm, ${resumedMs} ms until the next after the mending`);
-    expect(counts).toEqual({ committed: COUNT, sent: COUNT, answered: COUNT, lost: 0, repeated: 0 });
+    await expectExactlyOnce(
+      db,
+      receiver,
+      COUNT,
+      `${held - harmedAt} sent after the harm, ${resumedMs} ms until the next after the mending`,
+    );
     expect(daemon.events().filter(({ msg }) => msg === AGAIN).length).toBeGreaterThan(0);
   },
   30_000,

@@ -51,3 +51,15 @@ export function reportFault(counts: FaultCounts, note = "", fault = expect.getSt
   const line: FaultLine = { fault, ...counts, note };
   appendFileSync(inject("faultReport"), `${JSON.stringify(line)}\n`);
 }
+
+/** P2, P3: of `committed` requests each was sent once and has its answer; see `reportFault` for `note`. */
+export async function expectExactlyOnce(
+  db: Pick<TestDatabase, "query">,
+  receiver: Pick<Receiver, "requests" | "countByPath">,
+  committed: number,
+  note = "",
+): Promise<void> {
+  const counts = await countFault(db, receiver, committed);
+  reportFault(counts, note);
+  expect(counts).toEqual({ committed, sent: committed, answered: committed, lost: 0, repeated: 0 });
+}
