@@ -141,6 +141,8 @@ test("1,000 hosts make no more series than 20, and a sum over all of them misses
     return scraped.sum("pgnetd_requests_ended_total") === 1_000 && scraped;
   });
   expect(metrics.sum("pgnetd_host_requests_ended_total")).toBe(1_000);
+  const seconds = metrics.value("pgnetd_start_to_answer_seconds_sum");
+  expect(metrics.sum("pgnetd_host_request_seconds_total")).toBeCloseTo(seconds, 6);
   expect(metrics.value('pgnetd_host_requests_ended_total{host="other",outcome="connect"}')).toBe(980);
   const hosts = new Set(metrics.names.flatMap((name) => /host="([^"]*)"/.exec(name)?.[1] ?? []));
   expect(hosts.size).toBe(21);

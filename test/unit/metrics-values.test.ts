@@ -1,0 +1,94 @@
+import { expect, it } from "vitest";
+import type { DatabaseReading } from "../../src/metrics/database-reading.ts";
+import { Exposition } from "../../src/metrics/exposition.ts";
+import { HeartbeatMeter } from "../../src/metrics/heartbeat.ts";
+import { RequestMeter } from "../../src/metrics/request-meter.ts";
+import type { Sample } from "../../src/metrics/sample.ts";
+import { lsn } from "../../src/pg/lsn.ts";
+
+const DATABASE: DatabaseReading = {
+  current: lsn(1_000n),
+  slot: {
+    health: "lost",
+    isActive: false,
+    retainedBytes: null,
+    confirmed: lsn(400n),
+    safeBytes: 77,
+    inactiveSince: 1_800_000_000,
+    invalidationReason: "idle_timeout",
+    isSynced: true,
+  },
+  outboxRows: 3,
+  deferredRows: 1,
+  deadLetters: 2,
+  oldestDueSeconds: 9,
+  hostsPaused: 0,
+};
+
+const sample = (database: DatabaseReading | null): Sample => ({
+  meters: { database: 'a "b"\\', requests: new RequestMeter(20), heartbeats: new HeartbeatMeter() },
+  limits: { inFlight: 1, memoryRequests: 2, memoryBytes: 3, answerBytes: 4, perSecond: "unlimited" },
+  isReady: false,
+  state: null,
+  load: null,
+  answerBytes: 0,
+  database,
+  slotSecondsToLimit: database === null ? null : 12.5,
+  heartbeatPendingMs: 1_500,
+});
+
+/** Lines of our metrics without the label `database`, sorted. */
+async function linesOf(exposition: Exposition, one: Sample): Promise<readonly string[]> {
+  const { text } = await exposition.scrape(async () => [one]);
+  const lines = text.split("\n").filter((line) => line.startsWith("pgnetd_"));
+  expect(lines.filter((line) => !line.includes(String.raw`database="a \"b\"\\"`))).toEqual([]);
+  return lines.map((line) =>
+    line
+      .replace(String.raw`database="a \"b\"\\"`, "")
+      .replace("{}", "")
+      .replace(/[{,],?/, "{"),
+  );
+}
+
+it("a slot's reading is shown, one 1 in each state set; what the database did not say is missing", async () => {
+  const lines = await linesOf(new Exposition(), sample(DATABASE));
+  for (const line of [
+    'pgnetd_slot_health{health="lost"} 1',
+    'pgnetd_slot_health{health="ok"} 0',
+    'pgnetd_slot_invalidated{reason="idle_timeout"} 1',
+    'pgnetd_slot_invalidated{reason="wal_removed"} 0',
+    "pgnetd_slot_synced 1",
+    "pgnetd_slot_active 0",
+    "pgnetd_slot_inactive_since_timestamp_seconds 1800000000",
+    "pgnetd_slot_safe_wal_bytes 77",
+    "pgnetd_slot_seconds_to_limit 12.5",
+    "pgnetd_slot_confirmed_lag_bytes 600",
+    "pgnetd_heartbeat_pending_seconds 1.5",
+    "pgnetd_requests_per_second_limit +Inf",
+  ]) {
+    expect(lines).toContain(line);
+  }
+  for (const name of ["pgnetd_slot_retained_bytes", "pgnetd_slot_received_lag_bytes", "pgnetd_server_heard_seconds"]) {
+    expect(lines.filter((line) => line.startsWith(name))).toEqual([]);
+  }
+});
+
+it("a scrape a second later shows nothing of the one before, and one within the second asks nobody", async () => {
+  let now = 0;
+  let asked = 0;
+  const exposition = new Exposition(() => now);
+  const ask = (database: DatabaseReading | null) => async (): Promise<readonly Sample[]> => {
+    asked += 1;
+    return [sample(database)];
+  };
+  const first = await exposition.scrape(ask(DATABASE));
+  now = 999;
+  expect(await exposition.scrape(ask(null))).toEqual(first);
+  expect(asked).toBe(1);
+  now = 1_000;
+  const { text } = await exposition.scrape(ask(null));
+  expect(asked).toBe(2);
+  expect(text).toContain(" pgnetd_outbox_rows gauge");
+  expect(text).not.toMatch(/^pgnetd_outbox_rows/m);
+  expect(text).toMatch(/^pgnetd_database_up\{.*\} 0$/m);
+});
