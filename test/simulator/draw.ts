@@ -25,7 +25,7 @@ function rows(random: Random, hosts: readonly string[], theme: Theme): readonly 
   if (!random.chance(theme.floods)) return Array.from({ length: random.int(1, 3) }, () => shape(random, hosts, theme));
   const some = random.chance(0.5) ? hosts : [random.pick(hosts)];
   const isPlain = random.chance(0.7);
-  return Array.from({ length: Math.round(random.scale(3, 40)) }, () => {
+  return Array.from({ length: Math.round(random.scale(...theme.floodRows)) }, () => {
     const one = shape(random, some, theme);
     return isPlain ? { ...one, lane: null, delayMs: null, bodyBytes: 0 } : one;
   });

@@ -126,9 +126,9 @@ export class Referee implements ServerWatcher {
     if (row.end === "cancelled" && record.truncatedFor.has(sent.process)) {
       this.harm(`request ${row.id} was sent after its truncation was received`);
     }
-    // The result of another's try may come while this one is under way.
-    const isAlone = sends.every(({ process }) => process === sent.process);
-    if (isAlone && row.nextAttemptAt !== null && row.nextAttemptAt > sent.at + 1) {
+    // The retry of another may be written while this try is on its way.
+    const isOwn = row.deferredBy === null || row.deferredBy === sent.process;
+    if (isOwn && row.nextAttemptAt !== null && row.nextAttemptAt > sent.at + 1) {
       this.harm(`request ${row.id} was sent too early`);
     }
     const since = this.leadSince.get(sent.process) ?? 0;

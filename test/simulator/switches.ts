@@ -226,7 +226,7 @@ export const SWITCHES: readonly Switch[] = [
   off("stall", "the outbox is swept while the stream is stalled", [
     "intake/schedule.ts",
     "if (stalledSince !== null) times.push(",
-    "if (stalledSince === null) times.push(",
+    "if (stalledSince === Infinity) times.push(",
   ]),
   off("due", "a deferred row is read when it is due", [
     "intake/schedule.ts",
@@ -235,7 +235,7 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("unsettled", "a settled result releases its request", [
     SENDER,
-    "for (const { request } of completions) this.#release(request.id);",
-    "",
+    "      this.#release(request.id);\n    }\n  }\n\n  /** Gives up everything not started",
+    "    }\n  }\n\n  /** Gives up everything not started",
   ]),
 ];

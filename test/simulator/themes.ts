@@ -13,6 +13,8 @@ export interface Theme {
   readonly deferred: number;
   /** Of the transactions so many are a flood. */
   readonly floods: number;
+  /** Requests of a flood. */
+  readonly floodRows: readonly [least: number, most: number];
   /** Destinations answer after, in milliseconds. */
   readonly answersMs: readonly [least: number, most: number];
   readonly standbyMs: readonly number[];
@@ -32,6 +34,7 @@ const ANY: Theme = {
   paceMs: [1, 300],
   deferred: 0.15,
   floods: 0.15,
+  floodRows: [3, 40],
   answersMs: [1, 2_000],
   standbyMs: [0, 20, 300, 2_000],
   decodeMs: [0.3, 3, 100, 500],
@@ -50,9 +53,9 @@ const THEMES: readonly Theme[] = [
   {
     ...ANY,
     ...QUICK,
-    faults: ["cut stream"],
-    faulty: 0.2,
-    steps: [1, 12],
+    faults: ["cut stream", "elsewhere"],
+    faulty: 0.4,
+    steps: [2, 14],
     paceMs: [3, 100],
     deferred: 0,
     floods: 0,
@@ -74,6 +77,23 @@ const THEMES: readonly Theme[] = [
     statementMs: [60, 500],
     memoryRequests: [8, 12, 16, 24],
     concurrency: [2, 4],
+    perSecond: [50, "unlimited"],
+    daemons: [1],
+  },
+  // One flood, that just fits or just does not, and nothing afterwards that would have the outbox read once more.
+  {
+    ...ANY,
+    faults: [],
+    steps: [1, 5],
+    paceMs: [3, 100],
+    deferred: 0,
+    floods: 0.7,
+    floodRows: [3, 12],
+    answersMs: [100, 2_000],
+    standbyMs: [0],
+    statementMs: [60, 500],
+    memoryRequests: [8, 10],
+    concurrency: [2],
     perSecond: [50, "unlimited"],
     daemons: [1],
   },

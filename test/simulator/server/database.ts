@@ -1,5 +1,5 @@
 import { laneOf } from "../../../src/outbox/lane.ts";
-import { after, virtualNow } from "../virtual-time.ts";
+import { after, type Process, virtualNow } from "../virtual-time.ts";
 import type { Random } from "../random.ts";
 
 /** The first transaction id: near the wrap of the low 32 bits, so that every run crosses it. */
@@ -56,6 +56,8 @@ export interface Row {
   readonly by: Transaction;
   /** Null is at once. */
   nextAttemptAt: number | null;
+  /** Whose retry that time is of; null where it is the caller's. */
+  deferredBy: Process | null;
   attempts: number;
   /** How it ended, by a commit that is visible. */
   end: "answered" | "dead" | "cancelled" | null;
@@ -136,6 +138,7 @@ export class Database {
       lane: laneOf(url, shape.lane),
       by,
       nextAttemptAt: shape.delayMs === null ? null : virtualNow() + shape.delayMs,
+      deferredBy: null,
       attempts: 0,
       end: null,
       endedAt: 0,

@@ -120,13 +120,14 @@ function writing(name: string, change: (call: Call, by: Transaction, row: Row, i
   };
 }
 
-const DEFERRED = writing("deferred", ({ statement: { values } }, by, row, index) => {
+const DEFERRED = writing("deferred", ({ statement: { values }, session }, by, row, index) => {
   const delayMs = float8s(values[2])[index] ?? 0;
   const attempts = int4s(values[3])[index] ?? null;
   const before = { nextAttemptAt: row.nextAttemptAt, attempts: row.attempts };
   by.effects.push({
     apply: () => {
       row.nextAttemptAt = virtualNow() + delayMs;
+      row.deferredBy = session.link.owner;
       row.attempts = attempts ?? row.attempts;
     },
     undo: () => Object.assign(row, before),
