@@ -182,7 +182,12 @@ export const SWITCHES: readonly Switch[] = [
     "return (this.#lanes.get(lane)?.queued ?? 0) < this.#bounds.perLane;",
     "return true;",
   ]),
-  off("concurrency", "no more are in flight", ["sending/hosts.ts", "if (free <= 0) return null;", ""]),
+  off(
+    "concurrency",
+    "no more are in flight",
+    ["sending/hosts.ts", "if (free <= 0) return null;", ""],
+    ["sending/hosts.ts", "if (this.#bounds.total - this.#inFlight < needed) return this.#holdBack(turn, needed);", ""],
+  ),
   off("concurrency: host", "nor to one host", [
     "sending/host.ts",
     "return !this.#paused && this.#flights.size < this.#concurrency;",
