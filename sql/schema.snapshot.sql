@@ -704,7 +704,7 @@ begin
     url := net._url(url, params);
   end if;
   insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
-  values ('DELETE', url, headers, convert_to(body::text, 'UTF8'), timeout_milliseconds)
+  values ('DELETE', url, headers, convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds)
   returning id into request_id;
   return request_id;
 end
@@ -841,7 +841,7 @@ begin
     url := net._url(url, params);
   end if;
   insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
-  values ('POST', url, headers, convert_to(body::text, 'UTF8'), timeout_milliseconds)
+  values ('POST', url, headers, convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds)
   returning id into request_id;
   return request_id;
 end
