@@ -35,9 +35,19 @@ export function schemaObjects(dump: string): SchemaObjects {
   }
   for (const text of dump.split(/^(?=CREATE OR REPLACE )/m)) {
     const [, name, definition] = FUNCTION.exec(text) ?? [];
-    if (name !== undefined) objects.set(`function ${name}`, definition ?? "");
+    if (name !== undefined) objects.set(`function ${name}`, withoutAttributes(definition ?? ""));
   }
   return objects;
+}
+
+/** Whose rights a function has and which settings are for its owner to choose, too, as `migrate --grants restricted` does; some `search_path` it must have. */
+function withoutAttributes(definition: string): string {
+  const [head = "", ...body] = definition.split("\nAS ");
+  const lines = head
+    .split("\n")
+    .map((line) => line.replace(" SECURITY DEFINER", "").replace(/^ SET search_path TO .*/, " SET search_path"))
+    .filter((line) => line !== "" && !/^ SET (?!search_path$)/.test(line));
+  return [lines.join("\n"), ...body].join("\nAS ");
 }
 
 /** Compares `found` with `wanted`. */

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { PgnetdError } from "../base/errors.ts";
 import { connect } from "./connection.ts";
+import { keepAttributes } from "./function-attributes.ts";
 import { refuseOthers } from "./installation.ts";
 import type { MigrationWait } from "./migration-lock.ts";
 import { inTransactions, type Steps } from "./migration-transaction.ts";
@@ -147,7 +148,8 @@ async function apply(client: pg.ClientBase, version: number, name: string, recor
   const { rows } = await client.query<{ version: number }>(SELECT_VERSION);
   if ((rows[0]?.version ?? 0) >= version) return;
   await client.query(INSERT_VERSION, [version, name]);
-  await client.query(await readSql(name));
+  const sql = await readSql(name);
+  await keepAttributes(client, () => client.query(sql));
   // In the same transaction, so that no new function is open to every role for a moment.
   await applyParts(client, {});
   // In the same transaction, so that no other daemon mistakes a new installation for one without an environment.

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { migrate } from "../../src/pg/migrate.ts";
 import { doctor } from "../support/doctor.ts";
 import { daemonRole } from "../support/daemon-role.ts";
 import { testDatabase } from "../support/postgres.ts";
@@ -45,6 +46,9 @@ test("schema-objects fails for what is missing, with the statement that makes an
   expect(await look()).toMatchObject({ status: "ok" });
   await db.query("alter table net._http_response add column extra int; create table net.own (id int)");
   expect(await look()).toMatchObject({ status: "ok" });
+  await migrate(db.url, { grants: { kind: "restricted", callers: "pg_monitor" } });
+  await db.query("alter function net.http_get(text, jsonb, jsonb, integer) set statement_timeout = '3s'");
+  expect(await look()).toMatchObject({ status: "ok" });
   await db.query("drop index net._http_response_created_idx");
   expect(await look()).toMatchObject({
     status: "fail",
@@ -59,6 +63,8 @@ test("schema-objects fails for what is missing, with the statement that makes an
     status: "warn",
     found: "altered: column net.http_request_queue.body, function net.wake()",
   });
+  await db.query("alter function net.http_get(text, jsonb, jsonb, integer) reset search_path");
+  expect(await look()).toMatchObject({ found: expect.stringContaining("function net.http_get(") as unknown });
 });
 
 test("environment fails for a database of another one", async () => {

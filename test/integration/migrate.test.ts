@@ -37,6 +37,21 @@ describe("migrate", () => {
     }
   });
 
+  test("P9: leaves functions that others made security definer, or gave settings, as they are", async () => {
+    await using db = await testDatabase(EMPTY);
+    await migrate(db.url, { to: 12 });
+    const call = "net.http_post(text, jsonb, jsonb, jsonb, integer)";
+    await db.query(`alter function ${call} security definer;
+      alter function ${call} set search_path = pg_catalog, "Own, schema", pg_temp;
+      alter function ${call} set statement_timeout = '3s'; alter function ${call} set app.tenant = 'a, ''b'''`);
+    const attributes = (): Promise<unknown> =>
+      db.query("select prosecdef, proconfig from pg_proc where oid = $1::regprocedure", [call]);
+    const before = await attributes();
+    await migrate(db.url);
+    expect(await attributes()).toEqual(before);
+    expect(await db.query("select prosecdef from pg_proc where proname = 'http_get'")).toEqual([{ prosecdef: false }]);
+  });
+
   test("runs once when started twenty times at once", async () => {
     await using db = await testDatabase(EMPTY);
     const results = await Promise.all(Array.from({ length: 20 }, () => migrate(db.url)));
