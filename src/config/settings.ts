@@ -244,7 +244,7 @@ export const SETTINGS = {
       kind: flag(),
       fallback: true,
       about:
-        "At each scrape of `/metrics`, at most every ten seconds, write a message of some 200 bytes into the WAL and measure how soon it comes back: proof that what is committed arrives. Without scrapes nothing is written.",
+        "At a scrape of `/metrics`, at most every ten seconds, and every five minutes where no request was received or sent, write a message of some 200 bytes into the WAL and measure how soon it comes back: proof that what is committed arrives. Without scrapes nothing is written.",
     }),
     hosts: setting({
       env: "PGNETD_METRICS_HOSTS",

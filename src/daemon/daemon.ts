@@ -3,7 +3,6 @@ import type { Log } from "../base/log.ts";
 import { type Loop, runLoops, stopped } from "../base/loops.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { reportHeld } from "../limits/held-report.ts";
-import { readDatabase } from "../metrics/database-reading.ts";
 import { type Meters, type Sample, Sampler } from "../metrics/sample.ts";
 import type { HealthSource } from "../ops/health.ts";
 import { reportLanes } from "../ops/lane-report.ts";
@@ -58,8 +57,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     meters,
     limits: limitsOf(loaded.config),
     isReady: () => health.health().ready,
-    read: () => readDatabase(pool, slot.name),
+    db: pool,
+    slotName: slot.name,
     clock,
+    log,
   });
   watched({ health: health.health, asked: health.asked, sample: () => sampler.sample() });
   if (mode === "capture") log.warn({ mode }, "requests are recorded as answers: nothing is sent");

@@ -133,7 +133,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       hostRates.assumeSpent();
     },
     restart: () => restart(refresh),
-    heartbeat: heartbeat?.received,
+    heartbeat,
     readOutbox: (when) => events.emit({ kind: "read-outbox", when }),
     clock,
     log,

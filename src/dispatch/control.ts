@@ -18,8 +18,13 @@ export interface ControlParts {
   readonly assumeSpent: () => void;
   /** `net.worker_restart()` was called; it may be called at any rate. */
   readonly restart: () => void;
-  /** Given each message first; true where it was a heartbeat, which is for metrics alone. */
-  readonly heartbeat?: ((content: string) => boolean) | undefined;
+  /** Null where it is turned off; it is for metrics alone. */
+  readonly heartbeat?: {
+    /** Given each message first; true where it was a heartbeat. */
+    readonly received: (content: string) => boolean;
+    /** What was sent before does not come. */
+    readonly forget: () => void;
+  } | null;
   /** The outbox is to be read now, or when the transaction being received is visible. */
   readonly readOutbox: (when: "now" | "visible") => void;
   readonly clock: Clock;
@@ -74,7 +79,7 @@ export class Control {
 
   /** A control message came, of any role, and at any rate; one that this version does not know is passed over. */
   message(content: string): void {
-    if (this.#parts.heartbeat?.(content) === true) return;
+    if (this.#parts.heartbeat?.received(content) === true) return;
     const command = COMMANDS.get(content) ?? "unknown";
     this.#report(command);
     switch (command) {
@@ -102,6 +107,12 @@ export class Control {
 
   /** Without a stream nobody reports changes: they are read. */
   polled(): void {
+    this.#notified.notify();
+  }
+
+  /** A stream begins: nobody reported changes meanwhile. */
+  streaming(): void {
+    this.#parts.heartbeat?.forget();
     this.#notified.notify();
   }
 

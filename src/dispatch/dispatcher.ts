@@ -29,8 +29,10 @@ export interface DispatcherParts extends Omit<SenderParts, "events"> {
     changed(table: string): void;
     /** A control message came. */
     message(content: string): void;
-    /** Without a stream the outbox was swept, or there is a stream now: nobody reported changes meanwhile. */
+    /** Without a stream the outbox was swept: nobody reported changes meanwhile. */
     polled(): void;
+    /** There is a new stream: nobody reported changes before. */
+    streaming(): void;
     /** Leads to `hosts-configured`; nothing is started before. */
     leading(): void;
   };
@@ -198,7 +200,7 @@ export class Dispatcher implements SessionListener {
   }
 
   streaming(): void {
-    this.#control.polled();
+    this.#control.streaming();
     this.#cut(true);
     this.#move("streaming");
   }

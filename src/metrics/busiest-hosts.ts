@@ -7,6 +7,11 @@ export interface HostCounts {
   seconds: number;
 }
 
+/** The same, with how many of its tries started in a window on average; null before the first has ended. */
+interface LabelledHost extends HostCounts {
+  average: number | null;
+}
+
 /** The label of all hosts that have none of their own. A host of that name is shown with a dot behind it. */
 export const OTHERS = "other";
 
@@ -14,22 +19,26 @@ export const OTHERS = "other";
 const WINDOW_MS = 60_000;
 /** Hosts counted in one such time; those that come later in it are not considered. */
 const MOST_CANDIDATES = 5_000;
-/** A host is left its label unless another one is so many times as busy. */
+/** A host takes the label of another one if it is so many times as busy, */
 const INERTIA = 2;
+/** and so many of its tries started in the last window. */
+const LEAST_STARTS = 10;
+/** What one window counts in the average of a host. */
+const WEIGHT = 1 / 4;
 /** Longer names cannot be resolved, and have no label. */
 const LONGEST = 253;
 
 const OUTCOMES = new Map<OutcomeClass, number>(LABELS.outcome.map((outcome, index) => [outcome, index]));
 
 /**
- * Counts by host, for so many hosts at most: the first ones, and from then on those of which most tries started in the last minute. Every try counts
+ * Counts by host, for so many hosts at most: the first ones, and in place of the least busy of them, once a minute, a busier one. Every try counts
  * once, for its host or for `OTHERS`, and no count ever goes down: one that disappears and comes back begins at 0.
  */
 export class BusiestHosts {
   readonly #most: number;
   readonly #now: () => number;
-  readonly #counts = new Map<string, HostCounts>();
-  readonly #others = newCounts();
+  readonly #counts = new Map<string, LabelledHost>();
+  readonly #others: HostCounts = newCounts();
   /** Tries that started since `#since`, by host. */
   readonly #candidates = new Map<string, number>();
   #since: number;
@@ -63,7 +72,7 @@ export class BusiestHosts {
   /** What was counted, by label. */
   read(): ReadonlyMap<string, HostCounts> {
     if (this.#now() - this.#since >= WINDOW_MS) this.#choose();
-    const shown = new Map([...this.#counts].map(([host, counts]) => [shownHost(host), counts]));
+    const shown = new Map<string, HostCounts>([...this.#counts].map(([host, counts]) => [shownHost(host), counts]));
     return shown.set(OTHERS, this.#others);
   }
 
@@ -72,20 +81,30 @@ export class BusiestHosts {
     return this.#counts.has(host) ? shownHost(host) : OTHERS;
   }
 
+  /** One host at most is replaced: each change breaks the lines of a graph. */
   #choose(): void {
-    const busyness = (host: string): number =>
-      (this.#candidates.get(host) ?? 0) * (this.#counts.has(host) ? INERTIA : 1);
-    const hosts = new Set([...this.#counts.keys(), ...this.#candidates.keys()]);
-    const chosen = new Set([...hosts].toSorted((one, other) => busyness(other) - busyness(one)).slice(0, this.#most));
-    for (const host of this.#counts.keys()) if (!chosen.has(host)) this.#counts.delete(host);
-    for (const host of chosen) if (!this.#counts.has(host)) this.#counts.set(host, newCounts());
+    let least: readonly [host: string, average: number] = ["", Infinity];
+    for (const [host, counts] of this.#counts) {
+      const starts = this.#candidates.get(host) ?? 0;
+      counts.average = counts.average === null ? starts : counts.average + WEIGHT * (starts - counts.average);
+      if (counts.average < least[1]) least = [host, counts.average];
+    }
+    let busiest: readonly [host: string, starts: number] = ["", 0];
+    for (const [host, starts] of this.#candidates) {
+      if (starts > busiest[1] && !this.#counts.has(host)) busiest = [host, starts];
+    }
+    const [host, starts] = busiest;
+    if (starts >= LEAST_STARTS && starts >= INERTIA * least[1]) {
+      this.#counts.delete(least[0]);
+      this.#counts.set(host, { ...newCounts(), average: starts });
+    }
     this.#candidates.clear();
     this.#since = this.#now();
   }
 }
 
-function newCounts(): HostCounts {
-  return { ended: new Float64Array(LABELS.outcome.length), seconds: 0 };
+function newCounts(): LabelledHost {
+  return { ended: new Float64Array(LABELS.outcome.length), seconds: 0, average: null };
 }
 
 function shownHost(host: string): string {

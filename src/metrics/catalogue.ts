@@ -65,12 +65,12 @@ const STORED = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 export const SECTIONS = {
   requests: "Tries of requests, as this process sent them. Counters begin at 0 with the process.",
   hosts:
-    "The same by destination host, of the busiest hosts alone (`metrics.hosts`, 20 unless set), and of all others together as `other`. Which these are is decided each minute, by what started since. A host that comes in begins at 0, and one that falls out goes on in `other`: the sum over all hosts is right at any time.",
+    "The same by destination host, of the busiest hosts alone (`metrics.hosts`, 20 unless set), and of all others together as `other`. Which these are is decided each minute, by what started since. At most one host in a minute is replaced, by one with at least ten starts in it and twice as many as the other had on average. A host that comes in begins at 0, and what one that falls out ends from then on is counted in `other`. So no try is counted twice, and rates can be added up over hosts; the counters themselves cannot, since those of a host that falls out disappear: the total is `pgnetd_requests_ended_total`.",
   queue: "What waits, and the limits beside it.",
   state: "What the daemon does.",
   slot: "The replication slot, and the write-ahead log that it makes the server keep. All positions are those of the server that is read.",
   heartbeat:
-    "While a scrape comes at least now and then, the leader writes a logical message into the WAL, and measures how long it takes to come back by the stream: at each scrape, at most every ten seconds. Each is one transaction of 160 bytes of WAL, with its flush and its transaction id: on a database that is idle otherwise, 1.4 MB a day; where `archive_timeout` is set it is also what makes the server archive a segment each time. `metrics.heartbeat` turns it off.",
+    "While a scrape comes at least now and then, the leader writes a logical message into the WAL, and measures how long it takes to come back by the stream: at a scrape, at most every ten seconds, and at most every five minutes where no request was received or sent since the last. Each is one transaction of 160 bytes of WAL, with its flush and its transaction id, and waits for no synchronous standby: without requests, 46 kB a day; where `archive_timeout` is set it is also what makes the server archive a segment each time. `metrics.heartbeat` turns it off.",
 } as const;
 
 /** All metrics by section. The only place that names them. */
@@ -227,7 +227,12 @@ export const CATALOGUE = {
     databaseUp: {
       name: "pgnetd_database_up",
       type: "gauge",
-      help: "1 where the database answered this scrape; otherwise what is read from it is left out.",
+      help: "1 where the database answers: it was read for this scrape, or the leader heard it within five seconds, or it answers a plain statement.",
+    },
+    databaseRead: {
+      name: "pgnetd_database_read",
+      type: "gauge",
+      help: "1 where the database was read for this scrape; 0 where that failed or took longer than two seconds: what is read from it is left out.",
     },
     leader: { name: "pgnetd_leader", type: "gauge", help: "1 where this daemon leads." },
     standby: {
@@ -257,6 +262,11 @@ export const CATALOGUE = {
       name: "pgnetd_process_memory_expected_bytes",
       type: "gauge",
       help: "What the process should take at most by its settings: 200 MB, twice outbox.memoryBytes and twice results.memoryBytes; or the container's limit where that is lower.",
+    },
+    memoryLimit: {
+      name: "pgnetd_process_memory_limit_bytes",
+      type: "gauge",
+      help: "What the container may have; absent without a limit.",
     },
     build: { name: "pgnetd_build_info", type: "gauge", help: "1, with the version of pgnetd.", label: "version" },
   },

@@ -32,6 +32,9 @@ export interface SlotReading {
   readonly isSynced: boolean | null;
 }
 
+/** A scrape waits no longer for a reading, in milliseconds, and the server ends it: dead rows under a long transaction make it slow. */
+export const LONGEST_READING_MS = 2_000;
+
 /** Rows are counted up to this many, and the lowest ids looked at. */
 const MOST_ROWS = 1_000;
 /** The first rows of so many lanes are looked at. */
@@ -93,6 +96,7 @@ const OLDEST_DUE = `select pg_catalog.min(since) as since from (
 /** Columns of later versions are read through jsonb: null before. */
 const SELECT = {
   name: "pgnetd_metrics",
+  timeoutMs: LONGEST_READING_MS,
   text: `
 with recursive ${HEADS},
 ${COUNTED}

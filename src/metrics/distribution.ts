@@ -11,7 +11,9 @@ export class Distribution {
     this.#counts = new Float64Array(bounds.length + 1);
   }
 
+  /** A number that is not finite is not counted: it would spoil the sum for ever. */
   observe(value: number): void {
+    if (!Number.isFinite(value)) return;
     const bounds = this.#bounds;
     let index = 0;
     while (index < bounds.length && value > (bounds[index] ?? 0)) index++;

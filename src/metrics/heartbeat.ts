@@ -24,11 +24,17 @@ export interface HeartbeatOptions {
 
 /** At most one in this time, in milliseconds. */
 const EVERY_MS = 10_000;
-/** So many that have not come back are remembered, the oldest ones. */
+/** At most one in this time where nothing was received or sent since the last, in milliseconds. */
+const IDLE_EVERY_MS = 300_000;
+/** So many that have not come back are remembered. */
 const MOST_PENDING = 100;
 
-/** In a transaction of its own, so that it is flushed, decoded and sent as a request is. */
-const WRITE = `select pg_catalog.pg_logical_emit_message(true, '${MESSAGE_PREFIX}'::text, $1::text)`;
+/**
+ * In a transaction of its own, so that it is flushed, decoded and sent as a request is; committed without a standby's word,
+ * which a heartbeat is no reason to wait for.
+ */
+const WRITE = `select pg_catalog.pg_logical_emit_message(true, '${MESSAGE_PREFIX}'::text, $1::text)
+where pg_catalog.set_config('synchronous_commit', 'local', true) is not null`;
 
 const FORM = /^\{"heartbeat":"([\w-]+)"\}$/;
 
@@ -39,6 +45,10 @@ export class Heartbeat {
   /** By their ids, which nobody can guess: when each was sent, the oldest first. */
   readonly #pending = new Map<string, number>();
   #lastAt = Number.NEGATIVE_INFINITY;
+  /** What `beat` was told at the last one. */
+  #lastWork = 0;
+  /** One is being written: no other is meanwhile. */
+  #isWriting = false;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
@@ -54,24 +64,36 @@ export class Heartbeat {
     return oldest === undefined ? 0 : this.#options.clock.now() - oldest;
   }
 
-  /** Writes one, where the last is old enough; not waited for. */
-  beat(): void {
+  /** Writes one, where the last is old enough; not waited for. `work` is a number that changes with what is received and sent. */
+  beat(work: number): void {
     const { db, clock, meter } = this.#options;
     const now = clock.now();
-    if (now - this.#lastAt < EVERY_MS) return;
+    const every = work === this.#lastWork ? IDLE_EVERY_MS : EVERY_MS;
+    if (this.#isWriting || now - this.#lastAt < every) return;
     this.#lastAt = now;
+    this.#lastWork = work;
+    this.#isWriting = true;
     const id = randomUUID();
-    if (this.#pending.size < MOST_PENDING) this.#pending.set(id, now);
-    db.query({ text: WRITE, values: [JSON.stringify({ heartbeat: id })] }).then(
-      () => {
-        meter.sentCount++;
-        this.#failures.succeeded();
-      },
-      (error: unknown) => {
-        this.#pending.delete(id);
-        this.#failures.failed(error);
-      },
-    );
+    this.#remember(id, now);
+    db.query({ text: WRITE, values: [JSON.stringify({ heartbeat: id })] })
+      .then(
+        () => {
+          meter.sentCount++;
+          this.#failures.succeeded();
+        },
+        (error: unknown) => {
+          this.#pending.delete(id);
+          this.#failures.failed(error);
+        },
+      )
+      .finally(() => (this.#isWriting = false));
+  }
+
+  /** When full the second oldest is forgotten: the oldest says since when none came back, and the newest is the first that can. */
+  #remember(id: string, now: number): void {
+    const [, second] = this.#pending.keys();
+    if (this.#pending.size >= MOST_PENDING && second !== undefined) this.#pending.delete(second);
+    this.#pending.set(id, now);
   }
 
   /** A message came by the stream. Returns whether it was a heartbeat; only one of this daemon is measured. */
@@ -86,8 +108,8 @@ export class Heartbeat {
     return true;
   };
 
-  /** There is no stream: none will come. */
-  forget(): void {
+  /** There is no stream, or a new one, which brings nothing from before its beginning: none of these will come. */
+  readonly forget = (): void => {
     this.#pending.clear();
-  }
+  };
 }

@@ -1,7 +1,11 @@
 import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
 import type { DispatcherState } from "../dispatch/dispatcher.ts";
+import { mayStart } from "../dispatch/phase.ts";
+import { FailureLog } from "../pg/failure-log.ts";
+import type { Queryable } from "../pg/pool.ts";
 import type { HostLoad } from "../sending/hosts.ts";
-import type { DatabaseReading } from "./database-reading.ts";
+import { type DatabaseReading, LONGEST_READING_MS, readDatabase } from "./database-reading.ts";
 import type { Heartbeat, HeartbeatMeter } from "./heartbeat.ts";
 import type { RequestMeter } from "./request-meter.ts";
 import { SlotForecast } from "./slot-forecast.ts";
@@ -38,7 +42,9 @@ export interface Sample {
   readonly state: DispatcherState | null;
   readonly load: Dispatching["load"] | null;
   readonly answerBytes: number;
-  /** Null where the database did not answer. */
+  /** True where the database answers, even if the reading for this scrape failed or was too slow. */
+  readonly isUp: boolean;
+  /** Null where it was. */
   readonly database: DatabaseReading | null;
   readonly slotSecondsToLimit: number | null;
   readonly heartbeatPendingMs: number;
@@ -49,8 +55,11 @@ export interface SamplerParts {
   readonly meters: Meters;
   readonly limits: Limits;
   readonly isReady: () => boolean;
-  readonly read: () => Promise<DatabaseReading>;
+  readonly db: Queryable;
+  /** Null is the default one. */
+  readonly slotName: string | null;
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 /** What there is once requests are dispatched. */
@@ -63,8 +72,10 @@ export interface Dispatched {
   readonly limits: Limits;
 }
 
-/** A scrape waits no longer for the database, in milliseconds: Prometheus itself gives up after ten seconds. */
-const LONGEST_READING_MS = 2_000;
+/** Prometheus itself gives up after ten seconds: a scrape waits so long for an answer where the reading failed, in milliseconds. */
+const LONGEST_PING_MS = 2_000;
+/** A database that a leader heard within this time is up, in milliseconds. */
+const HEARD_LATELY_MS = 5_000;
 
 /** Takes samples of one daemon. */
 export class Sampler {
@@ -73,9 +84,16 @@ export class Sampler {
   #dispatched: Dispatched | null = null;
   /** A reading that has not ended: no other begins meanwhile, however often it is scraped. */
   #reading: Promise<DatabaseReading | null> | null = null;
+  /** The same for the question whether the database answers at all. */
+  #ping: Promise<boolean> | null = null;
+  readonly #failures: FailureLog;
 
   constructor(parts: SamplerParts) {
     this.#parts = parts;
+    this.#failures = new FailureLog(parts.log, {
+      failed: "metrics of the database could not be read; trying again at the next scrape",
+      succeeded: "metrics of the database are read again",
+    });
   }
 
   /** The schema is there, and requests are dispatched. */
@@ -86,12 +104,14 @@ export class Sampler {
   /** Never rejects: where the database is away, what is read from it is missing. */
   async sample(): Promise<Sample> {
     const { meters, limits, isReady, clock } = this.#parts;
-    const database = await this.#readInTime();
+    const database = await this.#inTime(this.#read(), LONGEST_READING_MS, null);
+    const isUp =
+      database !== null || this.#isHeardLately() || (await this.#inTime(this.#answers(), LONGEST_PING_MS, false));
     const state = this.#dispatched?.dispatcher.state ?? null;
     const heartbeat = this.#dispatched?.heartbeat ?? null;
     const isStreaming = state !== null && (state.phase === "live" || state.phase === "catch-up");
     if (!isStreaming) heartbeat?.forget();
-    else if (database !== null) heartbeat?.beat();
+    else if (database !== null) heartbeat?.beat(workOf(meters.requests, state));
     return {
       meters,
       limits: this.#dispatched?.limits ?? limits,
@@ -99,21 +119,57 @@ export class Sampler {
       state,
       load: this.#dispatched?.dispatcher.load ?? null,
       answerBytes: this.#dispatched?.answers.bytes ?? 0,
+      isUp,
       database,
       slotSecondsToLimit: database === null ? null : this.#forecast.read(clock.now(), database.slot.safeBytes),
       heartbeatPendingMs: heartbeat?.pendingMs ?? 0,
     };
   }
 
-  async #readInTime(): Promise<DatabaseReading | null> {
-    this.#reading ??= this.#parts
-      .read()
-      .catch(() => null)
+  #read(): Promise<DatabaseReading | null> {
+    const { db, slotName } = this.#parts;
+    this.#reading ??= readDatabase(db, slotName)
+      .then(
+        (reading) => {
+          this.#failures.succeeded();
+          return reading;
+        },
+        (error: unknown) => {
+          this.#failures.failed(error);
+          return null;
+        },
+      )
       .finally(() => (this.#reading = null));
-    const enough = new AbortController();
-    const late = this.#parts.clock.sleep(LONGEST_READING_MS, enough.signal).then(() => null);
-    const reading = await Promise.race([this.#reading, late]);
-    enough.abort();
-    return reading;
+    return this.#reading;
   }
+
+  #answers(): Promise<boolean> {
+    this.#ping ??= this.#parts.db
+      .query({ text: "select 1", timeoutMs: LONGEST_PING_MS })
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => (this.#ping = null));
+    return this.#ping;
+  }
+
+  #isHeardLately(): boolean {
+    const state = this.#dispatched?.dispatcher.state;
+    if (state === undefined || !mayStart(state.phase)) return false;
+    return state.heardMsAgo !== null && state.heardMsAgo < HEARD_LATELY_MS;
+  }
+
+  async #inTime<T>(promise: Promise<T>, ms: number, otherwise: T): Promise<T> {
+    const enough = new AbortController();
+    const late = this.#parts.clock.sleep(ms, enough.signal).then(() => otherwise);
+    const result = await Promise.race([promise, late]);
+    enough.abort();
+    return result;
+  }
+}
+
+/** A number that changes with what is received and sent. Each request adds to it when it is received, starts and ends, and takes one off when it is stored. */
+function workOf({ startedCount, startToAnswer }: RequestMeter, { inMemory }: DispatcherState): number {
+  return startedCount + startToAnswer.count + inMemory;
 }

@@ -1,3 +1,5 @@
+import { totalmem } from "node:os";
+
 import { mayStart } from "../dispatch/phase.ts";
 import type { Lsn } from "../pg/lsn.ts";
 import type { HostLoad, WaitsFor } from "../sending/hosts.ts";
@@ -119,10 +121,11 @@ function queue(sample: Sample): Part<"queue"> {
   };
 }
 
-function state({ state: now, database, isReady, limits }: Sample): Part<"state"> {
+function state({ state: now, isUp, database, isReady, limits }: Sample): Part<"state"> {
   const phase = now?.phase ?? "not-leading";
   return {
-    "state.databaseUp": flag(database !== null),
+    "state.databaseUp": flag(isUp),
+    "state.databaseRead": flag(database !== null),
     "state.leader": flag(mayStart(phase)),
     "state.standby": flag(now?.standby ?? false),
     "state.streamUp": flag(phase === "live" || phase === "catch-up"),
@@ -132,6 +135,7 @@ function state({ state: now, database, isReady, limits }: Sample): Part<"state">
     "state.writable": flag(now?.isWritable ?? true),
     "state.readable": flag((now?.unread ?? null) === null),
     "state.expectedMemory": expectedMemory(limits),
+    "state.memoryLimit": memoryLimit(),
     "state.build": [[{ version: VERSION }, 1]],
   };
 }
@@ -142,8 +146,13 @@ const PROCESS_BYTES = 200_000_000;
 /** The bounds count what requests and answers are; copies are made while they are read, sent and written. */
 function expectedMemory({ memoryBytes, answerBytes }: Sample["limits"]): number {
   const bySettings = PROCESS_BYTES + 2 * memoryBytes + 2 * answerBytes;
+  return Math.min(bySettings, memoryLimit() ?? Infinity);
+}
+
+/** What the container may have; null where it is not limited, which Linux shows as more than any machine has. */
+function memoryLimit(): number | null {
   const constrained = process.constrainedMemory();
-  return constrained > 0 ? Math.min(bySettings, constrained) : bySettings;
+  return constrained > 0 && constrained < totalmem() ? constrained : null;
 }
 
 function slot({ state: now, database, slotSecondsToLimit }: Sample): Part<"slot"> {

@@ -229,7 +229,8 @@ export class Sender {
       this.drop(lane, request.bytes);
       return;
     }
-    this.#known.set(request.id, { bytes: request.bytes, seenAgain: false, endedAt: Number.NaN });
+    const endedAt = defect === null ? Number.NaN : clock.now();
+    this.#known.set(request.id, { bytes: request.bytes, seenAgain: false, endedAt });
     if (defect === null) {
       this.#hosts.add({ request, insertedBy, host, lane, waitsSince }, clock.now());
       return;
@@ -321,6 +322,8 @@ export class Sender {
   #end(flight: Flight, outcome: Outcome, memory: AnswerMemory): void {
     const { results, clock, random, events, observer } = this.#parts;
     const { request, insertedBy, host } = flight.entry;
+    const known = this.#known.get(request.id);
+    if (known !== undefined) known.endedAt = clock.now();
     const failure = failureOf(outcome);
     if (failure !== null) this.#hosts.failed(host, failure, clock.now());
     this.#hosts.finish(flight, outcome.kind === "answered", clock.now());
@@ -344,9 +347,7 @@ export class Sender {
     of: Pick<Entry, "host" | "insertedBy">,
     memory?: AnswerMemory,
   ): void {
-    const { results, clock, observer } = this.#parts;
-    const known = this.#known.get(completion.request.id);
-    if (known !== undefined) known.endedAt = clock.now();
+    const { results, observer } = this.#parts;
     observer?.ended(of.host, outcome, completion.kind);
     results.write(completion, of.insertedBy, memory);
   }

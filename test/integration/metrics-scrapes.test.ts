@@ -129,6 +129,28 @@ test.for(["refuses connections", "is silent"])(
   },
 );
 
+test("where only the reading for a scrape is slow, the database is up, and the server ends that statement within seconds", async () => {
+  await using db = await testDatabase();
+  await using daemon = await startInProcess(db.url);
+  const values = async (): Promise<readonly number[]> => {
+    const metrics = await scrape(daemon.address);
+    return [metrics.value("pgnetd_database_up"), metrics.value("pgnetd_database_read")];
+  };
+  expect(await values()).toEqual([1, 1]);
+  const client = await db.pool.connect();
+  await client.query("begin");
+  await client.query("lock table net.http_dead_letter in access exclusive mode");
+  await eventually(async () => (await values()).join() === "1,0");
+  const lines = (): number =>
+    daemon.lines.filter(({ message }) => String(message).startsWith("metrics of the database")).length;
+  await eventually(() => lines() === 1);
+  await values();
+  expect(lines()).toBe(1);
+  await client.query("rollback");
+  client.release();
+  await eventually(async () => (await values()).join() === "1,1");
+});
+
 test("1,000 hosts make no more series than 20, and a sum over all of them misses none", async () => {
   await using db = await testDatabase();
   await using daemon = await startInProcess(db.url, { PGNETD_RATE_PER_SECOND: "unlimited" });

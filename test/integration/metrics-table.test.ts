@@ -183,6 +183,7 @@ const live: Case = {
   act: async () => undefined,
   expected: {
     pgnetd_database_up: 1,
+    pgnetd_database_read: 1,
     pgnetd_leader: 1,
     pgnetd_standby: 0,
     pgnetd_stream_up: 1,

@@ -97,6 +97,7 @@ export class World {
           changed: quiet,
           message: quiet,
           polled: quiet,
+          streaming: quiet,
           leading: () => events.emit({ kind: "hosts-configured", settings: new Map() }),
         },
         clock: this.clock,

@@ -57,6 +57,26 @@ function startControl(
   return { control, clock, inForce, reads, stop, ended };
 }
 
+it("heartbeats of before a new stream are forgotten, since it does not bring them", async () => {
+  let forgotten = 0;
+  const heartbeat = { received: () => false, forget: () => void (forgotten += 1) };
+  const control = new Control({
+    identify: async () => undefined,
+    readHosts: async () => new Map(),
+    configureHosts: quiet,
+    assumeSpent: quiet,
+    restart: quiet,
+    heartbeat,
+    readOutbox: quiet,
+    clock: new FakeClock(),
+    log,
+  });
+  control.polled();
+  expect(forgotten).toBe(0);
+  control.streaming();
+  expect(forgotten).toBe(1);
+});
+
 describe("control messages", () => {
   it("of anybody, however many, are reported periodically, and only known words of them", () => {
     const clock = new FakeClock();

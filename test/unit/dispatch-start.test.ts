@@ -50,7 +50,7 @@ class Started implements AsyncDisposable {
         answers: UNBOUNDED_ANSWERS,
         rate: { isFree: () => true, tryTake: () => true },
         rateOf: () => null,
-        control: { changed: quiet, message: quiet, polled: quiet, leading: quiet },
+        control: { changed: quiet, message: quiet, polled: quiet, streaming: quiet, leading: quiet },
         clock: this.clock,
         log: silentLog,
         random: () => 0.5,

@@ -28,6 +28,27 @@ it("1,000 hosts have as many labels as are allowed, and every try is counted onc
   expect(hosts.labelOf("host-999.example")).toBe(OTHERS);
 });
 
+it("a number that is not finite leaves a distribution as it is", () => {
+  const distribution = new Distribution([1]);
+  for (const value of [0.5, Number.NaN, Infinity]) distribution.observe(value);
+  expect([distribution.count, distribution.sum]).toEqual([1, 0.5]);
+});
+
+it("one host at most is replaced in a minute, by one that is busier than the least busy was on average", () => {
+  let now = 0;
+  const hosts = new BusiestHosts(2, () => now);
+  const window = (starts: Readonly<Record<string, number>>): readonly string[] => {
+    for (const [host, count] of Object.entries(starts)) for (let n = 0; n < count; n++) hosts.started(host);
+    now += 60_000;
+    return [...hosts.read().keys()];
+  };
+  expect(window({ a: 100, b: 8, c: 9 })).toEqual(["a", "b", OTHERS]);
+  // A minute without any says little of a host that was busy before.
+  expect(window({ b: 8, c: 20 })).toEqual(["a", "c", OTHERS]);
+  expect(window({ c: 20, d: 100, e: 90 })).toEqual(["a", "d", OTHERS]);
+  expect(window({ d: 1, e: 1 })).toEqual(["a", "d", OTHERS]);
+});
+
 it("after a minute the busiest hosts have the labels, and no count has gone down meanwhile", () => {
   let now = 0;
   const hosts = new BusiestHosts(1, () => now);
@@ -39,30 +60,30 @@ it("after a minute the busiest hosts have the labels, and no count has gone down
   };
   const seconds = (): readonly (readonly [string, number])[] =>
     [...hosts.read()].map(([host, counts]) => [host, counts.seconds]);
-  ended("first", 5);
-  ended("second", 9);
+  ended("first", 6);
+  ended("second", 11);
   now = 59_999;
   expect(seconds()).toEqual([
-    ["first", 5],
-    [OTHERS, 9],
+    ["first", 6],
+    [OTHERS, 11],
   ]);
   now = 60_000;
   // Less than twice as busy: a change would only break the lines of a graph.
   expect(seconds()).toEqual([
-    ["first", 5],
-    [OTHERS, 9],
+    ["first", 6],
+    [OTHERS, 11],
   ]);
-  ended("second", 3);
+  ended("second", 12);
   now = 120_000;
   expect(seconds()).toEqual([
     ["second", 0],
-    [OTHERS, 12],
+    [OTHERS, 23],
   ]);
   ended("second", 2);
   ended("first", 1);
   expect(seconds()).toEqual([
     ["second", 2],
-    [OTHERS, 13],
+    [OTHERS, 24],
   ]);
 });
 

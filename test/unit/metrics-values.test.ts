@@ -32,6 +32,7 @@ const sample = (database: DatabaseReading | null): Sample => ({
   state: null,
   load: null,
   answerBytes: 0,
+  isUp: database !== null,
   database,
   slotSecondsToLimit: database === null ? null : 12.5,
   heartbeatPendingMs: 1_500,

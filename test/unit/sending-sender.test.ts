@@ -58,8 +58,14 @@ test("P2: a request that could not be sent for want of resources waits in the ou
     maybeReceived: false,
     timings,
   };
+  const stored: number[] = [];
+  const nothing = (): void => undefined;
   const sender = testSender(
-    { send: async () => shortage, results: { write: (completion) => completions.push(completion) } },
+    {
+      send: async () => shortage,
+      results: { write: (completion) => completions.push(completion) },
+      observer: { started: nothing, ended: nothing, stored: (tookMs) => stored.push(tookMs) },
+    },
     ONE_PLACE,
   );
   const request = requestOf("http://a/", { id: 7n });
@@ -69,5 +75,5 @@ test("P2: a request that could not be sent for want of resources waits in the ou
   await turn();
   expect(completions).toEqual([{ kind: "deferred", request, outcome: null, delayMs: 500 }]);
   sender.settled(completions);
-  expect([sender.inFlight, sender.inMemory]).toEqual([0, 0]);
+  expect([sender.inFlight, sender.inMemory, stored]).toEqual([0, 0, [0]]);
 });
