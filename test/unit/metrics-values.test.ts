@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, test, vi } from "vitest";
 import type { DatabaseReading } from "../../src/metrics/database-reading.ts";
 import { Exposition } from "../../src/metrics/exposition.ts";
 import { HeartbeatMeter } from "../../src/metrics/heartbeat.ts";
@@ -93,3 +93,22 @@ it("a scrape a second later shows nothing of the one before, and one within the 
   expect(text).not.toMatch(/^pgnetd_outbox_rows/m);
   expect(text).toMatch(/^pgnetd_database_up\{.*\} 0$/m);
 });
+
+test.for([
+  [0, null],
+  [2 ** 64, null],
+  [1_000, 1_000],
+] as const)(
+  "where the system says that the process may have %d bytes, its limit is shown as %s",
+  async ([bytes, shown]) => {
+    const constrained = vi.spyOn(process, "constrainedMemory").mockReturnValue(bytes);
+    try {
+      const lines = await linesOf(new Exposition(), sample(DATABASE));
+      const expected = shown === null ? [] : [`pgnetd_process_memory_limit_bytes ${shown}`];
+      expect(lines.filter((line) => line.startsWith("pgnetd_process_memory_limit_bytes"))).toEqual(expected);
+      expect(lines).toContain(`pgnetd_process_memory_expected_bytes ${shown ?? 200_000_014}`);
+    } finally {
+      constrained.mockRestore();
+    }
+  },
+);
