@@ -33,11 +33,13 @@ export async function tail(flags: TailFlags, { env, print, stop }: CommandContex
   if (problem !== null) throw problem;
   const results = await ResultTail.open(db, since);
   do {
-    for (const result of await results.next()) {
-      if (!isWanted(result)) continue;
-      // P11: the url is masked already; an error may quote anything.
-      const shown = { ...result, error: result.error === null ? null : redact(result.error) };
-      print(flags.json === true ? JSON.stringify(shown) : lineOf(shown));
+    for await (const page of results.next()) {
+      for (const result of page.filter(isWanted)) {
+        // P11: the url is masked already; an error may quote anything.
+        const shown = { ...result, error: result.error === null ? null : redact(result.error) };
+        print(flags.json === true ? JSON.stringify(shown) : lineOf(shown));
+      }
+      if (stop.aborted) return;
     }
     if (flags.follow === false) return;
     await systemClock.sleep(EVERY_MS, stop);

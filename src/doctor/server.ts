@@ -113,7 +113,8 @@ async function checkSynchronousStandbys({ db }: DatabaseContext): Promise<Result
   const { names = "", rows: all = 0, known = 0, answer = 0, own = false } = rows[0] ?? {};
   const needed = standbysNeeded(names);
   if (needed === 0) return ok("commits wait for no standby server");
-  const fix = `start these standby servers, or alter system set synchronous_standby_names = ''; select pg_reload_conf();`;
+  const fix =
+    "start these standby servers, or take out of synchronous_standby_names those that are gone (a failover loses what no standby server has)";
   const which = `synchronous_standby_names is ${JSON.stringify(names)}`;
   if (own) {
     return warning(

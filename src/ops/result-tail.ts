@@ -75,8 +75,8 @@ export class ResultTail {
   /** Nothing from before is shown. */
   readonly #begin: string;
   #newest: string;
-  /** Those within the overlap that were returned, with their time. */
-  #seen = new Map<string, string>();
+  /** Those within the overlap that were returned, with the time of their end in milliseconds. */
+  readonly #seen = new Map<string, number>();
 
   private constructor(db: Queryable, begin: string) {
     this.#db = db;
@@ -89,28 +89,35 @@ export class ResultTail {
     return new ResultTail(db, rows[0]?.since ?? "now");
   }
 
-  /** What has been stored since the last call. */
-  async next(): Promise<readonly TailedResult[]> {
+  /** What has been stored since the last call, page by page. */
+  async *next(): AsyncGenerator<readonly TailedResult[]> {
     const { rows } = await this.#db.query<{ since: string }>({
       text: SELECT_BACK,
       values: [this.#newest, this.#begin],
     });
     let from: readonly [created: string, id: string] = [rows[0]?.since ?? this.#begin, LOWEST_ID];
-    const before = this.#seen;
-    this.#seen = new Map();
-    const results: TailedResult[] = [];
     for (;;) {
       const page = z.array(rowSchema).parse((await this.#db.query({ text: SELECT, values: [...from] })).rows);
-      for (const row of page) {
-        this.#seen.set(row.id, row.made);
-        if (before.get(row.id) !== row.made) results.push(resultOf(row));
-      }
       const last = page.at(-1);
-      if (last !== undefined) from = [last.made, last.id];
-      if (page.length < PAGE) break;
+      if (last === undefined) return;
+      from = [last.made, last.id];
+      [this.#newest] = from;
+      const isNew = page.map((row) => this.#isNew(row));
+      this.#forgetBefore(Date.parse(last.ended) - OVERLAP_SECONDS * 1_000);
+      yield page.filter((_, at) => isNew[at]).map(resultOf);
+      if (page.length < PAGE) return;
     }
-    if (from[1] !== LOWEST_ID) [this.#newest] = from;
-    return results;
+  }
+
+  #isNew({ id, made, ended, dead }: z.infer<typeof rowSchema>): boolean {
+    const key = `${id} ${made} ${dead}`;
+    if (this.#seen.has(key)) return false;
+    this.#seen.set(key, Date.parse(ended));
+    return true;
+  }
+
+  #forgetBefore(time: number): void {
+    for (const [key, ended] of this.#seen) if (ended < time) this.#seen.delete(key);
   }
 }
 
