@@ -14,6 +14,14 @@ test("the simulated server shows of short histories what PostgreSQL shows: rows,
     await using real = await RealSubject.open(database);
     const wanted = await playShort(real, new Random(seed));
     const shown = await playShort(new SimulatedSubject(), new Random(seed));
-    expect(shown, `seed ${seed}`).toEqual(wanted);
+    expect(withoutEmpty(shown), `seed ${seed}`).toEqual(withoutEmpty(wanted));
   }
 });
+
+/** Before 15 the stream has the begin and the commit of transactions that are not in the publication, too. */
+function withoutEmpty(shown: readonly string[]): readonly string[] {
+  return shown.filter(
+    (event, at) =>
+      !(event === "begin" && shown[at + 1] === "commit") && !(event === "commit" && shown[at - 1] === "begin"),
+  );
+}
