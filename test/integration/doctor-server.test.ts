@@ -39,7 +39,7 @@ test.for([
   [
     "synchronous-standby",
     /^synchronous_standby_names is "FIRST 2 \(a, b\)", and 0 of 2 answer/,
-    /^start these standby servers, or alter system set/,
+    /^start these standby servers, or take out of synchronous_standby_names those that are gone/,
   ],
 ] as const)("%s fails on a server that has not what pgnetd needs", ([id, found, fix]) => {
   expect(report.of(id)).toMatchObject({
