@@ -24,7 +24,7 @@ import { PG_NET_VERSION } from "../pg/placeholder.ts";
 import type { Pool } from "../pg/pool.ts";
 import { type OpenResultWriter, openResultWriter } from "../results/writer.ts";
 import { perLaneBound } from "../sending/memory.ts";
-import { VERSION } from "../metrics/version.ts";
+import { VERSION } from "../base/version.ts";
 import { openTracing } from "../tracing/tracing.ts";
 import type { Known } from "./schema.ts";
 import { OUTBOX_TABLE } from "./sessions.ts";

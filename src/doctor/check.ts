@@ -101,3 +101,8 @@ export function warning(found: string, fix: string): Result {
 export function failure(found: string, fix: string): Result {
   return { status: "fail", found, fix };
 }
+
+/** A size as checks say it, rounded up. */
+export function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1024 ** 2)} MiB`;
+}

@@ -3,7 +3,16 @@ import { totalmem } from "node:os";
 
 import { answerMemory } from "../config/answer-memory.ts";
 import type { Config } from "../config/settings.ts";
-import { type Check, type CheckContext, type DatabaseContext, ok, type Result, skipped, warning } from "./check.ts";
+import {
+  type Check,
+  type CheckContext,
+  type DatabaseContext,
+  mebibytes,
+  ok,
+  type Result,
+  skipped,
+  warning,
+} from "./check.ts";
 
 /** What this machine, or container, gives the daemon. */
 export const HOST_CHECKS: readonly Check[] = [
@@ -70,8 +79,4 @@ function checkMemory({ config }: CheckContext): Result {
     `${found}: under load it may be killed`,
     "give it more, or lower outbox.memoryBytes (PGNETD_MEMORY_BYTES) and results.memoryBytes (PGNETD_ANSWER_MEMORY_BYTES)",
   );
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1024 ** 2)} MiB`;
 }

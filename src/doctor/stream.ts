@@ -7,7 +7,7 @@ import { decideSlot } from "../slot/slot.ts";
 import { openDecoder } from "../wal/decoder.ts";
 import { readForeignPublications } from "../wal/foreign-publications.ts";
 import { assertPublished, selectPublications } from "../wal/publications.ts";
-import { type Check, type DatabaseContext, failure, ok, type Result, warning } from "./check.ts";
+import { type Check, type DatabaseContext, failure, mebibytes, ok, type Result, warning } from "./check.ts";
 import { setParameter } from "./remedies.ts";
 import { readSlotState } from "./slot-state.ts";
 
@@ -56,7 +56,7 @@ async function checkSlot({ db, config, server }: DatabaseContext): Promise<Resul
   const decision = decideSlot(row, wanted, { database: server.database, renew: false });
   const isLeaders = row?.activePid !== null && row?.activePid === holder?.pid;
   if (decision.kind === "refuse" && !isLeaders) return failure(decision.why, decision.hint);
-  const held = `${mebibytes(retainedWalBytes)} of WAL are held for it`;
+  const held = `${mebibytes(retainedWalBytes ?? 0)} of WAL are held for it`;
   switch (health) {
     case "lost": {
       const why = state.invalidation === null ? "" : ` (${state.invalidation})`;
@@ -85,10 +85,6 @@ async function checkSlot({ db, config, server }: DatabaseContext): Promise<Resul
       return failure(problem?.message ?? "", problem?.hint ?? "");
     }
   }
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1024 ** 2)} MiB`;
 }
 
 const SELECT_PLUGIN = `

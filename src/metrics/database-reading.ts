@@ -4,13 +4,13 @@ import { laneSql } from "../outbox/lane.ts";
 import { currentDatabase } from "../pg/current-database.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { type Lsn, parseLsn } from "../pg/lsn.ts";
-import { type SlotHealth, slotHealth } from "../slot/health.ts";
+import { SLOT_COLUMNS, SLOT_FIELDS, type SlotReading, slotReading } from "../slot/reading.ts";
 import { defaultSlotName } from "../slot/slot.ts";
 
 /** What one scrape reads from the database. Bytes and seconds; null where there is no such thing. */
 export interface DatabaseReading {
   readonly current: Lsn;
-  readonly slot: SlotReading;
+  readonly slot: WatchedSlot;
   readonly outboxRows: number;
   readonly deferredRows: number;
   readonly deadLetters: number;
@@ -20,12 +20,8 @@ export interface DatabaseReading {
 }
 
 /** What it reads of the slot. */
-export interface SlotReading {
-  readonly health: SlotHealth;
+export interface WatchedSlot extends SlotReading {
   readonly isActive: boolean;
-  readonly retainedBytes: number | null;
-  readonly confirmed: Lsn | null;
-  readonly safeBytes: number | null;
   /** Seconds since 1970. */
   readonly inactiveSince: number | null;
   readonly invalidationReason: string | null;
@@ -101,9 +97,7 @@ const SELECT = {
 with recursive ${HEADS},
 ${COUNTED}
 select pg_catalog.pg_current_wal_insert_lsn()::text as current,
-  s.slot_name is not null as found, s.database = pg_catalog.current_database() as ours, coalesce(s.active, false) as active,
-  s.wal_status::text, s.safe_wal_size::float8 as safe, s.confirmed_flush_lsn::text as confirmed,
-  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), s.restart_lsn)::float8 as retained,
+  ${SLOT_COLUMNS}, coalesce(s.active, false) as active,
   extract(epoch from (pg_catalog.to_jsonb(s) ->> 'inactive_since')::timestamptz)::float8 as inactive_since,
   pg_catalog.to_jsonb(s) ->> 'invalidation_reason' as invalidation_reason,
   (pg_catalog.to_jsonb(s) ->> 'synced')::bool as synced,
@@ -118,13 +112,8 @@ left join pg_catalog.pg_replication_slots s on s.slot_name = $1::name`,
 
 const rowSchema = z.object({
   current: z.string(),
-  found: z.boolean(),
-  ours: z.boolean().nullable(),
+  ...SLOT_FIELDS,
   active: z.boolean(),
-  wal_status: z.string().nullable(),
-  safe: z.number().nullable(),
-  confirmed: z.string().nullable(),
-  retained: z.number().nullable(),
   inactive_since: z.number().nullable(),
   invalidation_reason: z.string().nullable(),
   synced: z.boolean().nullable(),
@@ -140,17 +129,11 @@ export async function readDatabase(db: Queryable, slotName: string | null): Prom
   const name = slotName ?? defaultSlotName(await currentDatabase(db));
   const { rows } = await db.query<Record<string, unknown>>({ ...SELECT, values: [name] });
   const row = rowSchema.parse(rows[0]);
-  const confirmed = row.confirmed === null ? null : parseLsn(row.confirmed);
-  const { wal_status: walStatus, safe: safeWalBytes } = row;
-  const state = { isOurs: row.ours === true, walStatus, retainedWalBytes: row.retained ?? 0, safeWalBytes, confirmed };
   return {
     current: parseLsn(row.current),
     slot: {
-      health: slotHealth(row.found ? state : null),
+      ...slotReading(row),
       isActive: row.active,
-      retainedBytes: row.retained,
-      confirmed,
-      safeBytes: row.safe,
       inactiveSince: row.inactive_since,
       invalidationReason: row.invalidation_reason,
       isSynced: row.synced,

@@ -121,7 +121,7 @@ export class Sampler {
       answerBytes: this.#dispatched?.answers.bytes ?? 0,
       isUp,
       database,
-      slotSecondsToLimit: database === null ? null : this.#forecast.read(clock.now(), database.slot.safeBytes),
+      slotSecondsToLimit: database === null ? null : this.#forecast.read(clock.now(), database.slot.safeWalBytes),
       heartbeatPendingMs: heartbeat?.pendingMs ?? 0,
     };
   }

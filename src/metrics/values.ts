@@ -7,7 +7,7 @@ import type { BusiestHosts } from "./busiest-hosts.ts";
 import { type CATALOGUE, LABELS, type LabelName } from "./catalogue.ts";
 import type { Distribution } from "./distribution.ts";
 import type { Sample } from "./sample.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../base/version.ts";
 
 type Section = keyof typeof CATALOGUE;
 
@@ -165,10 +165,10 @@ function slot({ state: now, database, slotSecondsToLimit }: Sample): Part<"slot"
   return {
     "slot.health": LABELS.health.map((one) => [{ health: one }, flag(one === health)] as const),
     "slot.slotActive": read === null ? null : flag(read.isActive),
-    "slot.retained": read?.retainedBytes ?? null,
+    "slot.retained": read?.retainedWalBytes ?? null,
     "slot.receivedLag": now !== null && mayStart(now.phase) ? lag(now.received) : null,
     "slot.confirmedLag": lag(read?.confirmed),
-    "slot.safe": read?.safeBytes ?? null,
+    "slot.safe": read?.safeWalBytes ?? null,
     "slot.secondsToLimit": slotSecondsToLimit,
     "slot.inactiveSince": read === null || read.isActive ? null : read.inactiveSince,
     "slot.invalidated":

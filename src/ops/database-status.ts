@@ -5,8 +5,9 @@ import type { Queryable } from "../pg/pool.ts";
 import { type LockHolder, selectHolder } from "../leader/holder.ts";
 import { type Lsn, parseLsn } from "../pg/lsn.ts";
 import { defaultSlotName } from "../slot/slot.ts";
-import { selectBlockers, type SlotBlocker } from "../slot/blockers.ts";
-import { type SlotHealth, slotHealth } from "../slot/health.ts";
+import type { SlotBlocker } from "../slot/blockers.ts";
+import type { SlotHealth } from "../slot/health.ts";
+import { BLOCKERS_COLUMN, BLOCKERS_FIELD, SLOT_COLUMNS, SLOT_FIELDS, slotReading } from "../slot/reading.ts";
 
 /** What the database knows of pgnetd, whether a daemon runs or not. */
 export interface DatabaseStatus {
@@ -54,10 +55,7 @@ limit 1`;
 
 const SELECT = `
 select pg_catalog.pg_current_wal_insert_lsn()::text as current,
-  s.slot_name is not null as found, s.database = pg_catalog.current_database() as ours, s.wal_status, s.safe_wal_size::float8 as safe,
-  s.confirmed_flush_lsn::text as confirmed,
-  case when s.confirmed_flush_lsn is null and s.active_pid is not null then (${selectBlockers("s.active_pid")}) end as blockers,
-  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), s.restart_lsn)::float8 as retained,
+  ${SLOT_COLUMNS}, ${BLOCKERS_COLUMN},
   (select pg_catalog.row_to_json(h) from (${selectHolder("l.objid = '0'::oid")}) h) as leader,
   (select pg_catalog.count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as outbox_rows,
   (select pg_catalog.count(*) from (select from net.http_request_queue where next_attempt_at > pg_catalog.now() limit ${COUNT_MOST}) q)::int as deferred,
@@ -69,22 +67,8 @@ left join lateral (${SELECT_OLDEST}) o on true`;
 
 const rowSchema = z.object({
   current: z.string(),
-  found: z.boolean(),
-  ours: z.boolean().nullable(),
-  wal_status: z.string().nullable(),
-  safe: z.number().nullable(),
-  confirmed: z.string().nullable(),
-  blockers: z
-    .array(
-      z.object({
-        pid: z.int(),
-        user: z.string().nullable(),
-        application: z.string().nullable(),
-        since: z.string().nullable(),
-      }),
-    )
-    .nullable(),
-  retained: z.number().nullable(),
+  ...SLOT_FIELDS,
+  blockers: BLOCKERS_FIELD,
   leader: z
     .object({
       pid: z.int().nullable(),
@@ -107,19 +91,12 @@ export async function readDatabaseStatus(db: Queryable, slotName: string | null)
   const name = slotName ?? defaultSlotName(await currentDatabase(db));
   const { rows } = await db.query({ text: SELECT, values: [name] });
   const row = rowSchema.parse(rows[0]);
-  const confirmed = row.confirmed === null ? null : parseLsn(row.confirmed);
-  const slot = {
-    isOurs: row.ours === true,
-    walStatus: row.wal_status,
-    retainedWalBytes: row.retained ?? 0,
-    safeWalBytes: row.safe,
-    confirmed,
-  };
+  const { health, retainedWalBytes, confirmed } = slotReading(row);
   return {
     slotName: name,
-    slot: slotHealth(row.found ? slot : null),
+    slot: health,
     slotBlockers: row.blockers ?? [],
-    retainedWalBytes: row.retained,
+    retainedWalBytes,
     current: parseLsn(row.current),
     confirmed,
     leader: row.leader,

@@ -23,12 +23,17 @@ test("a slot that nobody reads shows how much is left to it, then that it is at 
       "select current_setting('server_version_num')::int as version",
     );
     const knowsInactivity = (rows[0]?.version ?? 0) >= 170_000;
-    expect(await slotNow()).toMatchObject({ health: "missing", retainedBytes: null, safeBytes: null, isActive: false });
+    expect(await slotNow()).toMatchObject({
+      health: "missing",
+      retainedWalBytes: null,
+      safeWalBytes: null,
+      isActive: false,
+    });
 
     await client.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [SLOT]);
     const fresh = await slotNow();
     expect(fresh).toMatchObject({ health: "ok", isActive: false, invalidationReason: null });
-    expect(fresh.safeBytes).toBeGreaterThan(2 * SEGMENT);
+    expect(fresh.safeWalBytes).toBeGreaterThan(2 * SEGMENT);
     // PostgreSQL says since 17 what it did not before.
     const isRecent = fresh.inactiveSince === null ? null : Math.abs(Date.now() / 1_000 - fresh.inactiveSince) < 600;
     expect([isRecent, fresh.isSynced]).toEqual(knowsInactivity ? [true, false] : [null, null]);
@@ -42,8 +47,8 @@ test("a slot that nobody reads shows how much is left to it, then that it is at 
       return (await slotNow()).health === "at_risk";
     });
     const risky = await slotNow();
-    expect(risky.retainedBytes).toBeGreaterThan(2 * SEGMENT);
-    expect(risky.safeBytes).toBeLessThan(fresh.safeBytes ?? 0);
+    expect(risky.retainedWalBytes).toBeGreaterThan(2 * SEGMENT);
+    expect(risky.safeWalBytes).toBeLessThan(fresh.safeWalBytes ?? 0);
 
     await eventually(async () => {
       await write();

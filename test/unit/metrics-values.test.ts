@@ -11,9 +11,9 @@ const DATABASE: DatabaseReading = {
   slot: {
     health: "lost",
     isActive: false,
-    retainedBytes: null,
+    retainedWalBytes: null,
     confirmed: lsn(400n),
-    safeBytes: 77,
+    safeWalBytes: 77,
     inactiveSince: 1_800_000_000,
     invalidationReason: "idle_timeout",
     isSynced: true,
