@@ -24,13 +24,23 @@ function readable(lane: string): string {
 const CONTENT_BYTES = "coalesce(octet_length(c.body), 0)::bigint + coalesce(octet_length(c.url), 0)::bigint";
 const SENT_BYTES = `case when ${CONTENT_BYTES} > ${LARGEST_BYTES} then 0 else ${CONTENT_BYTES} end`;
 
-/** Bytes of jsonb as stored, times the most that its compression saves; 0 where it is too large to be read. */
-function unpackedBytes(column: string): string {
+/** Bytes of jsonb, `compressed` where it is compressed; 0 where it is too large to be read. */
+function jsonbBytes(column: string, compressed: string): string {
   return `case
       when ${column} is null or pg_catalog.pg_column_size(${column}) > ${LARGEST_HEADERS_BYTES} then 0
       when pg_catalog.pg_column_compression(${column}) is null then pg_catalog.pg_column_size(${column})
-      else pg_catalog.pg_column_size(${column}) * 256
+      else ${compressed}
     end::bigint`;
+}
+
+/** The most that it may take once it is unpacked: as stored, times the most that its compression saves. */
+function mostBytes(column: string): string {
+  return jsonbBytes(column, `pg_catalog.pg_column_size(${column}) * 256`);
+}
+
+/** What it takes once it is unpacked. */
+function unpackedBytes(column: string): string {
+  return jsonbBytes(column, `pg_catalog.pg_column_size(pg_catalog.jsonb_build_array(${column}))`);
 }
 
 /** Digits that a number in jsonb may have before its point, with few bytes stored: 1e131000 is stored in 16. */
@@ -42,15 +52,6 @@ function numberBytes(column: string): string {
       select coalesce(sum(40 + pg_catalog.scale(n::numeric) + case when n::numeric between -1e30 and 1e30 then 0 else ${MOST_DIGITS} end), 0)::bigint
       from pg_catalog.jsonb_path_query(${column}, 'strict $.** ? (@.type() == "number")') as number (n)
     )`;
-}
-
-/** Bytes of jsonb once it is unpacked; 0 where it is too large to be read. */
-function unpackedSize(column: string): string {
-  return `case
-      when ${column} is null or pg_catalog.pg_column_size(${column}) > ${LARGEST_HEADERS_BYTES} then 0
-      when pg_catalog.pg_column_compression(${column}) is null then pg_catalog.pg_column_size(${column})
-      else pg_catalog.pg_column_size(pg_catalog.jsonb_build_array(${column}))
-    end::bigint`;
 }
 
 /**
@@ -124,8 +125,8 @@ function fitting(from: string, bytes: string, most: string): string {
   ) c where c.first_by_${bytes} <= $2::int and (c.running_${bytes}::bigint <= ${most} or c.first_by_${bytes} = 1) ${IN_ORDER}`;
 }
 
-const STORED = `${SENT_BYTES} + ${unpackedBytes("c.headers")} + ${unpackedBytes("c.options")} as stored`;
-const SIZED = `${CONTENT_BYTES} as content_bytes, ${SENT_BYTES} as sent_bytes, ${unpackedSize("c.headers")} as size_headers, ${unpackedSize("c.options")} as size_options`;
+const STORED = `${SENT_BYTES} + ${mostBytes("c.headers")} + ${mostBytes("c.options")} as stored`;
+const SIZED = `${CONTENT_BYTES} as content_bytes, ${SENT_BYTES} as sent_bytes, ${unpackedBytes("c.headers")} as size_headers, ${unpackedBytes("c.options")} as size_options`;
 const ESTIMATED = `${mostTextBytes("headers")} as most_headers, ${mostTextBytes("options")} as most_options`;
 const WEIGHED = `c.sent_bytes + ${textBytes("headers")} + ${textBytes("options")} as bytes`;
 
@@ -160,10 +161,8 @@ order by r.position`,
 export const SWEEP_IDS = {
   name: "pgnetd_sweep_ids",
   text: `
-with recursive ${CHOSEN}, stored as (
-  select c.place, c.of_lane, c.id, c.created, c.next_attempt_at, ${STORED} from chosen c
-), fitting as materialized (
-  ${fitting("select * from stored", "stored", "$3::bigint")}
+with recursive ${CHOSEN}, fitting as materialized (
+  ${fitting(`select c.place, c.of_lane, c.id, c.created, c.next_attempt_at, ${STORED} from chosen c ${IN_ORDER}`, "stored", "$3::bigint")}
 ), read as (
   select f.first_by_stored as position, ${readable("f.of_lane")}::text as of_lane, f.id::text, f.created::timestamptz, f.next_attempt_at::timestamptz, f.stored::float8 as bytes
   from fitting f

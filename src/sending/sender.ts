@@ -364,8 +364,8 @@ export class Sender {
     const { clock, observer } = this.#parts;
     const now = clock.now();
     for (const { request } of completions) {
-      observer?.stored(now - (this.#known.get(request.id)?.endedAt ?? now));
-      this.#release(request.id);
+      const known = this.#release(request.id);
+      observer?.stored(now - (known?.endedAt ?? now));
     }
   }
 
@@ -377,15 +377,15 @@ export class Sender {
     }
   }
 
-  #release(id: bigint): void {
+  #release(id: bigint): Known | undefined {
     const known = this.#known.get(id);
-    if (known === undefined) return;
+    if (known === undefined) return undefined;
     this.#memory.release(known.bytes);
-    this.#forget(id);
+    this.#forget(id, known);
+    return known;
   }
 
-  #forget(id: bigint): void {
-    const known = this.#known.get(id);
+  #forget(id: bigint, known = this.#known.get(id)): void {
     if (known === undefined) return;
     this.#known.delete(id);
     if (known.seenAgain) this.#parts.events.seenAgain();
