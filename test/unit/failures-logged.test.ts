@@ -10,6 +10,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { recordedLog } from "../support/recorded-log.ts";
 import { turn } from "../support/world-referee.ts";
+import { STATUS_ROW } from "../support/status-row.ts";
 
 const failure = (code: string): Error => Object.assign(new Error(`message of ${code}`), { code });
 
@@ -59,24 +60,7 @@ function expectOncePerCause(lines: readonly object[], failed: RegExp): void {
 test("that the state of slot and outbox cannot be read is logged once for each cause", async () => {
   const { log, lines } = recordedLog();
   const clock = new FakeClock();
-  const db = failing(CODES, [
-    {
-      current: "0/1",
-      found: false,
-      ours: null,
-      wal_status: null,
-      safe: null,
-      confirmed: null,
-      blockers: null,
-      retained: null,
-      leader: null,
-      outbox_rows: 0,
-      deferred: 0,
-      dead_letters: 0,
-      oldest_id: null,
-      oldest_age: null,
-    },
-  ]);
+  const db = failing(CODES, [STATUS_ROW]);
   const watch = new SlotWatch({ db, slotName: "pgnetd_app", clock, log });
   for (let look = 0; look <= CODES.length; look++) {
     watch.look();

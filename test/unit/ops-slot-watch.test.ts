@@ -3,24 +3,8 @@ import { SlotWatch } from "../../src/ops/slot-watch.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { silentLog } from "../support/silent-log.ts";
+import { STATUS_ROW } from "../support/status-row.ts";
 import { turn } from "../support/world-referee.ts";
-
-const ROW = {
-  current: "0/1",
-  found: false,
-  ours: null,
-  wal_status: null,
-  safe: null,
-  confirmed: null,
-  blockers: null,
-  retained: null,
-  leader: null,
-  outbox_rows: 0,
-  deferred: 0,
-  dead_letters: 0,
-  oldest_id: null,
-  oldest_age: null,
-};
 
 /** A watch of a database that answers while `answers` says so, and how often it was asked. */
 function watched(): {
@@ -33,7 +17,7 @@ function watched(): {
   const query = async (): Promise<unknown> => {
     db.asked++;
     if (!db.answers) throw new Error("no connection");
-    return { rows: [{ ...ROW, outbox_rows: db.asked }], rowCount: 1 };
+    return { rows: [{ ...STATUS_ROW, outbox_rows: db.asked }], rowCount: 1 };
   };
   const queryable: Queryable = { query: query as Queryable["query"] };
   return { watch: new SlotWatch({ db: queryable, slotName: "pgnetd_app", clock, log: silentLog }), clock, db };
