@@ -11,6 +11,7 @@ import { HeartbeatMeter } from "../metrics/heartbeat.ts";
 import { RequestMeter } from "../metrics/request-meter.ts";
 import type { Meters } from "../metrics/sample.ts";
 import { type Health, openHealthServer, type HealthServer } from "../ops/health.ts";
+import { openPage, type Page } from "../page/page.ts";
 import type { Refresh } from "../daemon/resources.ts";
 import { serve, type Serving } from "./serving.ts";
 
@@ -49,6 +50,7 @@ class Service {
   readonly #exposition = new Exposition();
   /** By database: what was counted is kept when another daemon takes over. */
   readonly #meters = new Map<string, Meters>();
+  #page: Page | null = null;
   #health: { readonly server: HealthServer; readonly settings: LoadedConfig["config"]["server"] } | null = null;
 
   constructor(options: RunOptions) {
@@ -64,6 +66,7 @@ class Service {
       this.#current = this.#serve(loaded, null);
       const { health } = this.#current.source;
       watched?.(() => this.#current?.source.health() ?? health());
+      this.#page = this.#openPage(this.#current);
       await this.#listen(loaded);
       while (this.#current !== null) {
         await this.#current.ended;
@@ -72,6 +75,7 @@ class Service {
       }
     } finally {
       await Promise.allSettled([this.#current?.end(), this.#next?.end()]);
+      this.#page?.[Symbol.dispose]();
       await this.#health?.server[Symbol.asyncDispose]();
     }
   }
@@ -103,6 +107,15 @@ class Service {
     const meters = { database: name, requests, heartbeats: new HeartbeatMeter() };
     this.#meters.set(name, meters);
     return meters;
+  }
+
+  #openPage(first: Serving): Page {
+    const serving = (): Serving => this.#current ?? first;
+    return openPage({
+      settings: () => serving().loaded.config.page,
+      source: () => ({ ...serving().source, meters: this.#metersOf(serving().loaded) }),
+      log: this.#options.log,
+    });
   }
 
   #renewed({ loaded }: Serving): Serving | null {
@@ -167,6 +180,7 @@ class Service {
       health: () => (this.#current?.source ?? source).health(),
       asked: () => this.#current?.source.asked(),
       metrics: () => this.#exposition.scrape(async () => [await (this.#current?.source ?? source).sample()]),
+      page: async (request, response) => (await this.#page?.handle(request, response)) ?? false,
     });
     this.#health = { server, settings };
     this.#options.log.info({ host: settings.host, port: server.port }, "health is served");

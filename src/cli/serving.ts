@@ -29,6 +29,11 @@ const UNKNOWN: DaemonSource = {
   sample: async () => {
     throw new Error("the daemon has not begun");
   },
+  db: {
+    query: async () => {
+      throw new Error("the daemon has not begun");
+    },
+  },
 };
 
 /** Begins a daemon. */

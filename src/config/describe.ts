@@ -1,4 +1,3 @@
-import { showDatabaseUrl } from "./database-url.ts";
 import type { LoadedConfig } from "./load.ts";
 import { ALL_SETTINGS, SECTIONS } from "./settings.ts";
 
@@ -9,7 +8,7 @@ export function describeConfig({ config, sources }: LoadedConfig): string {
     .map((section) => {
       const lines = ALL_SETTINGS.filter((setting) => setting.section === section).map((setting) => {
         const value = sections[section]?.[setting.name];
-        const text = setting.secret === true ? showDatabaseUrl(String(value)) : JSON.stringify(value);
+        const text = setting.masked?.(value) ?? JSON.stringify(value);
         const source = sources.get(setting.key);
         const origin = source === "environment" ? setting.env : source === "file" ? "file" : "default";
         const note = source === "default" && setting.fallbackNote !== undefined ? `: ${setting.fallbackNote}` : "";

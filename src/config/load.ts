@@ -56,8 +56,9 @@ export function readConfig({ env, file }: ConfigInput): LoadedConfig {
 }
 
 /** So that they are masked in what others say, too: driver, server, system. */
-function learn({ database }: Config, env: Environment): void {
-  learnSecrets([...secretsOf(database.url), env["PGPASSWORD"] ?? ""].filter((secret) => secret !== ""));
+function learn({ database, page }: Config, env: Environment): void {
+  const secrets = [...secretsOf(database.url), env["PGPASSWORD"] ?? "", page.token ?? ""];
+  learnSecrets(secrets.filter((secret) => secret !== ""));
 }
 
 /** What holds between settings, each of which is right by itself. */
@@ -110,7 +111,7 @@ function unknownVariables(env: Environment): readonly string[] {
 
 /** Nothing of a secret that is not understood is shown: no part of it is known to be none. */
 function shown(setting: NamedSetting, raw: unknown): string {
-  if (setting.secret === true) return "";
+  if (setting.masked !== undefined) return "";
   return `is ${typeof raw === "string" ? JSON.stringify(quotable(raw)) : quotable(String(raw))}: `;
 }
 

@@ -1,10 +1,14 @@
+import { showDatabaseUrl } from "./database-url.ts";
+import { MASK } from "./redact.ts";
 import {
+  actionToken,
   bytes,
   databaseUrl,
   derived,
   environmentName,
   flag,
   host,
+  hostNames,
   integer,
   type Kind,
   lifetime,
@@ -25,8 +29,8 @@ export interface Setting<T> {
   readonly fallbackNote?: string;
   /** What it does, with its unit; in Markdown. */
   readonly about: string;
-  /** True where the value must not be shown. */
-  readonly secret?: boolean;
+  /** Where the value must not be shown: what is shown in its place. */
+  readonly masked?: (value: T) => string;
 }
 
 function setting<T>(of: Setting<T>): Setting<T> {
@@ -41,7 +45,8 @@ export const SECTIONS = {
   http: "How requests are sent, and where to.",
   outbox: "How much of the outbox is held in memory.",
   results: "What happens to the answers.",
-  server: "Where health and metrics are served.",
+  server: "Where health, metrics and the page are served.",
+  page: "The page for operators, at `/` of the same port. More in docs/page.md.",
   metrics: "What is shown at `/metrics`.",
   log: "What is written to standard output.",
   stop: "How the daemon ends.",
@@ -54,7 +59,7 @@ export const SETTINGS = {
     url: setting({
       env: "DATABASE_URL",
       kind: databaseUrl(),
-      secret: true,
+      masked: showDatabaseUrl,
       about:
         "Connection URL of the database. The role needs `REPLICATION`, or what the provider has in its place (`rds_replication` and its like).",
     }),
@@ -229,7 +234,7 @@ export const SETTINGS = {
       env: "PGNETD_HOST",
       kind: host(),
       fallback: "127.0.0.1",
-      about: "Address to listen on for `/healthz`, `/readyz` and `/metrics`. The image sets `0.0.0.0`.",
+      about: "Address to listen on for `/healthz`, `/readyz`, `/metrics` and the page. The image sets `0.0.0.0`.",
     }),
     port: setting({
       env: "PGNETD_PORT",
@@ -238,13 +243,44 @@ export const SETTINGS = {
       about: "Port to listen on; 0 takes any free one.",
     }),
   },
+  page: {
+    enabled: setting({
+      env: "PGNETD_PAGE",
+      kind: flag(),
+      fallback: true,
+      about: "Serve the page. It costs the database nothing while nobody has it open.",
+    }),
+    urls: setting({
+      env: "PGNETD_PAGE_URLS",
+      kind: oneOf(["host", "path"]),
+      fallback: "host",
+      about:
+        "What the page shows of a url: scheme and host, or its path as well. Paths may hold tokens, as those of many webhooks do. User, password, query and fragment are never shown.",
+    }),
+    hosts: setting({
+      env: "PGNETD_PAGE_HOSTS",
+      kind: hostNames(),
+      fallback: [],
+      about:
+        "Names under which the page may be opened, beside `localhost` and any address: such as that of an ingress. Under any other name it is refused, so that no site can read it by pointing a name of its own at this address.",
+    }),
+    token: setting<string | null>({
+      env: "PGNETD_PAGE_TOKEN",
+      kind: actionToken(),
+      fallback: null,
+      fallbackNote: "none: no actions",
+      masked: (token) => (token === null ? "null" : MASK),
+      about:
+        "Whoever enters it on the page may act: pause and resume hosts, cancel and replay requests, wake the daemon. Without it the page only shows.",
+    }),
+  },
   metrics: {
     heartbeat: setting({
       env: "PGNETD_METRICS_HEARTBEAT",
       kind: flag(),
       fallback: true,
       about:
-        "At a scrape of `/metrics`, at most every ten seconds, and every five minutes where no request was received or sent, write a message of some 200 bytes into the WAL and measure how soon it comes back: proof that what is committed arrives. Without scrapes nothing is written.",
+        "At a scrape of `/metrics`, and while somebody watches the page, at most every ten seconds, and every five minutes where no request was received or sent, write a message of some 200 bytes into the WAL and measure how soon it comes back: proof that what is committed arrives. Without scrapes and watchers nothing is written.",
     }),
     hosts: setting({
       env: "PGNETD_METRICS_HOSTS",
@@ -289,8 +325,11 @@ export type Config = {
   };
 };
 
+/** A setting of whatever type. */
+type AnySetting = Omit<Setting<unknown>, "masked"> & { masked?(value: unknown): string };
+
 /** A setting with its key in the file, such as `rate.perSecond`. */
-export interface NamedSetting extends Setting<unknown> {
+export interface NamedSetting extends AnySetting {
   readonly section: keyof typeof SECTIONS;
   readonly name: string;
   readonly key: string;
@@ -298,7 +337,7 @@ export interface NamedSetting extends Setting<unknown> {
 
 /** `SETTINGS` as a list, in order. */
 export const ALL_SETTINGS: readonly NamedSetting[] = Object.entries(SETTINGS).flatMap(([section, settings]) =>
-  Object.entries<Setting<unknown>>(settings).map(([name, one]) => ({
+  Object.entries<AnySetting>(settings).map(([name, one]) => ({
     ...one,
     section: section as keyof typeof SECTIONS,
     name,

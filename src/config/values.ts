@@ -172,3 +172,21 @@ function network(given: string): string | undefined {
   const bits = family === 4 ? 32 : 128;
   return Number(prefix ?? bits) <= bits ? `${address.toLowerCase()}/${prefix ?? bits}` : undefined;
 }
+
+/** Names of hosts; from text separated by commas. */
+export function hostNames(): Kind<readonly string[]> {
+  return kind("a list of host names such as pgnetd.example.com", (given) => {
+    const list: unknown = typeof given === "string" ? given.split(",").filter((part) => part.trim() !== "") : given;
+    if (!Array.isArray(list)) return undefined;
+    const names = list.map((part: unknown) => String(part).trim().toLowerCase());
+    return names.every((name) => /^[a-z0-9._-]{1,253}$/.test(name)) ? names : undefined;
+  });
+}
+
+/** What actions ask for; long enough that it cannot be guessed. */
+export function actionToken(): Kind<string | null> {
+  return kind("16 to 200 printable ASCII characters without blanks", (given) => {
+    if (given === null) return null;
+    return typeof given === "string" && /^[!-~]{16,200}$/.test(given) ? given : undefined;
+  });
+}

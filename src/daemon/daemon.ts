@@ -9,7 +9,7 @@ import { reportLanes } from "../ops/lane-report.ts";
 import { SlotWatch } from "../ops/slot-watch.ts";
 import { SchemaWatch } from "../outbox/schema-watch.ts";
 import { recordPlace } from "../pg/installation.ts";
-import { openPool } from "../pg/pool.ts";
+import { openPool, type Queryable } from "../pg/pool.ts";
 import { superviseSessions } from "../replication/supervise.ts";
 import { expireResults, retentionOf } from "../results/retention.ts";
 import { DaemonHealth } from "./health.ts";
@@ -22,6 +22,8 @@ import { sessionsOf } from "./sessions.ts";
 export interface DaemonSource extends HealthSource {
   /** For the metrics. */
   readonly sample: () => Promise<Sample>;
+  /** For the page. */
+  readonly db: Queryable;
 }
 
 /** What a running daemon is given from outside. */
@@ -62,7 +64,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     clock,
     log,
   });
-  watched({ health: health.health, asked: health.asked, sample: () => sampler.sample() });
+  watched({ health: health.health, asked: health.asked, sample: () => sampler.sample(), db: pool });
   if (mode === "capture") log.warn({ mode }, "requests are recorded as answers: nothing is sent");
   const { waitingFor } = health;
   const known = await awaitInstallation(pool, { config: loaded.config, clock, log, signal: stop, waitingFor });

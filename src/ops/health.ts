@@ -41,6 +41,8 @@ export interface HealthServerOptions {
   readonly asked?: () => void;
   /** The text of `/metrics` and its media type. */
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  /** Answers what is asked for under any other path; false where that is nothing of its own. */
+  readonly page?: (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
 }
 
 /** Whom to ask for the health. */
@@ -68,7 +70,8 @@ const CLIENT_SIZES = { maxRequestsPerSocket: 100, maxHeaderSize: 8 * 1024 };
 
 /**
  * Serves `/healthz`: 200 whenever the process answers at all, whatever the database does, so that only a stuck process is
- * restarted; and `/readyz`: 200 where `ready`, else 503. Both return the health as JSON. `/metrics` is for Prometheus.
+ * restarted; and `/readyz`: 200 where `ready`, else 503. Both return the health as JSON. `/metrics` is for Prometheus, and the rest for
+ * the page.
  */
 export async function openHealthServer({ host, port, ...sources }: HealthServerOptions): Promise<HealthServer> {
   const connections = new Connections();
@@ -100,7 +103,7 @@ export async function openHealthServer({ host, port, ...sources }: HealthServerO
 
 /**
  * Open connections, the one that has been idle for longest first: that one is closed for a new one too many. Answers are
- * written at once, so none is ever in the middle of one, and a probe gets its answer whoever holds all the others.
+ * written at once, so none is ever in the middle of one but those of the page's streams, which begin anew; and a probe gets its answer whoever holds all the others.
  */
 class Connections {
   readonly #open = new Set<Socket>();
@@ -127,10 +130,11 @@ class Connections {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { health, asked, metrics }: Pick<HealthServerOptions, "health" | "asked" | "metrics">,
+  { health, asked, metrics, page }: Pick<HealthServerOptions, "health" | "asked" | "metrics" | "page">,
 ): Promise<void> {
   const path = (request.url ?? "").split("?", 1)[0] ?? "";
   if (path !== "/healthz" && path !== "/readyz" && path !== "/metrics") {
+    if (await page?.(request, response)) return;
     return reply(response, 404, { error: "there is /healthz, /readyz and /metrics" });
   }
   if (request.method !== "GET" && request.method !== "HEAD") {

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 
 /** In the order data flows; a module may import from itself and from those before it. */
 const MODULES =
-  "base config pg wal slot leader replication outbox limits dns http results intake sending dispatch ops metrics tracing uninstall doctor daemon cli".split(
+  "base config pg wal slot leader replication outbox limits dns http results intake sending dispatch ops metrics page tracing uninstall doctor daemon cli".split(
     " ",
   );
 const SRC = join(import.meta.dirname, "../../src");

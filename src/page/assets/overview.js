@@ -1,0 +1,124 @@
+import { byId, element, setText } from "./element.js";
+import { bytes, count, seconds, short } from "./format.js";
+
+const STATE_TONES = { live: "good", standby: "good", "catch-up": "warn", polling: "warn" };
+
+/** What the operator looks at first: each a name, and what it says of a frame: text, the small print, whether it is good. */
+const TILES = [
+  ["Starts per second", ({ startedPerSecond, values }) => [short(startedPerSecond), limit(values["queue.rateLimit"])]],
+  ["In flight", ({ values }) => [count(values["queue.inFlight"]), `of ${count(values["queue.inFlightLimit"])}`]],
+  [
+    "In the outbox",
+    ({ values }) => [count(values["queue.outboxRows"]), `${count(values["queue.deferredRows"])} for later`],
+  ],
+  [
+    "Oldest due",
+    ({ values }) => [seconds(values["queue.oldestDue"]), waits(values["queue.queued"]), age(values["queue.oldestDue"])],
+  ],
+  [
+    "In memory",
+    ({ values }) => [
+      count(values["queue.memoryRequests"]),
+      `${bytes(values["queue.memoryBytes"])} of ${bytes(values["queue.memoryBytesLimit"])}`,
+    ],
+  ],
+  [
+    "Lanes behind",
+    ({ values }) => (values["queue.everyLaneBehind"] ? ["every", ""] : [count(values["queue.lanesBehind"]), ""]),
+  ],
+  [
+    "Hosts paused",
+    ({ values }) => [count(values["queue.hostsPaused"]), "", values["queue.hostsPaused"] > 0 ? "warn" : ""],
+  ],
+  [
+    "Dead letters",
+    ({ values }) => [count(values["queue.deadLetters"]), "", values["queue.deadLetters"] > 0 ? "warn" : ""],
+  ],
+  ["Slot", ({ values }) => slot(values)],
+  ["Retained WAL", ({ values }) => retained(values)],
+  [
+    "Slot lag",
+    ({ values }) => [bytes(values["slot.confirmedLag"]), `confirmed; received ${bytes(values["slot.receivedLag"])}`],
+  ],
+  ["Leader", (frame) => leader(frame)],
+  [
+    "Database",
+    ({ values }) => [
+      values["state.databaseUp"] ? "answers" : "away",
+      values["state.writable"] ? "results are written" : "results cannot be written",
+      values["state.databaseUp"] && values["state.writable"] ? "" : "bad",
+    ],
+  ],
+];
+
+/** Shows one frame. */
+export function showOverview(frame) {
+  setText(byId("database"), frame.database);
+  const state = byId("state");
+  setText(state, frame.mode === "capture" ? `${frame.state}, capture` : frame.state);
+  state.className = `badge ${frame.ready ? (STATE_TONES[frame.state] ?? "") : "bad"}`;
+  setText(byId("detail"), frame.detail);
+  const now = byId("now");
+  if (now.childElementCount === 0) {
+    now.append(
+      ...TILES.map(([name]) =>
+        element("div", {}, element("dt", {}, name), element("dd", {}, element("span"), element("small"))),
+      ),
+    );
+  }
+  const numbered = { ...frame, values: numbersOf(frame.values) };
+  TILES.forEach(([, says], index) => {
+    const [text, small, tone = ""] = says(numbered);
+    const shown = now.children[index].lastElementChild;
+    setText(shown.firstElementChild, text);
+    setText(shown.lastElementChild, small);
+    shown.className = tone;
+  });
+}
+
+/** Infinity comes as text. */
+function numbersOf(values) {
+  return Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [key, value === "Infinity" ? Infinity : value]),
+  );
+}
+
+function limit(rate) {
+  return Number.isFinite(rate) ? `limit ${count(rate)}` : "no limit";
+}
+
+/** What most of the queued requests wait for. */
+function waits(queued) {
+  const [most] = Object.entries(queued ?? {}).toSorted(([, one], [, other]) => other - one);
+  return most === undefined || most[1] === 0 ? "" : `${count(most[1])} wait for ${most[0].replaceAll("_", " ")}`;
+}
+
+function age(value) {
+  return value > 300 ? "bad" : value > 30 ? "warn" : "";
+}
+
+function slot(values) {
+  const [health = "unknown"] = Object.entries(values["slot.health"] ?? {}).find(([, is]) => is === 1) ?? [];
+  const isActive = values["slot.slotActive"] === 1;
+  return [
+    health.replaceAll("_", " "),
+    isActive ? "in use" : "not in use",
+    health === "ok" ? "good" : health === "unknown" ? "" : "bad",
+  ];
+}
+
+function retained(values) {
+  const safe = values["slot.safe"];
+  const size = values["slot.retained"];
+  if (safe === null || size === null) return [bytes(size), "no limit"];
+  const left = values["slot.secondsToLimit"];
+  const small = `of ${bytes(Math.max(0, size + safe))}${Number.isFinite(left) ? `, full in ${seconds(left)}` : ""}`;
+  return [bytes(size), small, safe <= 0 ? "bad" : size > safe ? "warn" : ""];
+}
+
+function leader({ state, values, holder }) {
+  if (values["state.leader"]) return ["this daemon", values["state.streamUp"] ? "streams" : "sweeps, without a stream"];
+  if (state === "standby")
+    return ["another", holder === null ? "" : `pid ${holder.pid ?? "?"}, ${holder.address ?? "local"}`];
+  return ["not known", "", "bad"];
+}

@@ -1,0 +1,120 @@
+import { z } from "zod";
+
+import type { Queryable } from "../pg/pool.ts";
+import { shownText, shownUrl, type ShownUrls } from "./masking.ts";
+
+const MOST_LANES = 30;
+const MOST_SHOWN = 30;
+const MOST_HOSTS = 50;
+/** Failures are looked for among so many of the latest results: what that costs does not grow with how many are kept. */
+export const LATEST_RESULTS = 1_000;
+
+/** Text of a timestamp, in ISO 8601. */
+export function isoTime(column: string): string {
+  return `pg_catalog.to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+}
+
+const SELECT_LANES = {
+  name: "pgnetd_page_lanes",
+  text: `
+select l.lane, l.host, l.outbox_rows::float8 as "outboxRows", l.deferred::float8 as deferred,
+  case when pg_catalog.isfinite(l.oldest) then extract(epoch from pg_catalog.clock_timestamp() - l.oldest)::float8 end as "oldestSeconds",
+  l.queued, l.in_flight as "inFlight", l.is_behind as "isBehind", coalesce(s.paused, l.is_paused, false) as "isPaused",
+  l.last_error as "lastError", s.rate_per_second::float8 as "ratePerSecond", s.concurrency
+from net.http_lane_status(${MOST_LANES}) l
+left join net.http_host_settings s
+  on s.host = coalesce(l.host, pg_catalog.regexp_replace(pg_catalog.split_part(l.lane, ' ', 1), ':[0-9]+$', ''))
+order by l.outbox_rows desc, l.lane`,
+};
+
+const SELECT_PAUSED = {
+  name: "pgnetd_page_paused",
+  text: `select host from net.http_host_settings where paused order by host limit ${MOST_HOSTS}`,
+};
+
+const SELECT_FAILURES = {
+  name: "pgnetd_page_failures",
+  text: `
+select d.id::text, ${isoTime("d.created")} as ended, d.method, d.url, d.error_code as "errorCode", r.status_code as status,
+  r.error_msg as error, d.attempts, d.total_ms as "totalMs"
+from (
+  select id, created, method, url, error_code, attempts, total_ms::float8
+  from net.http_response_detail order by created desc limit ${LATEST_RESULTS}) d
+left join lateral (
+  select status_code, error_msg from net._http_response where id = d.id and created = d.created limit 1) r on true
+where d.error_code is not null or r.status_code >= 400
+order by d.created desc limit ${MOST_SHOWN}`,
+};
+
+const SELECT_DEAD_LETTERS = {
+  name: "pgnetd_page_dead_letters",
+  text: `
+select id::text, ${isoTime("died")} as ended, method, url, error_code as "errorCode", status_code as status, error_msg as error,
+  attempts, null::float8 as "totalMs"
+from net.http_dead_letter order by died desc limit ${MOST_SHOWN}`,
+};
+
+const laneSchema = z.object({
+  lane: z.string(),
+  host: z.string().nullable(),
+  outboxRows: z.number(),
+  deferred: z.number(),
+  oldestSeconds: z.number().nullable(),
+  queued: z.int(),
+  inFlight: z.int(),
+  isBehind: z.boolean().nullable(),
+  isPaused: z.boolean(),
+  lastError: z.string().nullable(),
+  ratePerSecond: z.number().nullable(),
+  concurrency: z.int().nullable(),
+});
+
+const endedSchema = z.object({
+  id: z.string(),
+  ended: z.string().nullable(),
+  method: z.string(),
+  url: z.string(),
+  errorCode: z.string().nullable(),
+  status: z.int().nullable(),
+  error: z.string().nullable(),
+  attempts: z.int(),
+  totalMs: z.number().nullable(),
+});
+
+/** One lane as it is shown. */
+export type ShownLane = z.infer<typeof laneSchema>;
+
+/** One request that ended, as it is shown. */
+export type ShownRequest = z.infer<typeof endedSchema>;
+
+/** The tables of the page. */
+export interface Lists {
+  readonly lanes: readonly ShownLane[];
+  readonly pausedHosts: readonly string[];
+  readonly failures: readonly ShownRequest[];
+  readonly deadLetters: readonly ShownRequest[];
+}
+
+/** Reads them: ranges of indexes, of bounded length each. */
+export async function readLists(db: Queryable, urls: ShownUrls): Promise<Lists> {
+  const lanes = z.array(laneSchema).parse((await db.query(SELECT_LANES)).rows);
+  const paused = (await db.query<{ host: string }>(SELECT_PAUSED)).rows;
+  const failures = z.array(endedSchema).parse((await db.query(SELECT_FAILURES)).rows);
+  const deadLetters = z.array(endedSchema).parse((await db.query(SELECT_DEAD_LETTERS)).rows);
+  return {
+    lanes: lanes.map((lane) => ({ ...lane, host: lane.host ?? hostOf(lane.lane) })),
+    pausedHosts: paused.map(({ host }) => host),
+    failures: failures.map((row) => masked(row, urls)),
+    deadLetters: deadLetters.map((row) => masked(row, urls)),
+  };
+}
+
+/** P11: what a request shows of itself. */
+export function masked<R extends Pick<ShownRequest, "url" | "error">>(row: R, urls: ShownUrls): R {
+  return { ...row, url: shownUrl(row.url, urls), error: row.error === null ? null : shownText(row.error, urls) };
+}
+
+/** Of a lane that the daemon reports nothing of. */
+function hostOf(lane: string): string | null {
+  return URL.parse(`http://${lane.split(" ", 1)[0]}`)?.hostname ?? null;
+}

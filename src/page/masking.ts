@@ -1,0 +1,31 @@
+import { MASK, redact } from "../config/redact.ts";
+import type { Config } from "../config/settings.ts";
+
+/** How much of urls is shown. */
+export type ShownUrls = Config["page"]["urls"];
+
+/** P11: `url` without user, password, query and fragment; of its path only that there is one, unless paths are shown. */
+export function shownUrl(url: string, urls: ShownUrls): string {
+  const parsed = URL.parse(url);
+  if (parsed === null || parsed.host === "") return MASK;
+  const { protocol, host, pathname, search } = parsed;
+  const origin = `${protocol}//${host}`;
+  if (urls === "path") return `${origin}${pathname}${search === "" ? "" : `?${MASK}`}`;
+  return pathname === "/" && search === "" ? `${origin}/` : `${origin}/${MASK}`;
+}
+
+/** P11: a message, which may quote urls, with these shown as above. */
+export function shownText(text: string, urls: ShownUrls): string {
+  const redacted = redact(text);
+  return urls === "path"
+    ? redacted
+    : redacted.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s/?#"']+)[/?#][^\s"']+/gi, `$1/${MASK}`);
+}
+
+/** What of a searched prefix is compared: no more than what is shown, so that no search can guess what is not. */
+export function searchedPrefix(text: string, urls: ShownUrls): string {
+  const [, origin = "", rest = ""] = /^([a-z][a-z0-9+.-]*:\/\/[^/?#\s]*)(.*)$/i.exec(text) ?? [];
+  const isWhole = rest !== "";
+  const prefix = `${origin.toLowerCase()}${isWhole ? "/" : ""}`;
+  return urls === "path" && rest.startsWith("/") ? origin.toLowerCase() + (/^[^?#]*/.exec(rest)?.[0] ?? "") : prefix;
+}

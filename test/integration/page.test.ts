@@ -1,0 +1,284 @@
+import { expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { type InProcessDaemon, startInProcess } from "../support/in-process-daemon.ts";
+import { emptied } from "../support/outbox.ts";
+import { askPage, type PageAnswer, watchPage } from "../support/page-client.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+const TOKEN = "a-token-of-the-test-0123";
+const PAUSE = { action: "pause", host: "slow.example" };
+
+interface Frame {
+  readonly startedPerSecond: number | null;
+  readonly state: string;
+  readonly hasActions: boolean;
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
+interface Lists {
+  readonly lanes: readonly Readonly<Record<string, unknown>>[];
+  readonly pausedHosts: readonly string[];
+  readonly failures: readonly Readonly<Record<string, unknown>>[];
+  readonly deadLetters: readonly Readonly<Record<string, unknown>>[];
+}
+
+async function asJson(answer: Promise<PageAnswer>): Promise<Record<string, unknown>> {
+  return JSON.parse((await answer).text) as Record<string, unknown>;
+}
+
+function act(
+  daemon: InProcessDaemon,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<PageAnswer> {
+  return askPage(daemon.address, "/page/actions", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Authorization: `Bearer ${TOKEN}`, ...headers },
+    body: JSON.stringify(body),
+  });
+}
+
+async function isPaused(db: TestDatabase): Promise<boolean> {
+  const rows = await db.query("select from net.http_host_settings where paused and host = $1", [PAUSE.host]);
+  return rows.length === 1;
+}
+
+test("the page is served with a strict policy, from a fixed list of files, and no other path leads to one", async () => {
+  await using db = await testDatabase();
+  await using daemon = await startInProcess(db.url);
+  const index = await askPage(daemon.address, "/");
+  expect(index.status).toBe(200);
+  expect(index.headers["content-type"]).toBe("text/html; charset=utf-8");
+  const files = Array.from(index.text.matchAll(/(?:src|href)="(\/[^"]+)"/g), ([, path = ""]) => path);
+  expect(files).toContain("/page/main.js");
+  const seen = new Set(files);
+  for (const path of seen) {
+    const answer = await askPage(daemon.address, path);
+    expect([path, answer.status]).toEqual([path, 200]);
+    const policy = String(answer.headers["content-security-policy"]);
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toMatch(/unsafe|https?:|\*/);
+    expect(answer.headers["x-content-type-options"]).toBe("nosniff");
+    for (const [, name = ""] of answer.text.matchAll(/from "\.\/([\w-]+\.js)"|import "\.\/[\w-]+\.js"/g)) {
+      if (name !== "") seen.add(`/page/${name}`);
+    }
+  }
+  expect(index.text).not.toMatch(/<style|style=|<script(?! type="module" src=)| on\w+=/);
+  for (const path of ["/page/../package.json", "/page/%2e%2e/page.ts", "/page/page.ts", "/page/", "/other"]) {
+    expect([path, (await askPage(daemon.address, path)).status]).toEqual([path, 404]);
+  }
+  expect((await askPage(daemon.address, "/", { method: "POST" })).status).toBe(405);
+});
+
+test("the page is not there where it is turned off", async () => {
+  await using db = await testDatabase();
+  await using daemon = await startInProcess(db.url, { PGNETD_PAGE: "off" });
+  expect((await askPage(daemon.address, "/")).status).toBe(404);
+  expect((await askPage(daemon.address, "/page/events")).status).toBe(404);
+});
+
+test("what the page shows at rest is what SQL says", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave(({ path }) => ({ kind: "answer", status: path === "/bad" ? 500 : 200 }));
+  await using daemon = await startInProcess(db.url);
+  await db.query("select net.http_get($1) from generate_series(1, 7)", [receiver.url()]);
+  await db.query("select net.http_get($1)", [receiver.url("/bad")]);
+  await db.query("select net.http_request('GET', $1, max_attempts := 1)", [receiver.url("/bad")]);
+  await emptied(db);
+  await db.query("insert into net.http_host_settings (host, paused) values ('paused.example', true)");
+  await db.query("select net.http_get('https://paused.example/a') from generate_series(1, 3)");
+  await db.query("select net.http_request('GET', 'https://later.example/', delay := '1 hour')");
+  using watch = await watchPage(daemon.address);
+  await eventually(async () => {
+    const [sql] = await db.query<Record<string, number>>(
+      `select (select count(*)::int from net.http_request_queue) as outbox,
+         (select count(*)::int from net.http_request_queue where next_attempt_at > now()) as deferred,
+         (select count(*)::int from net.http_dead_letter) as dead,
+         (select count(*)::int from net._http_response where status_code >= 400) as failed,
+         (select outbox_rows::int from net.http_lane_status() where lane = 'paused.example') as lane`,
+    );
+    const { values, state } = watch.latest.get("frame") as Frame;
+    const { lanes, failures, pausedHosts, deadLetters } = watch.latest.get("lists") as Lists;
+    expect(state).toBe("live");
+    expect(values["queue.outboxRows"]).toBe(sql?.["outbox"]);
+    expect(values["queue.deferredRows"]).toBe(sql?.["deferred"]);
+    expect(values["queue.deadLetters"]).toBe(sql?.["dead"]);
+    expect(values["requests.started"]).toBe(receiver.requests.length);
+    expect(values["slot.slotActive"]).toBe(1);
+    expect(failures).toHaveLength(sql?.["failed"] ?? -1);
+    expect(deadLetters).toHaveLength(sql?.["dead"] ?? -1);
+    expect(pausedHosts).toEqual(["paused.example"]);
+    expect(lanes.find(({ lane }) => lane === "paused.example")).toMatchObject({
+      host: "paused.example",
+      outboxRows: sql?.["lane"],
+      isPaused: true,
+    });
+    expect(sql).toMatchObject({ outbox: 4, deferred: 1, lane: 3 });
+  }, 20_000);
+});
+
+test("P8: the page asks the database for nothing while nobody watches", async () => {
+  await using db = await testDatabase();
+  await using daemon = await startInProcess(db.url);
+  const asked = async (): Promise<boolean> =>
+    (
+      await db.query(
+        `select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+         and query like '%http_lane_status(30)%' and query_start > clock_timestamp() - interval '3 seconds'`,
+      )
+    ).length > 0;
+  {
+    using watch = await watchPage(daemon.address);
+    await eventually(() => watch.latest.has("lists"));
+    await eventually(asked);
+  }
+  // The sessions' last statements are old ones soon, and none follows.
+  await eventually(async () => !(await asked()), 20_000);
+  const calls = async (): Promise<unknown> =>
+    (
+      await db.query(
+        "select max(query_start) as last from pg_stat_activity where datname = current_database() and query like '%http_lane_status(30)%' and pid <> pg_backend_pid()",
+      )
+    )[0]?.["last"];
+  const last = await calls();
+  await eventually(
+    async () =>
+      (await db.query("select now() > $1::timestamptz + interval '6 seconds' as isPast", [last]))[0]?.["ispast"] ===
+      true,
+    15_000,
+  );
+  expect(await calls()).toEqual(last);
+});
+
+test("P11: urls show their host alone, or their path where it is set, and no search finds what is not shown", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave({ kind: "answer", status: 404 });
+  const secret = `http://user:hunter2@127.0.0.1:${receiver.port}/hooks/T0KEN?key=s3cret#fragment`;
+  await using daemon = await startInProcess(db.url);
+  const [first] = await db.query<{ id: string }>("select net.http_get($1)::text as id", [secret]);
+  await emptied(db);
+  await db.query("select net.http_request('GET', $1, delay := '1 hour')", [secret]);
+  {
+    using watch = await watchPage(daemon.address);
+    await eventually(() => (watch.latest.get("lists") as Lists | undefined)?.failures.length === 1);
+    expect((watch.latest.get("lists") as Lists).failures[0]?.["url"]).toBe(`http://127.0.0.1:${receiver.port}/***`);
+    expect(watch.text).not.toMatch(/hunter2|T0KEN|s3cret|fragment/);
+  }
+  const searched = async (of: InProcessDaemon, text: string): Promise<readonly unknown[]> => {
+    const answer = await askPage(of.address, `/page/search?q=${encodeURIComponent(text)}`);
+    expect(answer.text.replace(/"note":.*/, "")).not.toMatch(/hunter2|s3cret|fragment/);
+    return (JSON.parse(answer.text) as { requests: unknown[] }).requests;
+  };
+  const origin = `http://127.0.0.1:${receiver.port}`;
+  expect(await searched(daemon, first?.id ?? "")).toHaveLength(1);
+  expect(await searched(daemon, origin)).toHaveLength(2);
+  // As many for a wrong path as for the right one: it is not compared.
+  expect(await searched(daemon, `${origin}/hooks/T0KEN`)).toHaveLength(2);
+  expect(await searched(daemon, `${origin}/hooks/WRONG`)).toHaveLength(2);
+  expect(await searched(daemon, "http://other.example")).toEqual([]);
+  await daemon.stop();
+  await using open = await startInProcess(db.url, { PGNETD_PAGE_URLS: "path" });
+  const [found] = await searched(open, `${origin}/hooks/T0`);
+  expect(found).toMatchObject({ url: `${origin}/hooks/T0KEN?***` });
+  expect(await searched(open, `${origin}/hooks/WRONG`)).toEqual([]);
+  expect(await searched(open, `${origin}/hooks/T0KEN?key=wrong`)).toHaveLength(2);
+});
+
+test("actions need the token, and the page itself: not another site, nor a form", async () => {
+  await using db = await testDatabase();
+  {
+    await using daemon = await startInProcess(db.url);
+    expect((await act(daemon, PAUSE)).status).toBe(403);
+  }
+  await using daemon = await startInProcess(db.url, { PGNETD_PAGE_TOKEN: TOKEN });
+  const { host } = new URL(daemon.address);
+  const refused: Readonly<Record<string, string>>[] = [
+    { Authorization: "" },
+    { Authorization: "Bearer wrong-token-of-the-test" },
+    { Authorization: `Bearer ${TOKEN}x` },
+    { Authorization: `Basic ${TOKEN}` },
+    { Origin: "https://elsewhere.example" },
+    { Origin: "null" },
+    { Origin: `http://${host}0` },
+    { "Sec-Fetch-Site": "cross-site" },
+    { "Sec-Fetch-Site": "same-site" },
+    { "Sec-Fetch-Site": "none" },
+    { Host: `rebound.example:${new URL(daemon.address).port}` },
+  ];
+  for (const headers of refused) expect([headers, (await act(daemon, PAUSE, headers)).status]).toEqual([headers, 403]);
+  expect((await act(daemon, PAUSE, { "Content-Type": "text/plain" })).status).toBe(415);
+  expect((await askPage(daemon.address, "/page/actions")).status).toBe(405);
+  for (const body of [
+    {},
+    { action: "drop" },
+    { ...PAUSE, host: "a b" },
+    { ...PAUSE, id: "1" },
+    { action: "cancel", id: "x" },
+  ]) {
+    expect([body, (await act(daemon, body)).status]).toEqual([body, 400]);
+  }
+  expect(await isPaused(db)).toBe(false);
+  const own = { Origin: `http://${host}`, "Sec-Fetch-Site": "same-origin" };
+  expect((await act(daemon, PAUSE, own)).status).toBe(200);
+  expect(await isPaused(db)).toBe(true);
+  expect(JSON.stringify(daemon.lines)).not.toContain(TOKEN);
+});
+
+test("other sites may neither watch nor search, and nobody may under a name that is not known", async () => {
+  await using db = await testDatabase();
+  await using daemon = await startInProcess(db.url, { PGNETD_PAGE_HOSTS: "pgnetd.example" });
+  const status = async (path: string, headers: Readonly<Record<string, string>>): Promise<number> =>
+    (await askPage(daemon.address, path, { headers })).status;
+  for (const path of ["/page/events", "/page/search?q=1"]) {
+    expect(await status(path, { "Sec-Fetch-Site": "cross-site" })).toBe(403);
+    expect(await status(path, { "Sec-Fetch-Site": "same-site" })).toBe(403);
+    expect(await status(path, { Origin: "https://elsewhere.example" })).toBe(403);
+    expect(await status(path, { Host: "rebound.example" })).toBe(403);
+  }
+  expect(await status("/", { Host: "rebound.example" })).toBe(403);
+  expect(await status("/", { Host: "127.0.0.1.rebound.example" })).toBe(403);
+  for (const host of ["pgnetd.example:9464", "localhost:1", "[::1]:9464", "10.1.2.3"]) {
+    expect([host, await status("/", { Host: host })]).toEqual([host, 200]);
+  }
+  expect((await fetch(`${daemon.address}/healthz`)).status).toBe(200);
+});
+
+test("each action is done in the database, and recorded in the log", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave({ kind: "answer", status: 500 });
+  await using daemon = await startInProcess(db.url, { PGNETD_PAGE_TOKEN: TOKEN });
+  const recorded = (action: string): readonly unknown[] => daemon.lines.filter((line) => line["action"] === action);
+  expect(await asJson(act(daemon, PAUSE))).toEqual({ message: "slow.example is paused: its requests wait" });
+  expect(await isPaused(db)).toBe(true);
+  expect((await act(daemon, { ...PAUSE, action: "resume" })).status).toBe(200);
+  expect(await isPaused(db)).toBe(false);
+  expect((await act(daemon, { ...PAUSE, action: "resume" })).status).toBe(404);
+  const [later] = await db.query<{ id: string }>(
+    "select net.http_request('GET', 'https://later.example/', delay := '1 hour')::text as id",
+  );
+  expect((await act(daemon, { action: "cancel", id: later?.id })).status).toBe(200);
+  expect((await act(daemon, { action: "cancel", id: later?.id })).status).toBe(404);
+  expect(await db.query("select from net.http_request_queue")).toEqual([]);
+  const [dead] = await db
+    .query<{ id: string }>(
+      "select net.http_request('GET', $1, max_attempts := 2, retry_delay := '1 millisecond')::text as id",
+      [receiver.url()],
+    )
+    .catch(async () =>
+      db.query<{ id: string }>("select net.http_request('GET', $1, max_attempts := 1)::text as id", [receiver.url()]),
+    );
+  await eventually(async () => (await db.query("select from net.http_dead_letter")).length === 1, 20_000);
+  receiver.behave({ kind: "answer" });
+  expect((await act(daemon, { action: "replay", id: dead?.id })).status).toBe(200);
+  expect((await act(daemon, { action: "replay", id: dead?.id })).status).toBe(404);
+  await emptied(db);
+  expect(await db.query("select from net.http_dead_letter")).toEqual([]);
+  expect((await act(daemon, { action: "wake" })).status).toBe(200);
+  for (const action of ["pause", "resume", "cancel", "replay", "wake"])
+    expect([action, recorded(action).length > 0]).toEqual([action, true]);
+  expect(recorded("pause")[0]).toMatchObject({ host: "slow.example", from: "127.0.0.1", done: true });
+});
