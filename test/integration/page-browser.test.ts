@@ -1,0 +1,148 @@
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { HAS_CHROMIUM, openTab, seriousProblems } from "../support/browser.ts";
+import { eventually } from "../support/eventually.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
+import { emptied } from "../support/outbox.ts";
+import { testDatabase } from "../support/postgres.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+const TOKEN = "a-token-of-the-test-0123";
+const MARKUP = "<img src=x onerror=window.ran=1><script>window.ran=1</script>";
+
+/** The number that the tile with this name shows. */
+async function tile(page: Page, name: string): Promise<number> {
+  const text = await page
+    .locator("#now > div", { has: page.getByText(name, { exact: true }) })
+    .locator("dd > span")
+    .textContent();
+  return Number((text ?? "").replaceAll(",", ""));
+}
+
+test.skipIf(!HAS_CHROMIUM)(
+  "what the page shows in a browser is what SQL says, and markup in a row is shown as text",
+  async () => {
+    await using db = await testDatabase();
+    await using receiver = await startReceiver();
+    receiver.behave({ kind: "answer", status: 500, body: MARKUP });
+    await db.query("insert into net.http_host_settings (host, paused) values ('paused.example', true)");
+    await using daemon = await startInProcess(db.url, { PGNETD_PAGE_URLS: "path" });
+    await db.query("insert into net.http_request_queue (method, url, timeout_milliseconds) values ('GET', $1, 5000)", [
+      receiver.url(`/${MARKUP}`),
+    ]);
+    await db.query("select net.http_request('GET', $1, max_attempts := 2, retry_first_ms := 1)", [receiver.url()]);
+    await emptied(db);
+    await db.query(
+      "select net.http_request('GET', 'https://paused.example/a', lane := $1) from generate_series(1, 3)",
+      [MARKUP],
+    );
+    await using tab = await openTab(daemon.address);
+    const { page } = tab;
+    await eventually(async () => {
+      expect(await tile(page, "In the outbox")).toBe(3);
+      expect(await tile(page, "Dead letters")).toBe(1);
+      expect(await page.locator("#lanes tbody tr").count()).toBe(1);
+      expect(await page.locator("#failures tbody tr").count()).toBe(1);
+      expect(await page.locator("#dead tbody tr").count()).toBe(1);
+      return true;
+    }, 20_000);
+    expect(await page.locator("#state").textContent()).toBe("live");
+    expect(await page.locator("#lanes tbody td").first().textContent()).toBe(`paused.example ${MARKUP}`);
+    expect(await page.locator("main img, main script").count()).toBe(0);
+    expect(await page.evaluate("window.ran")).toBeUndefined();
+    await page.getByLabel(/Request id/).fill(receiver.url());
+    await page.keyboard.press("Enter");
+    await eventually(async () => (await page.locator("#found tbody tr").count()) === 2);
+    expect(await page.getByRole("button", { name: /Pause|Resume|Replay|Cancel/ }).count()).toBe(0);
+    expect(tab.problems).toEqual([]);
+  },
+);
+
+test.skipIf(!HAS_CHROMIUM)("a host is paused, resumed and a dead letter replayed with the keyboard alone", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave({ kind: "answer", status: 500 });
+  await using daemon = await startInProcess(db.url, { PGNETD_PAGE_TOKEN: TOKEN });
+  await db.query("select net.http_request('GET', $1, max_attempts := 2, retry_first_ms := 1)", [receiver.url()]);
+  await eventually(async () => (await db.query("select from net.http_dead_letter")).length === 1);
+  await db.query("select net.http_request('GET', $1, delay := '1 hour')", [receiver.url()]);
+  await using tab = await openTab(daemon.address);
+  const { page } = tab;
+  page.on("dialog", (dialog) => void dialog.accept());
+  const isPaused = async (): Promise<boolean> =>
+    (await db.query("select from net.http_host_settings where paused")).length === 1;
+  const pause = page.getByRole("button", { name: "Pause 127.0.0.1" });
+  await pause.press("Enter");
+  await eventually(async () => (await page.locator("#message").textContent()) === "Enter the token first.");
+  expect(await isPaused()).toBe(false);
+  await page.keyboard.type(TOKEN);
+  await pause.press("Enter");
+  await eventually(isPaused);
+  // The rows are made anew with each reading: the focus stays on the host's button.
+  await eventually(() => page.evaluate<boolean>("document.activeElement.textContent === 'Resume'"));
+  await page.keyboard.press("Enter");
+  await eventually(async () => !(await isPaused()));
+  receiver.behave({ kind: "answer" });
+  await page.getByRole("button", { name: /^Replay/ }).press("Enter");
+  await eventually(async () => (await db.query("select from net.http_dead_letter")).length === 0);
+  await eventually(async () => (await page.locator("#dead").textContent()) === "None.");
+  expect(tab.problems).toEqual([]);
+});
+
+test.skipIf(!HAS_CHROMIUM)("a flood shows as a flood", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using daemon = await startInProcess(db.url, { PGNETD_RATE_PER_SECOND: "20" });
+  await using tab = await openTab(daemon.address);
+  const { page } = tab;
+  await eventually(async () => (await tile(page, "In the outbox")) === 0);
+  await db.query("select net.http_get($1) from generate_series(1, 900)", [receiver.url()]);
+  await eventually(async () => {
+    expect(await tile(page, "In the outbox")).toBeGreaterThan(400);
+    const rate = await tile(page, "Starts per second");
+    expect(rate).toBeGreaterThan(5);
+    expect(rate).toBeLessThanOrEqual(40);
+    expect(await page.locator("#now").textContent()).toContain("limit 20");
+    expect(await page.locator("#now").textContent()).toContain("wait for rate");
+    expect(await page.locator("#lanes tbody tr").count()).toBe(1);
+    return true;
+  }, 20_000);
+  await eventually(async () => /rows [1-9]\d\d/.test((await page.locator("#charts").textContent()) ?? ""), 15_000);
+  await db.query("truncate net.http_request_queue");
+});
+
+const LOOKS = [
+  { name: "light", options: { colorScheme: "light", viewport: { width: 1280, height: 900 } } },
+  { name: "dark", options: { colorScheme: "dark", viewport: { width: 1280, height: 900 } } },
+  { name: "a phone", options: { colorScheme: "dark", viewport: { width: 360, height: 740 } } },
+] as const;
+
+test.skipIf(!HAS_CHROMIUM).for(LOOKS)(
+  "axe-core finds nothing serious, and nothing is wider than the window: $name",
+  async ({ options }) => {
+    await using db = await testDatabase();
+    await db.query("insert into net.http_host_settings (host, paused) values ('paused.example', true)");
+    await using daemon = await startInProcess(db.url, { PGNETD_PAGE_TOKEN: TOKEN });
+    await db.query("select net.http_get('https://paused.example/a')");
+    await db.query("select net.http_get('http://[::1]:1/refused')");
+    await using tab = await openTab(daemon.address, options);
+    const { page } = tab;
+    await eventually(async () => {
+      expect(await page.locator("#lanes tbody tr").count()).toBe(1);
+      expect(await page.locator("#failures tbody tr").count()).toBe(1);
+      expect(await page.locator("canvas").count()).toBe(5);
+      return true;
+    }, 20_000);
+    expect(await seriousProblems(page)).toEqual([]);
+    expect(await page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth")).toBeLessThanOrEqual(
+      0,
+    );
+    expect(tab.problems).toEqual([]);
+    const pictures = process.env["PAGE_PICTURES"];
+    if (pictures !== undefined)
+      await page.screenshot({
+        path: `${pictures}/${options.colorScheme}-${options.viewport.width}.png`,
+        fullPage: true,
+      });
+  },
+);
