@@ -54,6 +54,7 @@ export async function demo(options: DemoOptions, stop: AbortSignal): Promise<voi
   page.block(steps.byHand.join("\n"));
   page.line("");
   page.line(`receiver  ${receiver.address}`);
+  page.line(`page      ${daemon.address}/`);
   page.line(`daemon    ${daemon.address}/healthz and /readyz`);
   if (options.once) return;
 

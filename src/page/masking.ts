@@ -14,12 +14,9 @@ export function shownUrl(url: string, urls: ShownUrls): string {
   return pathname === "/" && search === "" ? `${origin}/` : `${origin}/${MASK}`;
 }
 
-/** P11: a message, which may quote urls, with these shown as above. */
+/** P11: a message, which may quote urls, with these shown as above; what follows one up to the next blank counts as its part. */
 export function shownText(text: string, urls: ShownUrls): string {
-  const redacted = redact(text);
-  return urls === "path"
-    ? redacted
-    : redacted.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s/?#"']+)[/?#][^\s"']+/gi, `$1/${MASK}`);
+  return redact(text).replace(/[a-z][a-z0-9+.-]*:\/\/\S+/gi, (url) => shownUrl(url, urls));
 }
 
 /** What of a searched prefix is compared: no more than what is shown, so that no search can guess what is not. */

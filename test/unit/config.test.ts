@@ -53,6 +53,7 @@ it("needs nothing but the database", () => {
     outbox: { memoryRequests: 10_000, memoryBytes: 64 * 1024 ** 2 },
     results: { memoryBytes: null, ttlSeconds: 21_600, deadLetterTtlSeconds: "never" },
     server: { host: "127.0.0.1", port: 9464 },
+    page: { enabled: true, urls: "host", hosts: [], token: null },
     metrics: { heartbeat: true, hosts: 20 },
     log: { level: "info" },
     stop: { graceMs: 10_000 },

@@ -5,6 +5,7 @@ import { bytes, count, seconds, short } from "./format.js";
 /** As the server keeps. */
 const MOST_POINTS = 720;
 const HOUR = 3600;
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 const CHARTS = [
   {
@@ -72,7 +73,7 @@ function draw() {
 function make(definition) {
   const caption = element("figcaption");
   const canvas = element("div", { role: "img", "aria-label": definition.title });
-  const figure = element("figure", {}, element("h3", { class: "visually" }, definition.title), caption, canvas);
+  const figure = element("figure", {}, element("h3", {}, definition.title), caption, canvas);
   byId("charts").append(figure);
   const css = getComputedStyle(document.documentElement);
   const colour = (name) => css.getPropertyValue(`--${name}`).trim();
@@ -92,7 +93,10 @@ function make(definition) {
         x: { range: () => [Date.now() / 1000 - HOUR, Date.now() / 1000] },
         y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] },
       },
-      axes: [axis, { ...axis, size: 70, values: (_plot, values) => values.map((value) => definition.format(value)) }],
+      axes: [
+        { ...axis, values: (_plot, values) => values.map((value) => CLOCK.format(value * 1000)) },
+        { ...axis, size: 70, values: (_plot, values) => values.map((value) => definition.format(value)) },
+      ],
       series: [
         {},
         ...definition.series.map(([, label, index, dash]) => ({

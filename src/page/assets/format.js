@@ -41,7 +41,7 @@ export function time(iso) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return iso;
   const today = new Date().toDateString() === date.toDateString();
-  return today ? date.toLocaleTimeString() : date.toLocaleString();
+  return today ? date.toLocaleTimeString("en-GB") : date.toLocaleString("en-GB");
 }
 
 function known(value) {

@@ -20,7 +20,7 @@ const SHOWN = {
 for (const [name, show] of Object.entries(SHOWN)) {
   events.addEventListener(name, ({ data }) => show(JSON.parse(data)));
 }
-events.addEventListener("open", () => connection("live", "good"));
+events.addEventListener("open", () => connection("connected", "good"));
 events.addEventListener("error", () => {
   connection("no connection to the daemon; trying again", "bad");
   // After a refusal the browser does not try again by itself.

@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import { searchedPrefix, shownText, shownUrl } from "../../src/page/masking.ts";
+
+it.each([
+  [
+    "https://u:p@api.example:8443/hooks/T0KEN?k=v#f",
+    "https://api.example:8443/***",
+    "https://api.example:8443/hooks/T0KEN?***",
+  ],
+  ["https://api.example/", "https://api.example/", "https://api.example/"],
+  ["https://API.example", "https://api.example/", "https://api.example/"],
+  ["https://api.example?k=v", "https://api.example/***", "https://api.example/?***"],
+  [String.raw`https:\\u:p@api.example\hooks`, "https://api.example/***", "https://api.example/hooks"],
+  ["https:u:p@api.example/hooks", "https://api.example/***", "https://api.example/hooks"],
+  ["data:text/plain,secret", "***", "***"],
+  ["no url: secret", "***", "***"],
+  ["", "***", "***"],
+])("P11: %s shows its host, or its path as well where that is set", (url, host, path) => {
+  expect(shownUrl(url, "host")).toBe(host);
+  expect(shownUrl(url, "path")).toBe(path);
+});
+
+it("P11: urls in messages are masked as others are", () => {
+  const message = "redirected to https://u:p@api.example/hooks/T0KEN?k=v and no further";
+  expect(shownText(message, "host")).toBe("redirected to https://api.example/*** and no further");
+  expect(shownText(message, "path")).toBe("redirected to https://api.example/hooks/T0KEN?*** and no further");
+});
+
+it.each([
+  ["https://API.example", "https://api.example", "https://api.example"],
+  ["https://api.exam", "https://api.exam", "https://api.exam"],
+  ["http://127.0", "http://127.0", "http://127.0"],
+  ["https://api.example/hooks/T0", "https://api.example/", "https://api.example/hooks/T0"],
+  ["https://api.example/a?k=secret", "https://api.example/", "https://api.example/a"],
+  ["https://api.example?k=secret", "https://api.example/", "https://api.example/"],
+  ["api.example", "", ""],
+])("P11: of a search for %s no more is compared than is shown", (text, host, path) => {
+  expect(searchedPrefix(text, "host")).toBe(host);
+  expect(searchedPrefix(text, "path")).toBe(path);
+});
