@@ -16,6 +16,8 @@ import { Watchers } from "./watchers.ts";
 /** Between two frames, and between two readings of the tables, in milliseconds. */
 const FRAME_MS = 1_000;
 const LISTS_MS = 5_000;
+/** Where the tables take long, nothing is read for so many times as long. */
+const LEAST_PAUSE = 20;
 
 /** What is watched, and whom it asks. */
 export interface LiveViewOptions {
@@ -31,11 +33,12 @@ export class LiveView implements Disposable {
   readonly #history = new History();
   readonly #step: NodeJS.Timeout;
   #frames: NodeJS.Timeout | null = null;
-  #isReading = false;
+  #isReadingFrame = false;
+  #isReadingLists = false;
   #sample: Sample | null = null;
   #frame: Frame | null = null;
   #lists: Lists | { readonly error: string } | null = null;
-  #listsAt = Number.NEGATIVE_INFINITY;
+  #listsNotBefore = Number.NEGATIVE_INFINITY;
   #before: { readonly meter: RequestMeter; readonly started: number; readonly at: number } | null = null;
 
   constructor(options: LiveViewOptions) {
@@ -61,18 +64,18 @@ export class LiveView implements Disposable {
 
   /** Something was changed: the tables are read at once. */
   refresh(): void {
-    this.#listsAt = Number.NEGATIVE_INFINITY;
-    if (this.#frames !== null) void this.#next();
+    this.#listsNotBefore = Number.NEGATIVE_INFINITY;
+    if (this.#frames !== null) this.#next();
   }
 
   #watched(count: number): void {
     if (count > 0 && this.#frames === null) {
-      this.#frames = setInterval(() => void this.#next(), FRAME_MS).unref();
-      void this.#next();
+      this.#frames = setInterval(() => this.#next(), FRAME_MS).unref();
+      this.#next();
     } else if (count === 0 && this.#frames !== null) {
       clearInterval(this.#frames);
       this.#frames = this.#sample = this.#frame = this.#lists = this.#before = null;
-      this.#listsAt = Number.NEGATIVE_INFINITY;
+      this.#listsNotBefore = Number.NEGATIVE_INFINITY;
     }
   }
 
@@ -81,30 +84,34 @@ export class LiveView implements Disposable {
     if (point !== null) this.watchers.send("point", point);
   }
 
-  /** One at a time: a database that is slow is asked less often. */
-  async #next(): Promise<void> {
-    if (this.#isReading) return;
-    this.#isReading = true;
-    try {
-      await this.#readFrame();
-      await this.#readLists();
-    } catch {
-      // The daemon has not begun, or has just ended: the next frame shows another one.
-    } finally {
-      this.#isReading = false;
-    }
+  /** Each one at a time: a database that is slow is asked less often. */
+  #next(): void {
+    if (!this.#isReadingFrame) void this.#readFrame();
+    if (!this.#isReadingLists && performance.now() >= this.#listsNotBefore) void this.#readLists();
   }
 
   async #readFrame(): Promise<void> {
     const { settings, source } = this.#options;
-    const { sample: take, health } = source();
-    const sample = await take();
-    if (this.#frames === null) return;
-    this.#sample = sample;
-    const startedPerSecond = this.#rate(sample.meters.requests);
-    const at = Date.now();
-    this.#frame = frameOf({ sample, health: healthOf(health), settings: settings(), startedPerSecond, at });
-    this.watchers.send("frame", this.#frame);
+    this.#isReadingFrame = true;
+    try {
+      const { sample: take, health } = source();
+      const sample = await take();
+      if (this.#frames === null) return;
+      this.#sample = sample;
+      const startedPerSecond = this.#rate(sample.meters.requests);
+      this.#frame = frameOf({
+        sample,
+        health: healthOf(health),
+        settings: settings(),
+        startedPerSecond,
+        at: Date.now(),
+      });
+      this.watchers.send("frame", this.#frame);
+    } catch {
+      // The daemon has not begun, or has just ended: the next frame is of another one.
+    } finally {
+      this.#isReadingFrame = false;
+    }
   }
 
   #rate(meter: RequestMeter): number | null {
@@ -117,12 +124,18 @@ export class LiveView implements Disposable {
   }
 
   async #readLists(): Promise<void> {
-    const now = performance.now();
-    if (now - this.#listsAt < LISTS_MS) return;
-    this.#listsAt = now;
     const { db, settings } = this.#options;
-    const read = readLists(db, settings().urls);
-    const lists = await read.catch((error: unknown) => ({ error: redact(toError(error).message) }));
+    this.#isReadingLists = true;
+    const began = performance.now();
+    this.#listsNotBefore = began + LISTS_MS;
+    const lists = await readLists(db, settings().urls).catch((error: unknown) => ({
+      error: redact(toError(error).message),
+    }));
+    const ended = performance.now();
+    // What was asked for meanwhile is left as it is.
+    if (this.#listsNotBefore > began)
+      this.#listsNotBefore = Math.max(this.#listsNotBefore, ended + LEAST_PAUSE * (ended - began));
+    this.#isReadingLists = false;
     if (this.#frames === null) return;
     this.#lists = lists;
     this.watchers.send("lists", lists);

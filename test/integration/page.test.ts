@@ -5,6 +5,7 @@ import { type InProcessDaemon, startInProcess } from "../support/in-process-daem
 import { emptied } from "../support/outbox.ts";
 import { askPage, type PageAnswer, watchPage } from "../support/page-client.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { startProxy } from "../support/proxy.ts";
 import { startReceiver } from "../support/receiver.ts";
 
 const TOKEN = "a-token-of-the-test-0123";
@@ -281,4 +282,52 @@ test("each action is done in the database, and recorded in the log", async () =>
   for (const action of ["pause", "resume", "cancel", "replay", "wake"])
     expect([action, recorded(action).length > 0]).toEqual([action, true]);
   expect(recorded("pause")[0]).toMatchObject({ host: "slow.example", from: "127.0.0.1", done: true });
+});
+
+test("a daemon on standby shows who leads, and what waits", async () => {
+  await using db = await testDatabase();
+  await db.query("insert into net.http_host_settings (host, paused) values ('paused.example', true)");
+  await using leader = await startInProcess(db.url);
+  await using standby = await startInProcess(db.url, {}, "standby");
+  await db.query("select net.http_get('https://paused.example/a') from generate_series(1, 3)");
+  using watch = await watchPage(standby.address);
+  await eventually(() => {
+    const frame = watch.latest.get("frame") as Frame;
+    expect(frame).toMatchObject({ state: "standby", holder: { pid: expect.any(Number) as number } });
+    expect(frame.values).toMatchObject({ "state.leader": 0, "queue.outboxRows": 3 });
+    expect((watch.latest.get("lists") as Lists).lanes).toHaveLength(1);
+    return true;
+  });
+  expect(leader.lines.length).toBeGreaterThan(0);
+});
+
+test("the page goes on while the database is away, and says so", async () => {
+  await using db = await testDatabase();
+  await using proxy = await startProxy(db.url);
+  await using daemon = await startInProcess(proxy.through(db.url));
+  using watch = await watchPage(daemon.address);
+  const isUp = (): unknown => (watch.latest.get("frame") as Frame | undefined)?.values["state.databaseUp"];
+  await eventually(() => isUp() === 1 && watch.latest.has("lists"));
+  proxy.refuse(true);
+  proxy.cut();
+  await eventually(() => isUp() === 0, 20_000);
+  await eventually(() => typeof (watch.latest.get("lists") as { error?: unknown }).error === "string", 20_000);
+  expect((await askPage(daemon.address, "/")).status).toBe(200);
+  expect((await askPage(daemon.address, "/page/search?q=1")).status).toBe(500);
+  proxy.refuse(false);
+  await eventually(() => isUp() === 1, 20_000);
+  await eventually(() => (watch.latest.get("lists") as { error?: unknown }).error === undefined, 20_000);
+});
+
+test("P5: fifty may watch at once; one more is refused, until another has gone", async () => {
+  await using db = await testDatabase();
+  await using daemon = await startInProcess(db.url);
+  {
+    using open = new DisposableStack();
+    for (let count = 0; count < 50; count++) open.use(await watchPage(daemon.address));
+    expect((await askPage(daemon.address, "/page/events")).status).toBe(503);
+    expect((await fetch(`${daemon.address}/healthz`)).status).toBe(200);
+  }
+  using watch = await eventually(() => watchPage(daemon.address));
+  await eventually(() => watch.latest.has("frame"));
 });

@@ -206,3 +206,14 @@ it("P11: describes what is in effect without the password, with the source of ea
   );
   expect(lines.join("\n")).not.toContain("hunter2");
 });
+
+it("P11: shows nothing of the page's token, whether it can be used or not", () => {
+  const loaded = readConfig({ env: { DATABASE_URL: URL_OF_APP, PGNETD_PAGE_TOKEN: "correct-horse-battery" } });
+  expect(loaded.config.page.token).toBe("correct-horse-battery");
+  expect(describeConfig(loaded)).toMatch(/token: \*\*\* +# PGNETD_PAGE_TOKEN/);
+  expect(describeConfig(loaded)).not.toContain("horse");
+  expect(describeConfig(readConfig({ env: { DATABASE_URL: URL_OF_APP } }))).toMatch(/token: null +# default/);
+  const short = refusal({ env: { DATABASE_URL: URL_OF_APP, PGNETD_PAGE_TOKEN: "short-secret" } });
+  expect(short.message).toContain("page.token (PGNETD_PAGE_TOKEN) must be 16 to 200 printable ASCII characters");
+  expect(short.message).not.toContain("short-secret");
+});
