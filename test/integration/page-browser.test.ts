@@ -19,6 +19,12 @@ async function tile(page: Page, name: string): Promise<number> {
   return Number((text ?? "").replaceAll(",", ""));
 }
 
+/** Where a folder for pictures is named, one of the whole page as it is. */
+async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env["PAGE_PICTURES"];
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+}
+
 test.skipIf(!HAS_CHROMIUM)(
   "what the page shows in a browser is what SQL says, and markup in a row is shown as text",
   async () => {
@@ -108,6 +114,7 @@ test.skipIf(!HAS_CHROMIUM)("a flood shows as a flood", async () => {
     return true;
   }, 20_000);
   await eventually(async () => /rows [1-9]\d\d/.test((await page.locator("#charts").textContent()) ?? ""), 15_000);
+  await picture(page, "flood");
   await db.query("truncate net.http_request_queue");
 });
 
@@ -138,11 +145,6 @@ test.skipIf(!HAS_CHROMIUM).for(LOOKS)(
       0,
     );
     expect(tab.problems).toEqual([]);
-    const pictures = process.env["PAGE_PICTURES"];
-    if (pictures !== undefined)
-      await page.screenshot({
-        path: `${pictures}/${options.colorScheme}-${options.viewport.width}.png`,
-        fullPage: true,
-      });
+    await picture(page, `${options.colorScheme}-${options.viewport.width}`);
   },
 );
