@@ -5,6 +5,7 @@ import { bytes, count, seconds, short } from "./format.js";
 /** As the server keeps. */
 const MOST_POINTS = 720;
 const HOUR = 3600;
+const LEAST_SHOWN = 300;
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 const CHARTS = [
@@ -90,7 +91,7 @@ function make(definition) {
       cursor: { drag: { x: false, y: false } },
       legend: { live: false },
       scales: {
-        x: { range: () => [Date.now() / 1000 - HOUR, Date.now() / 1000] },
+        x: { range: shownTime },
         y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] },
       },
       axes: [
@@ -116,6 +117,13 @@ function make(definition) {
   resized.observe(figure);
   update(chart);
   return chart;
+}
+
+/** The last hour; of a daemon that has just begun what there is of it, five minutes at least. */
+function shownTime() {
+  const now = Date.now() / 1000;
+  const first = points[0]?.[0] ?? now;
+  return [Math.max(now - HOUR, Math.min(first, now - LEAST_SHOWN)), now];
 }
 
 function update({ definition, plot, caption, canvas }) {
