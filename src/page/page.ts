@@ -9,6 +9,7 @@ import { act } from "./actions.ts";
 import { fileAt, SECURITY_HEADERS } from "./files.ts";
 import { jsonOf } from "./frame.ts";
 import { LiveView } from "./live-view.ts";
+import { Refusals } from "./refusals.ts";
 import { search } from "./search.ts";
 import type { PageSource } from "./source.ts";
 import { PageStatements } from "./statements.ts";
@@ -39,6 +40,7 @@ const MOST_QUERY = 2_048;
 /** Opens the page. P8: while nobody watches it asks the database for nothing. */
 export function openPage({ settings, source, log }: PageOptions): Page {
   const db = new PageStatements(() => source().db);
+  const refusals = new Refusals(log);
   const live = new LiveView({ settings, source, db });
 
   const answerOf = async (request: IncomingMessage, url: URL): Promise<Answer> => {
@@ -53,7 +55,7 @@ export function openPage({ settings, source, log }: PageOptions): Page {
     const from = request.socket.remoteAddress ?? "";
     const refused = refusedAction(request.headers, token);
     if (refused !== null) {
-      log.warn({ from, reason: refused }, "the page: an action was refused");
+      refusals.refused(from, refused);
       return { status: 403, body: { message: refused } };
     }
     const { status, message } = await act(db, await bodyOf(request), { log, from });
