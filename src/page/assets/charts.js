@@ -95,7 +95,11 @@ function make(definition) {
         y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] },
       },
       axes: [
-        { ...axis, values: (_plot, values) => values.map((value) => CLOCK.format(value * 1000)) },
+        {
+          ...axis,
+          incrs: [60, 300, 600, 1200],
+          values: (_plot, values) => values.map((value) => CLOCK.format(value * 1000)),
+        },
         { ...axis, size: 70, values: (_plot, values) => values.map((value) => definition.format(value)) },
       ],
       series: [
