@@ -57,7 +57,7 @@ export function readConfig({ env, file }: ConfigInput): LoadedConfig {
 
 /** So that they are masked in what others say, too: driver, server, system. */
 function learn({ database, page }: Config, env: Environment): void {
-  const secrets = [...secretsOf(database.url), env["PGPASSWORD"] ?? "", page.token ?? ""];
+  const secrets = [...secretsOf(database.url), env["PGPASSWORD"] ?? "", page.token ?? "", page.readToken ?? ""];
   learnSecrets(secrets.filter((secret) => secret !== ""));
 }
 

@@ -33,7 +33,7 @@ A setting comes from its environment variable, else from the configuration file,
   all of them are listed at once. An empty variable counts as not set. The variables that Kubernetes sets for a service
   called \`pgnetd\` are ignored.
 * \`pgnetd config\` prints what is in effect and where each value came from. Of \`DATABASE_URL\` it shows only what is known to be no
-  secret; where the URL cannot be understood, nothing of it, but what is wrong with it. The page's token is not shown.
+  secret; where the URL cannot be understood, nothing of it, but what is wrong with it. The page's tokens are not shown.
 `;
 
 function row(setting: NamedSetting): string {

@@ -1,7 +1,6 @@
 import { showDatabaseUrl } from "./database-url.ts";
 import { MASK } from "./redact.ts";
 import {
-  actionToken,
   bytes,
   databaseUrl,
   derived,
@@ -14,6 +13,7 @@ import {
   lifetime,
   networks,
   oneOf,
+  pageToken,
   rate,
   slotName,
 } from "./values.ts";
@@ -31,6 +31,10 @@ export interface Setting<T> {
   readonly about: string;
   /** Where the value must not be shown: what is shown in its place. */
   readonly masked?: (value: T) => string;
+}
+
+function maskedToken(token: string | null): string {
+  return token === null ? "null" : MASK;
 }
 
 function setting<T>(of: Setting<T>): Setting<T> {
@@ -264,12 +268,28 @@ export const SETTINGS = {
       about:
         "Names under which the page may be opened, beside `localhost` and any address: such as that of an ingress. Under any other name it is refused, so that no site can read it by pointing a name of its own at this address.",
     }),
+    open: setting({
+      env: "PGNETD_PAGE_OPEN",
+      kind: flag(),
+      fallback: false,
+      about:
+        "Whether whoever reaches the port may read the page. Otherwise connections from the daemon's own machine (loopback) may, and who gives a token. Where `page.readToken` is set, it is always asked for.",
+    }),
+    readToken: setting<string | null>({
+      env: "PGNETD_PAGE_READ_TOKEN",
+      kind: pageToken(),
+      fallback: null,
+      fallbackNote: "none: no password is asked for on loopback",
+      masked: maskedToken,
+      about:
+        "The password that a browser asks for before it shows the page, on loopback too; the user name is of no account. `page.token` is accepted in its place.",
+    }),
     token: setting<string | null>({
       env: "PGNETD_PAGE_TOKEN",
-      kind: actionToken(),
+      kind: pageToken(),
       fallback: null,
       fallbackNote: "none: no actions",
-      masked: (token) => (token === null ? "null" : MASK),
+      masked: maskedToken,
       about:
         "Whoever enters it on the page may act: pause and resume hosts, cancel and replay requests, wake the daemon. Without it the page only shows.",
     }),

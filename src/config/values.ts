@@ -183,8 +183,8 @@ export function hostNames(): Kind<readonly string[]> {
   });
 }
 
-/** What actions ask for; long enough that it cannot be guessed. */
-export function actionToken(): Kind<string | null> {
+/** What the page asks for; long enough that it cannot be guessed. */
+export function pageToken(): Kind<string | null> {
   return kind("16 to 200 printable ASCII characters without blanks", (given) => {
     if (given === null) return null;
     return typeof given === "string" && /^[!-~]{16,200}$/.test(given) ? given : undefined;

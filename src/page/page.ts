@@ -4,7 +4,7 @@ import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { redact } from "../config/redact.ts";
 import type { Config } from "../config/settings.ts";
-import { refusedAction, refusedHost, refusedSite } from "./access.ts";
+import { refusedAction, refusedHost, refusedReader, refusedSite } from "./access.ts";
 import { act } from "./actions.ts";
 import { fileAt, SECURITY_HEADERS } from "./files.ts";
 import { jsonOf } from "./frame.ts";
@@ -34,13 +34,19 @@ const EVENTS = "/page/events";
 const SEARCH = "/page/search";
 const ACTIONS = "/page/actions";
 
+const ONLY_FROM_HERE =
+  "the page is shown to connections from the daemon's own machine; page.readToken (PGNETD_PAGE_READ_TOKEN) or page.open (PGNETD_PAGE_OPEN) shows it to others";
+
+const ASKED = "the password is page.readToken (PGNETD_PAGE_READ_TOKEN) or page.token (PGNETD_PAGE_TOKEN)";
+
 const MOST_BODY_BYTES = 2_048;
 const MOST_QUERY = 2_048;
 
 /** Opens the page. P8: while nobody watches it asks the database for nothing. */
 export function openPage({ settings, source, log }: PageOptions): Page {
   const db = new PageStatements(() => source().db);
-  const refusals = new Refusals(log);
+  const refusedActions = new Refusals(log, "the page: an action was refused");
+  const refusedReaders = new Refusals(log, "the page: a reader was refused");
   const live = new LiveView({ settings, source, db });
 
   const answerOf = async (request: IncomingMessage, url: URL): Promise<Answer> => {
@@ -55,12 +61,21 @@ export function openPage({ settings, source, log }: PageOptions): Page {
     const from = request.socket.remoteAddress ?? "";
     const refused = refusedAction(request.headers, token);
     if (refused !== null) {
-      refusals.refused(from, refused);
+      refusedActions.refused(from, refused);
       return { status: 403, body: { message: refused } };
     }
     const { status, message } = await act(db, await bodyOf(request), { log, from });
     live.refresh();
     return { status, body: { message } };
+  };
+
+  const refusedRead = ({ headers, socket }: IncomingMessage): Answer | null => {
+    const from = socket.remoteAddress ?? "";
+    const refusal = refusedReader(headers, from, settings());
+    if (refusal === null) return null;
+    if (refusal === "forbidden") return { status: 403, body: { message: ONLY_FROM_HERE } };
+    if (refusal === "token-wrong") refusedReaders.refused(from, "the password is none of the tokens");
+    return { status: 401, body: { message: ASKED }, headers: { "WWW-Authenticate": 'Basic realm="pgnetd"' } };
   };
 
   return {
@@ -72,9 +87,12 @@ export function openPage({ settings, source, log }: PageOptions): Page {
       const refused =
         refusedHost(request.headers, settings().hosts) ?? (isFile(pathname) ? null : refusedSite(request.headers));
       if (refused !== null) return reply(response, { status: 403, body: { message: refused } });
+      // An action asks for a token of its own.
+      const unread = pathname === ACTIONS ? null : refusedRead(request);
+      if (unread !== null) return reply(response, unread);
       if (request.method !== method && !(isFile(pathname) && request.method === "HEAD")) {
-        response.setHeader("Allow", isFile(pathname) ? "GET, HEAD" : method);
-        return reply(response, { status: 405, body: { message: `${method} is allowed` } });
+        const allowed = { Allow: isFile(pathname) ? "GET, HEAD" : method };
+        return reply(response, { status: 405, body: { message: `${method} is allowed` }, headers: allowed });
       }
       try {
         if (isFile(pathname)) return await replyFile(response, pathname);
@@ -95,6 +113,7 @@ export function openPage({ settings, source, log }: PageOptions): Page {
 interface Answer {
   readonly status: number;
   readonly body: object;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 function isOurs(path: string): boolean {
@@ -111,7 +130,8 @@ async function replyFile(response: ServerResponse, path: string): Promise<true> 
   return write(response, 200, file.type, file.content);
 }
 
-function reply(response: ServerResponse, { status, body }: Answer): true {
+function reply(response: ServerResponse, { status, body, headers = {} }: Answer): true {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   return write(response, status, "application/json; charset=utf-8", Buffer.from(jsonOf(body)));
 }
 

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { type InProcessDaemon, startInProcess } from "../support/in-process-daemon.ts";
@@ -122,41 +121,6 @@ test("what the page shows at rest is what SQL says", async () => {
   }, 20_000);
 });
 
-test("P8: the page asks the database for nothing while nobody watches", async () => {
-  await using db = await testDatabase();
-  await db.query(`alter database ${db.name} set track_functions = 'all'`);
-  await using daemon = await startInProcess(db.url);
-  const tablesRead = async (): Promise<number> => {
-    const rows = await db.query<{ calls: number }>(
-      "select calls::int from pg_stat_user_functions where schemaname = 'net' and funcname = 'http_lane_status'",
-    );
-    return rows[0]?.calls ?? 0;
-  };
-  const lastFrame = async (): Promise<number> => {
-    const rows = await db.query<{ at: number }>(
-      `select coalesce(max(extract(epoch from query_start)), 0)::float8 as at from pg_stat_activity
-       where datname = current_database() and pid <> pg_backend_pid() and query like '%heads (lane, created, n)%'`,
-    );
-    return rows[0]?.at ?? 0;
-  };
-  expect([await tablesRead(), await lastFrame()]).toEqual([0, 0]);
-  {
-    using watch = await watchPage(daemon.address);
-    await eventually(() => watch.latest.has("lists"));
-    await eventually(async () => (await lastFrame()) > 0);
-    await eventually(async () => (await tablesRead()) > 0);
-  }
-  // Whoever hung up is known to have, and what was under way has ended, when two readings at two seconds' distance are the same.
-  const settled = await eventually(async () => {
-    const before = [await tablesRead(), await lastFrame()];
-    await db.query("select pg_sleep(2)");
-    const after = [await tablesRead(), await lastFrame()];
-    return isDeepStrictEqual(before, after) && before;
-  }, 20_000);
-  await db.query("select pg_sleep(6)");
-  expect([await tablesRead(), await lastFrame()]).toEqual(settled);
-});
-
 test("P11: urls show their host alone, or their path where it is set, and no search finds what is not shown", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
@@ -249,6 +213,30 @@ test("other sites may neither watch nor search, and nobody may under a name that
     expect([host, await status("/", { Host: host })]).toEqual([host, 200]);
   }
   expect((await fetch(`${daemon.address}/healthz`)).status).toBe(200);
+});
+
+test("with a token for reading, the page, its events and its search ask for it, and a wrong one is recorded", async () => {
+  await using db = await testDatabase();
+  const reading = "a-token-for-reading-0123";
+  await using daemon = await startInProcess(db.url, { PGNETD_PAGE_READ_TOKEN: reading, PGNETD_PAGE_TOKEN: TOKEN });
+  for (const path of ["/", "/page/main.js", "/page/events", "/page/search?q=1"]) {
+    const ask = (authorization?: string): Promise<PageAnswer> =>
+      askPage(daemon.address, path, { headers: authorization === undefined ? {} : { Authorization: authorization } });
+    const asked = await ask();
+    expect([path, asked.status, asked.headers["www-authenticate"]]).toEqual([path, 401, 'Basic realm="pgnetd"']);
+    expect(asked.headers["content-security-policy"]).toContain("default-src 'none'");
+    expect((await ask(`Bearer ${reading}x`)).status).toBe(401);
+    if (path === "/page/events") continue;
+    for (const token of [reading, TOKEN]) expect([path, (await ask(`Bearer ${token}`)).status]).toEqual([path, 200]);
+  }
+  // What lets read does not let act.
+  expect((await act(daemon, PAUSE, { Authorization: `Bearer ${reading}` })).status).toBe(403);
+  expect((await act(daemon, PAUSE)).status).toBe(200);
+  const refused = daemon.lines.filter(({ message }) => message === "the page: a reader was refused");
+  expect(refused).toHaveLength(1);
+  expect(refused[0]).toMatchObject({ from: "127.0.0.1" });
+  expect(JSON.stringify(daemon.lines)).not.toContain(reading);
+  expect((await fetch(`${daemon.address}/metrics`)).status).toBe(200);
 });
 
 test("each action is done in the database, and recorded in the log", async () => {

@@ -6,6 +6,7 @@ import { PgnetdError } from "../../src/base/errors.ts";
 import { answerMemory } from "../../src/config/answer-memory.ts";
 import { describeConfig } from "../../src/config/describe.ts";
 import { type ConfigInput, loadConfig, readConfig } from "../../src/config/load.ts";
+import { redact } from "../../src/config/redact.ts";
 
 const URL_OF_APP = "postgres://app:hunter2@db:5432/app";
 const folder = mkdtempSync(join(tmpdir(), "pgnetd-config-"));
@@ -53,7 +54,7 @@ it("needs nothing but the database", () => {
     outbox: { memoryRequests: 10_000, memoryBytes: 64 * 1024 ** 2 },
     results: { memoryBytes: null, ttlSeconds: 21_600, deadLetterTtlSeconds: "never" },
     server: { host: "127.0.0.1", port: 9464 },
-    page: { enabled: true, urls: "host", hosts: [], token: null },
+    page: { enabled: true, urls: "host", hosts: [], open: false, readToken: null, token: null },
     metrics: { heartbeat: true, hosts: 20 },
     log: { level: "info" },
     stop: { graceMs: 10_000 },
@@ -207,13 +208,19 @@ it("P11: describes what is in effect without the password, with the source of ea
   expect(lines.join("\n")).not.toContain("hunter2");
 });
 
-it("P11: shows nothing of the page's token, whether it can be used or not", () => {
-  const loaded = readConfig({ env: { DATABASE_URL: URL_OF_APP, PGNETD_PAGE_TOKEN: "correct-horse-battery" } });
-  expect(loaded.config.page.token).toBe("correct-horse-battery");
-  expect(describeConfig(loaded)).toMatch(/token: \*\*\* +# PGNETD_PAGE_TOKEN/);
+it.each([
+  ["token", "PGNETD_PAGE_TOKEN"],
+  ["readToken", "PGNETD_PAGE_READ_TOKEN"],
+] as const)("P11: shows nothing of page.%s, whether it can be used or not", (name, env) => {
+  const loaded = readConfig({ env: { DATABASE_URL: URL_OF_APP, [env]: "correct-horse-battery" } });
+  expect(loaded.config.page[name]).toBe("correct-horse-battery");
+  expect(describeConfig(loaded)).toMatch(new RegExp(`${name}: \\*\\*\\* +# ${env}`));
   expect(describeConfig(loaded)).not.toContain("horse");
-  expect(describeConfig(readConfig({ env: { DATABASE_URL: URL_OF_APP } }))).toMatch(/token: null +# default/);
-  const short = refusal({ env: { DATABASE_URL: URL_OF_APP, PGNETD_PAGE_TOKEN: "short-secret" } });
-  expect(short.message).toContain("page.token (PGNETD_PAGE_TOKEN) must be 16 to 200 printable ASCII characters");
+  expect(redact("it is correct-horse-battery")).not.toContain("horse");
+  expect(describeConfig(readConfig({ env: { DATABASE_URL: URL_OF_APP } }))).toMatch(
+    new RegExp(`${name}: null +# default`),
+  );
+  const short = refusal({ env: { DATABASE_URL: URL_OF_APP, [env]: "short-secret" } });
+  expect(short.message).toContain(`page.${name} (${env}) must be 16 to 200 printable ASCII characters`);
   expect(short.message).not.toContain("short-secret");
 });
