@@ -15,8 +15,9 @@ const TEXT = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/;
 
 /** Reads PostgreSQL's text form, such as `16/B374D848`. Throws a RangeError on anything else. */
 export function parseLsn(text: string): Lsn {
-  const [, high, low] = TEXT.exec(text) ?? [];
-  if (high === undefined || low === undefined) throw new RangeError(`not an LSN: ${JSON.stringify(text)}`);
+  const parts = TEXT.exec(text);
+  if (parts === null) throw new RangeError(`not an LSN: ${JSON.stringify(text)}`);
+  const [, high = "", low = ""] = parts;
   return lsn((BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`));
 }
 

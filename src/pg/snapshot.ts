@@ -17,10 +17,9 @@ const TEXT = /^(\d+):(\d+):((?:\d+(?:,\d+)*)?)$/;
 
 /** Reads PostgreSQL's text form, `xmin:xmax:xip,…`. Throws a RangeError on anything else. */
 export function parseSnapshot(text: string): Snapshot {
-  const [, xmin, xmax, list] = TEXT.exec(text) ?? [];
-  if (xmin === undefined || xmax === undefined || list === undefined) {
-    throw new RangeError(`not a pg_snapshot: ${JSON.stringify(text)}`);
-  }
+  const parts = TEXT.exec(text);
+  if (parts === null) throw new RangeError(`not a pg_snapshot: ${JSON.stringify(text)}`);
+  const [, xmin = "", xmax = "", list = ""] = parts;
   return {
     xmin: BigInt(xmin),
     xmax: BigInt(xmax),

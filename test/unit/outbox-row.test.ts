@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, hostOf, readRow } from "../../src/outbox/row.ts";
+import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, hostOf, laneOfRow, readRow } from "../../src/outbox/row.ts";
 
 const DEFAULTS = { maxRedirects: 5 };
 
@@ -128,4 +128,84 @@ it.each([
   ["not a url", ""],
 ])("P7: the host of %s is %s, with or without a trailing dot", (url, host) => {
   expect(hostOf(url)).toBe(host);
+});
+
+it("what a row says is in its request, as it is written", () => {
+  const body = Buffer.from("ü");
+  const columns = {
+    headers: '{"X-One": "1"}',
+    body,
+    attempts: 2,
+    options: '{"max_attempts": 3, "retry_first_ms": 10, "retry_max_ms": 20, "max_redirects": 0, "keep": "status"}',
+  };
+  expect(readRow({ ...ROW, ...columns }, DEFAULTS).request).toEqual({
+    id: 9_007_199_254_740_993n,
+    method: "GET",
+    url: "http://example.com/",
+    headers: [["X-One", "1"]],
+    body,
+    timeoutMs: 5_000,
+    created: ROW.created,
+    attempts: 2,
+    options: { maxAttempts: 3, retryFirstMs: 10, retryMaxMs: 20, maxRedirects: 0, keep: "status" },
+    bytes: 512 + "http://example.com/".length + 2 + "X-One1".length,
+  });
+});
+
+it.each([null, "null", "{}"])(
+  "with options of %j a request is tried once, and has the configured redirects",
+  (options) => {
+    expect(readRow({ ...ROW, options }, DEFAULTS).request.options).toEqual({
+      maxAttempts: 1,
+      retryFirstMs: 1_000,
+      retryMaxMs: 3_600_000,
+      maxRedirects: 5,
+      keep: "all",
+    });
+  },
+);
+
+it("a row waits since its commit; where that is not known since it was due, or since it was made", () => {
+  const waitsSince = (columns: object, committedAt?: number): number | undefined =>
+    readRow({ ...ROW, ...columns }, DEFAULTS, { committedAt }).waitsSince;
+  const due = { next_attempt_at: "2026-11-21 09:30:00+00" };
+  expect([waitsSince({}, 7), waitsSince(due, 7), waitsSince(due), waitsSince({})]).toEqual([
+    7,
+    7,
+    Date.parse("2026-11-21T09:30:00Z"),
+    Date.parse("2026-11-21T09:20:32.115Z"),
+  ]);
+});
+
+it("P5: a request of the largest size is sent", () => {
+  const url = "http://example.com/";
+  const headers = `{"X-Large": "${"a".repeat(LARGEST_HEADERS_BYTES - '{"X-Large": ""}'.length)}"}`;
+  const options = `{"other": "${"a".repeat(LARGEST_HEADERS_BYTES - '{"other": ""}'.length)}"}`;
+  const body = Buffer.alloc(LARGEST_BYTES - url.length);
+  expect(readRow({ ...ROW, headers, body, options }, DEFAULTS).defect).toBeNull();
+});
+
+it("P5: a row whose options are too large has a defect", () => {
+  const options = `{"other": "${"ü".repeat(LARGEST_HEADERS_BYTES / 2)}"}`;
+  expect(readRow({ ...ROW, options }, DEFAULTS).defect).toMatch(/its options are larger/);
+});
+
+it.each([
+  [{ url: "http://A/", lane: "b" }, "a b"],
+  [{ url: "http://A/", lane: null }, "a"],
+  [{ url: 7, lane: "b" }, ""],
+])("the lane of a row is known without reading the rest: %j", (row, lane) => {
+  expect([laneOfRow(row), readRow({ ...ROW, ...row }, DEFAULTS).lane]).toEqual([lane, lane]);
+});
+
+it("a row with a defect belongs to its host and lane, is due at once, and shows the beginning of its url", () => {
+  const url = `http://example.com/${"a".repeat(2_000)}`;
+  const { request, ...row } = readRow({ ...ROW, url, attempts: -1, next_attempt_at: "infinity" }, DEFAULTS);
+  expect(row).toMatchObject({ nextAttemptAt: null, lane: "example.com", host: "example.com" });
+  expect(request).toMatchObject({ url: url.slice(0, 1_000), timeoutMs: 0, attempts: 0, created: ROW.created });
+  expect(readRow({ ...ROW, method: 7, url: 7 }, DEFAULTS)).toMatchObject({
+    request: { method: "GET", url: "" },
+    lane: "",
+    host: "",
+  });
 });
