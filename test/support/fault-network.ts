@@ -16,6 +16,8 @@ export interface FaultNetwork extends AsyncDisposable {
   limit(traffic: Traffic, bytesPerSecond: number): void;
   /** What was held back by `cutOff` passes. */
   restore(traffic: Traffic): void;
+  /** Resets the connections there are; new ones pass. */
+  cut(traffic: Traffic): void;
 }
 
 /** Opens a way to the server at `url`. */
@@ -69,6 +71,9 @@ export async function startNetwork(url: string): Promise<FaultNetwork> {
     },
     restore(traffic) {
       ways[traffic].resume();
+    },
+    cut(traffic) {
+      ways[traffic].cut();
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

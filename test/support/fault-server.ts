@@ -1,7 +1,7 @@
 import type pg from "pg";
 import type { LocalPostgres } from "../../demo/embedded-postgres.ts";
 import { migrate } from "../../src/pg/migrate.ts";
-import { testServer } from "./postgres.ts";
+import { testServer } from "./server.ts";
 import { openTestPool } from "./pool.ts";
 
 /** A PostgreSQL that a test may stop, crash and configure, with pgnetd's schema in its database `postgres`. */
