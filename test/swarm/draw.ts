@@ -40,30 +40,28 @@ export const FEATURES = [
 /** One of `FEATURES`. */
 export type Feature = (typeof FEATURES)[number];
 
-const insert = (
+const MOST_BYTES = 5_000_000;
+
+function insert(
   drawing: Drawing,
   rows: number,
   parts: { transactions?: number; openMs?: number; ending?: Ending },
-): Call => {
+): Call {
   const { random } = drawing;
-  const { transactions = 1, openMs = 0, ending = "commit" } = parts;
-  const fitting = Math.max(1, Math.min(rows, Math.floor(drawing.budget / transactions)));
+  const { openMs = 0, ending = "commit" } = parts;
+  const made = shape(drawing);
+  const transactions = Math.max(1, Math.min(parts.transactions ?? 1, Math.floor(drawing.budget / 2)));
+  // No call takes more than half of what is left, nor so many bytes that sending them takes longer than a run.
+  const most = Math.min(drawing.budget / 2, MOST_BYTES / Math.max(1, made.bodyBytes)) / transactions;
+  const fitting = Math.max(1, Math.min(rows, Math.floor(most)));
   drawing.budget = Math.max(0, drawing.budget - fitting * transactions);
-  return {
-    kind: "insert",
-    transactions,
-    rows: fitting,
-    everyMs: random.int(2, 40),
-    openMs,
-    ending,
-    shape: shape(drawing),
-  };
-};
+  return { kind: "insert", transactions, rows: fitting, everyMs: random.int(1, 20), openMs, ending, shape: made };
+}
 
 /** What callers do. */
 export const CALLS = {
-  "single inserts": (drawing) => insert(drawing, 1, { transactions: drawing.random.int(5, 80) }),
-  "large transaction": (drawing) => insert(drawing, Math.round(drawing.random.scale(50, 2_000)), {}),
+  "single inserts": (drawing) => insert(drawing, 1, { transactions: drawing.random.int(10, 200) }),
+  "large transaction": (drawing) => insert(drawing, Math.round(drawing.random.scale(100, 3_000)), {}),
   savepoint: (drawing) => insert(drawing, drawing.random.int(2, 40), { ending: "savepoint" }),
   rollback: (drawing) => insert(drawing, drawing.random.int(1, 60), { ending: "rollback" }),
   "open transaction": (drawing) =>
@@ -164,18 +162,22 @@ export function draw(seed: number): Plan {
   if (!calls.includes("single inserts")) calls.push("single inserts");
   const features = FEATURES.filter(() => random.chance(0.3));
   const { perSecond } = settings;
-  const drawing = { random, settings, features, budget: perSecond === "unlimited" ? 4_000 : perSecond * 10 };
+  const drawing = { random, settings, features, budget: perSecond === "unlimited" ? 6_000 : perSecond * 8 };
   const steps: Step[] = [];
   const at = (): number => random.int(0, TRAFFIC_MS);
-  for (let count = random.int(10, 30); count > 0; count--) {
-    steps.push({ atMs: at(), is: "call", call: CALLS[random.pick(calls)](drawing) });
+  for (let count = random.int(8, 25); count > 0; count--) {
+    const kind = random.chance(0.3) ? "single inserts" : random.pick(calls);
+    steps.push({ atMs: at(), is: "call", call: CALLS[kind](drawing) });
   }
   let halfOpen = 0;
-  for (let count = faults.length === 0 ? 0 : random.int(1, 2 + faults.length); count > 0; count--) {
+  for (let count = faults.length === 0 ? 0 : random.int(1, 3 + faults.length); count > 0; count--) {
     const fault = FAULTS[random.pick(faults)](drawing);
     if (fault.kind === "half-open" && ++halfOpen > MOST_HALF_OPEN) continue;
-    steps.push({ atMs: at(), is: "fault", fault });
-    if (fault.kind === "absent standby") steps.push(waitingCommit(drawing, steps.at(-1)?.atMs ?? 0));
+    const atMs = at();
+    // Traffic before, while and after it happens.
+    const beforeMs = Math.max(0, atMs - random.int(0, 500));
+    steps.push({ atMs: beforeMs, is: "call", call: CALLS["single inserts"](drawing) }, { atMs, is: "fault", fault });
+    if (fault.kind === "absent standby") steps.push(waitingCommit(drawing, atMs));
   }
   steps.sort((a, b) => a.atMs - b.atMs);
   const isQuick = MISCONDUCTS.some((kind) => faults.includes(kind));

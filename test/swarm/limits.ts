@@ -2,7 +2,7 @@ import type { HostChange } from "./callers.ts";
 import type { Arrival } from "./destinations.ts";
 import type { Plan } from "./draw.ts";
 import type { Span } from "./journal.ts";
-import { isMisconduct } from "./steps.ts";
+import { type FaultKind, isMisconduct } from "./steps.ts";
 
 /** Over any second of the receivers' clock so many more may come than the rate says: what comes is not spread as what was sent. */
 const SHARE_MORE = 0.3;
@@ -34,9 +34,46 @@ export function judgeLimits(evidence: LimitsEvidence): readonly string[] {
   const harms: string[] = [];
   const times = arrivals.map(({ at }) => at).toSorted((a, b) => a - b);
   if (perSecond !== "unlimited") harms.push(...judgeRate("all destinations", times, perSecond, evidence));
+  harms.push(...judgeConcurrency(evidence));
   // A daemon that is cut off does not know of a change.
   if (!spans.every(({ fault }) => isMisconduct(fault))) return harms;
   return [...harms, ...judgeHosts(evidence)];
+}
+
+/** Faults after which what is in flight for a receiver need not be so for a daemon, or is so for another one. */
+const ENDS_FLIGHTS: ReadonlySet<FaultKind> = new Set<FaultKind>(["kill", "stop", "pause", "refuse"]);
+/** A request is in flight at least so much shorter than its timeout when it has come, in milliseconds. */
+const ON_THE_WAY_MS = 300;
+
+/** P7: requests in flight at once, as receivers see them, which is later and shorter than daemons do. */
+function judgeConcurrency({ plan, arrivals, spans, hostChanges }: LimitsEvidence): readonly string[] {
+  const { concurrency, hostConcurrency, daemons, destinations } = plan.settings;
+  if (daemons > 1 || spans.some(({ fault }) => ENDS_FLIGHTS.has(fault.kind))) return [];
+  const most = (some: readonly Arrival[]): number => mostAtOnce(some, plan.timeoutMs - ON_THE_WAY_MS);
+  const harms: string[] = [];
+  const all = most(arrivals);
+  if (all > concurrency) harms.push(`P7: ${all} requests were in flight with a concurrency of ${concurrency}`);
+  for (let destination = 0; destination < destinations; destination++) {
+    // The last change of each lifts what others have set.
+    if (hostChanges.filter((change) => change.destination === destination).length > 1) continue;
+    const own = most(arrivals.filter((one) => one.destination === destination));
+    if (own > hostConcurrency) harms.push(`P7: ${own} requests were in flight to destination ${destination}`);
+  }
+  return harms;
+}
+
+function mostAtOnce(arrivals: readonly Arrival[], longestMs: number): number {
+  const changes = arrivals.flatMap(({ at, answeredAt }) => {
+    const end = Math.min(answeredAt ?? Infinity, at + longestMs);
+    return end > at ? [[at, 1] as const, [end, -1] as const] : [];
+  });
+  let open = 0;
+  let most = 0;
+  for (const [, by] of changes.toSorted(([a, up], [b, down]) => a - b || up - down)) {
+    open += by;
+    most = Math.max(most, open);
+  }
+  return most;
 }
 
 function judgeHosts(evidence: LimitsEvidence): readonly string[] {

@@ -28,7 +28,7 @@ export const CHOICES = {
   tls: [false, false, true],
   daemons: [1, 1, 2],
   destinations: [1, 2, 4],
-  perSecond: [20, 100, 400, "unlimited"],
+  perSecond: [40, 100, 400, "unlimited"],
   concurrency: [3, 32, 256],
   hostConcurrency: [2, 16, 64],
   memoryRequests: [10, 60, 500, 10_000],
