@@ -161,8 +161,7 @@ export function draw(seed: number): Plan {
   const calls: CallKind[] = kinds.filter((kind) => kind !== "asynchronous commits" || !faults.includes("server crash"));
   if (!calls.includes("single inserts")) calls.push("single inserts");
   const features = FEATURES.filter(() => random.chance(0.3));
-  const { perSecond } = settings;
-  const drawing = { random, settings, features, budget: perSecond === "unlimited" ? 6_000 : perSecond * 8 };
+  const drawing = { random, settings, features, budget: budgetOf(settings) };
   const steps: Step[] = [];
   const at = (): number => random.int(0, TRAFFIC_MS);
   for (let count = random.int(8, 25); count > 0; count--) {
@@ -182,6 +181,12 @@ export function draw(seed: number): Plan {
   steps.sort((a, b) => a.atMs - b.atMs);
   const isQuick = MISCONDUCTS.some((kind) => faults.includes(kind));
   return { seed, settings, calls, features, faults, timeoutMs: isQuick ? random.int(800, 2_500) : 30_000, steps };
+}
+
+/** What drains within seconds on a busy machine, too. */
+function budgetOf({ perSecond, concurrency, hostConcurrency, memoryRequests }: Settings): number {
+  const isNarrow = concurrency < 10 || hostConcurrency < 10 || memoryRequests < 50;
+  return Math.min(isNarrow ? 1_000 : 5_000, perSecond === "unlimited" ? Infinity : perSecond * 8);
 }
 
 /** A commit that waits for the standby which has just become absent. */

@@ -10,6 +10,7 @@ const USAGE = `npm run swarm -- [--seed N] [--minutes M | --runs N]
   --seed N      the first seed, others follow; 1 unless given
   --minutes M   no run begins after so long; 4 unless given
   --runs N      so many runs
+  --first       ends with the first run that fails
   --plan        prints the plan of the seed, and runs nothing
   --logs DIR    where a failed run leaves its logs`;
 
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     minutes: { type: "string", default: "4" },
     runs: { type: "string" },
+    first: { type: "boolean", default: false },
     plan: { type: "boolean", default: false },
     logs: { type: "string", default: join(tmpdir(), "pgnetd-swarm") },
     help: { type: "boolean", default: false },
@@ -37,9 +39,9 @@ else await swarm();
 async function swarm(): Promise<void> {
   const deadline = performance.now() + Number(values.minutes) * 60_000;
   const most = values.runs === undefined ? Infinity : Number(values.runs);
+  const failed: number[] = [];
   const isOver = (runs: number): boolean => runs >= most || (values.runs === undefined && performance.now() > deadline);
   const counts = new Map<string, number>();
-  const failed: number[] = [];
   let runs = 0;
   let requests = 0;
   for (; !isOver(runs); runs++) {
