@@ -40,7 +40,8 @@ async function swarm(): Promise<void> {
   const deadline = performance.now() + Number(values.minutes) * 60_000;
   const most = values.runs === undefined ? Infinity : Number(values.runs);
   const failed: number[] = [];
-  const isOver = (runs: number): boolean => runs >= most || (values.runs === undefined && performance.now() > deadline);
+  const isOver = (runs: number): boolean =>
+    runs >= most || (values.first && failed.length > 0) || (values.runs === undefined && performance.now() > deadline);
   const counts = new Map<string, number>();
   let runs = 0;
   let requests = 0;
