@@ -1,17 +1,17 @@
 /** What `npm run mutate` changes and how it notices; docs/testing.md has the scores. See https://stryker-mutator.io/docs/stryker-js/configuration/ */
 export default {
   mutate: [
+    "src/pg/{arrays,jsonb,lsn,snapshot,value-parsers,xid}.ts",
+    "src/wal/{message-limit,pgoutput,positions,publications,wal2json}.ts",
+    "src/slot/{blockers,health,reading,slot,stream-outage}.ts",
+    "src/leader/holder.ts",
+    "src/outbox/{host-settings,lane,row}.ts",
+    "src/limits/*.ts",
+    "src/http/guard.ts",
+    "src/results/{awaiting-visibility,backlog,kept,outage,refused,row}.ts",
     "src/intake/*.ts",
     "src/sending/*.ts",
-    "src/limits/*.ts",
-    "src/slot/*.ts",
-    "src/leader/*.ts",
-    "src/wal/*.ts",
-    "src/pg/{arrays,jsonb,lsn,snapshot,value-parsers,xid}.ts",
-    "src/outbox/{host-settings,lane,row}.ts",
-    "src/results/*.ts",
-    "src/http/guard.ts",
-    "src/dispatch/*.ts",
+    "src/dispatch/phase.ts",
   ],
   // Texts are messages, SQL, or members of unions, of which a wrong one does not compile.
   mutator: { excludedMutations: ["StringLiteral"] },

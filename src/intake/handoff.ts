@@ -124,14 +124,9 @@ export class Handoff<Row> {
     return this.#behind;
   }
 
-  /** True where no row of the transaction being received can be accepted: `skip` does for `row`, unread. */
-  get dropsAll(): boolean {
-    return this.#current === null || this.#current.wasSeen || (this.#sweep === null && this.#behind.isEvery);
-  }
-
-  /** The same for its rows of one lane. */
+  /** True where no row of `lane` in the transaction being received can be accepted: `skip` does for `row`, unread. */
   drops(lane: Lane): boolean {
-    return this.dropsAll || (this.#sweep ?? { lost: this.#behind }).lost.has(lane);
+    return this.#current === null || this.#current.wasSeen || (this.#sweep?.lost ?? this.#behind).has(lane);
   }
 
   /** The transaction being received; null between two. */
@@ -283,10 +278,8 @@ export class Handoff<Row> {
 
   /** The sweep brought nothing to act on. Returns what was buffered meanwhile: it is dropped. */
   sweepFailed(): readonly Streamed<Row>[] {
-    const sweep = this.#sweep;
     const buffer = [...this.#buffer.values()].flat();
     this.#endSweep();
-    if (sweep?.lostEvery === true) this.#loseEvery();
     for (const { lane } of buffer) this.#behind.add(lane);
     this.#currentIsPartial();
     return buffer;

@@ -51,22 +51,24 @@ const FULL_PAUSE_MS = 100;
 
 /** The next step. Pure; P8: without work it waits without end. */
 export function nextStep(state: ScheduleState): Step {
-  const { now, checkAt } = state;
+  const { now } = state;
   const sweepAt = nextSweepAt(state);
-  if (sweepAt !== null && sweepAt <= now) return { kind: "sweep" };
-  if (checkAt !== null && checkAt <= now) return { kind: "check" };
-  const next = Math.min(sweepAt ?? Infinity, checkAt ?? Infinity);
+  const checkAt = state.checkAt ?? Infinity;
+  if (sweepAt <= now) return { kind: "sweep" };
+  if (checkAt <= now) return { kind: "check" };
+  const next = Math.min(sweepAt, checkAt);
   return { kind: "wait", ms: next === Infinity ? null : next - now };
 }
 
-function nextSweepAt(state: ScheduleState): number | null {
+/** Infinity where there is no reason for a sweep. */
+function nextSweepAt(state: ScheduleState): number {
   const { reading, now, hasRoom, isEveryBehind, sweptAt, notBefore, asked } = state;
-  if (reading === "none") return null;
+  if (reading === "none") return Infinity;
   if (isEveryBehind) return Math.max(notBefore, hasRoom ? now : sweptAt + FULL_PAUSE_MS);
   if (asked) return Math.max(notBefore, now);
   const times = reasons(state);
   if (reading === "polling") times.push(sweptAt + POLL_MS);
-  return times.length === 0 ? null : Math.max(notBefore, Math.min(...times));
+  return Math.max(notBefore, Math.min(...times));
 }
 
 /** When each reason for a sweep is one. */

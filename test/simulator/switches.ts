@@ -36,7 +36,7 @@ export const SWITCHES: readonly Switch[] = [
     ],
     [
       HANDOFF,
-      "return this.dropsAll || (this.#sweep ?? { lost: this.#behind }).lost.has(lane);",
+      "return this.#current === null || this.#current.wasSeen || (this.#sweep?.lost ?? this.#behind).has(lane);",
       "return this.#current === null || this.#current.wasSeen || this.#sweep?.lost.has(lane) === true;",
     ],
   ),
