@@ -86,7 +86,7 @@ function daemonEnvironment(rate: string): Readonly<Record<string, string>> {
   return {
     PGNETD_RATE_PER_SECOND: rate,
     PGNETD_LOG_LEVEL: "warn",
-    NODE_OPTIONS: process.env["BENCH_NODE_OPTIONS"] ?? "--max-semi-space-size=4",
+    NODE_OPTIONS: process.env["BENCH_NODE_OPTIONS"] ?? "--max-semi-space-size=8",
     NODE_COMPILE_CACHE: COMPILE_CACHE,
   };
 }

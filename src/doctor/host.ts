@@ -42,7 +42,7 @@ async function checkClock({ db, now }: DatabaseContext): Promise<Result> {
 }
 
 /** Beside connections to destinations: those of the pool and the replication session, to the health server, idle ones, and Node's own. */
-const OTHER_DESCRIPTORS = 512 + 256 + 64;
+const OTHER_DESCRIPTORS = 1_024 + 256 + 64;
 
 /** How many descriptors the daemon may come to use. */
 export function descriptorsNeeded({ http, database }: Pick<Config, "http" | "database">): number {

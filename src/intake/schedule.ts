@@ -38,7 +38,7 @@ const POLL_MS = 1_000;
 /** Rows that are due one after the other are read together: a due time is kept within this, in milliseconds. */
 const DUE_TOGETHER_MS = 50;
 
-/** While the stream is stalled, by a large transaction, the outbox is swept so often. */
+/** While the stream is stalled, by a large transaction, the outbox is swept so often; for half of the time at most, since nobody else brings rows. */
 const STALLED_MS = 25;
 
 /** Sweeps for lanes that are behind take no more than this share of the time. */
@@ -77,6 +77,6 @@ function reasons({ dueAt, wanted, stalledSince, hasRoom, sweptAt, sweepMs }: Sch
   const pauseMs = sweepMs * (1 / SWEEPING_SHARE - 1);
   if (dueAt !== null) times.push(Math.max(dueAt, sweptAt + DUE_TOGETHER_MS));
   if (wanted) times.push(sweptAt + Math.max(hasRoom ? LEAST_PAUSE_MS : FULL_PAUSE_MS, pauseMs));
-  if (stalledSince !== null) times.push(Math.max(stalledSince, sweptAt + Math.max(STALLED_MS, pauseMs)));
+  if (stalledSince !== null) times.push(Math.max(stalledSince, sweptAt + Math.max(STALLED_MS, sweepMs)));
   return times;
 }

@@ -7,7 +7,7 @@ const MOST_LANES = 5_000;
 const MOST_DUE = 5_000;
 
 /** Rows that it may read of each lane, however many lanes there are. */
-const LEAST_READ = 8;
+const LEAST_READ = 2;
 
 /** By name, since somebody's own columns may have any. */
 export const COLUMNS = [

@@ -55,9 +55,10 @@ const SESSION_SETTINGS = [
 
 /**
  * The outbox goes from empty to a million rows and back faster than statistics follow, so plans are pinned to its
- * indexes; `jit` would cost more than any of our statements.
+ * indexes, and made once: the sweep takes longer to plan than to run. `jit` would cost more than any of our statements.
  */
-const PLAN_SETTINGS = "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off -c jit=off";
+const PLAN_SETTINGS =
+  "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
 /**
  * Settings of every connection of pgnetd: its name in `pg_stat_activity`, the pinned search_path, and how soon a dead peer

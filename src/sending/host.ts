@@ -92,6 +92,8 @@ export class Host {
   #queued = 0;
   /** In the order of their starts. */
   readonly #flights = new Set<Flight>();
+  /** The first of these; null without any. */
+  #longest: Flight | null = null;
   #bytesInFlight = 0;
   /** Moving average of the time in flight, in milliseconds; null before the first end. */
   #typicalMs: number | null = null;
@@ -144,8 +146,7 @@ export class Host {
 
   standing(now: number): Standing {
     if (this.#typicalMs === null || now - this.#answeredAt >= ANSWERED_WITHIN_MS) return "silent";
-    const [longest] = this.#flights;
-    const longestMs = longest === undefined ? 0 : now - longest.startedAt;
+    const longestMs = this.#longest === null ? 0 : now - this.#longest.startedAt;
     return Math.max(this.#typicalMs, longestMs) < RESPONSIVE_MS ? "responsive" : "slow";
   }
 
@@ -209,6 +210,7 @@ export class Host {
     if (!entries.isEmpty()) this.#turns.list(turn);
     const flight = { entry, startedAt: now, charged: cost, bytes };
     this.#flights.add(flight);
+    this.#longest ??= flight;
     return flight;
   }
 
@@ -216,6 +218,7 @@ export class Host {
   finish(flight: Flight, { now, owed, answered }: FlightEnd): void {
     const { entry, startedAt, bytes } = flight;
     this.#flights.delete(flight);
+    if (flight === this.#longest) this.#longest = this.#flights.values().next().value ?? null;
     this.#bytesInFlight -= bytes;
     const tookMs = now - startedAt;
     this.#typicalMs = this.#typicalMs === null ? tookMs : this.#typicalMs + (tookMs - this.#typicalMs) * NEWEST;

@@ -334,8 +334,9 @@ export class Hosts {
     this.#idle.delete(host.name);
     if (!host.isIdle) return;
     this.#idle.add(host.name);
+    if (this.#idle.size <= REMEMBERED) return;
     const [oldest] = this.#idle;
-    if (this.#idle.size <= REMEMBERED || oldest === undefined) return;
+    if (oldest === undefined) return;
     this.#idle.delete(oldest);
     this.#hosts.delete(oldest);
   }

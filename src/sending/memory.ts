@@ -123,6 +123,12 @@ export class Memory {
     return { lane, queued: use.queued, room: Math.max(0, use.room.at(now) - use.queued) };
   }
 
+  /** True where half of what may wait of `lane` does not. */
+  isLow(lane: Lane, now: number): boolean {
+    const use = this.#lanes.get(lane);
+    return use === undefined || 2 * use.queued <= use.room.at(now);
+  }
+
   /** The shares of all lanes of which something waits. */
   shares(now: number): readonly LaneShare[] {
     return [...this.#lanes.keys()].map((lane) => this.share(lane, now));

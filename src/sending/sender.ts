@@ -18,6 +18,7 @@ import type { SendObserver } from "./observer.ts";
 import { defective, failureOf } from "./outcomes.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
 import { Shortage } from "./shortage.ts";
+import { isWorthwhile, sweepRoom } from "./sweep-room.ts";
 
 /** What the sender asks of its neighbours. */
 export interface SenderParts {
@@ -65,14 +66,8 @@ export interface SenderSettings {
 const IN_FLIGHT_SHARE = 3 / 4;
 /** So many lanes of paused hosts are remembered: those beyond are read from the outbox again and again. */
 const MOST_PAUSED = 10_000;
-/** Sweeps are worth their while from this share of memory on. */
-const WORTHWHILE_SHARE = 1 / 16;
 /** So many lanes that had an answer are remembered. */
 const MOST_ANSWERED = 1_000;
-/** In a sweep lanes of responsive hosts come before all others, whatever is queued of them. */
-const PREFERRED = 1_000_000;
-/** One sweep brings no more bytes, so that it is soon done. */
-const MOST_SWEPT_BYTES = 4 * 1024 * 1024;
 
 interface Known {
   readonly bytes: number;
@@ -102,6 +97,7 @@ export class Sender {
   /** The room of all requests from `hold` on. */
   readonly #memory: Memory;
   readonly #bounds: MemoryBounds;
+  readonly #perSecond: SenderSettings["perSecond"];
   /** Requests in memory by id: what sweeps leave out (rule leaveOutKnown). */
   readonly #known = new Map<bigint, Known>();
   /** Lanes of which rows were left to the outbox since their host is paused, with that host. */
@@ -121,6 +117,7 @@ export class Sender {
     this.#hosts = new Hosts(bounds, parts.rateOf, (host) => parts.answers.mayStart(host));
     this.#memory = new Memory(memory);
     this.#bounds = memory;
+    this.#perSecond = perSecond;
     this.#shortage = new Shortage(parts.log, parts.random);
   }
 
@@ -147,44 +144,28 @@ export class Sender {
 
   /** True where a sweep can bring enough to be worth its while, whatever it brings. */
   get hasRoom(): boolean {
-    const { rows, bytes } = this.#memory.room;
-    return rows >= this.#bounds.requests * WORTHWHILE_SHARE && bytes >= this.#bounds.bytes * WORTHWHILE_SHARE;
+    return isWorthwhile(this.#memory, this.#bounds);
   }
 
-  /**
-   * What a sweep may bring now. Lanes of responsive hosts come first. Where memory is full that is a little of these, and of lanes of
-   * which nothing is queued: longer ones make room for it.
-   */
+  /** What a sweep may bring now; see `sweepRoom`. */
   get room(): SweepRoom {
     const now = this.#parts.clock.now();
-    const { rows, bytes, largest } = this.#memory.room;
-    const { perLane } = this.#memory;
-    const isFull = !this.hasRoom;
     const preferred = [...this.#answered]
       .filter(([lane, host]) => !this.#paused.has(lane) && this.#hosts.isResponsive(host, now))
-      .map(([lane]) => this.#memory.share(lane, now));
-    const isPreferred = new Set(preferred.map(({ lane }) => lane));
-    const others = this.#memory.shares(now).filter(({ lane }) => !isPreferred.has(lane));
-    const shares = [
-      ...preferred.map((share) => ({ ...share, queued: share.queued - PREFERRED })),
-      ...others.map((share) => (isFull ? { ...share, room: 0 } : share)),
-      ...[...this.#paused.keys()].map((lane) => ({ lane, queued: 0, room: 0 })),
-    ];
-    if (!isFull) return { rows, bytes: Math.min(bytes, MOST_SWEPT_BYTES), largest, perLane, shares };
-    return {
-      rows: Math.ceil(this.#bounds.requests * WORTHWHILE_SHARE),
-      bytes: Math.ceil(this.#bounds.bytes * WORTHWHILE_SHARE),
-      largest,
-      perLane,
-      shares,
-    };
+      .map(([lane]) => lane);
+    return sweepRoom({
+      memory: this.#memory,
+      bounds: this.#bounds,
+      perSecond: this.#perSecond,
+      preferred,
+      paused: this.#paused.keys(),
+      now,
+    });
   }
 
   /** True where half of what may wait of `lane` does not. */
   isLow(lane: Lane): boolean {
-    if (this.#paused.has(lane)) return false;
-    const { queued, room } = this.#memory.share(lane, this.#parts.clock.now());
-    return queued <= room;
+    return !this.#paused.has(lane) && this.#memory.isLow(lane, this.#parts.clock.now());
   }
 
   /** True where `row` may not be sent for now, since its host is paused: it waits in the outbox. */
@@ -355,8 +336,9 @@ export class Sender {
   #remember({ lane, host }: Entry): void {
     this.#answered.delete(lane);
     this.#answered.set(lane, host);
+    if (this.#answered.size <= MOST_ANSWERED) return;
     const [oldest] = this.#answered.keys();
-    if (this.#answered.size > MOST_ANSWERED && oldest !== undefined) this.#answered.delete(oldest);
+    if (oldest !== undefined) this.#answered.delete(oldest);
   }
 
   /** These need no memory any more. */

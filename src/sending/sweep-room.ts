@@ -1,0 +1,59 @@
+import type { Lane } from "../outbox/lane.ts";
+import type { SweepRoom } from "../outbox/sweep.ts";
+import type { Memory, MemoryBounds } from "./memory.ts";
+
+/** Sweeps are worth their while from this share of memory on. */
+const WORTHWHILE_SHARE = 1 / 16;
+/** In a sweep lanes of responsive hosts come before all others, whatever is queued of them. */
+const PREFERRED = 1_000_000;
+/** One sweep brings no more bytes, so that it is soon done. */
+const MOST_BYTES = 4 * 1024 * 1024;
+/** Nor more requests than start in so many seconds; at a low rate this many. */
+const MOST_SECONDS = 2;
+const LEAST_MOST = 500;
+
+/** What the room for a sweep depends on. */
+export interface RoomState {
+  readonly memory: Memory;
+  readonly bounds: MemoryBounds;
+  readonly perSecond: number | "unlimited";
+  /** Lanes of responsive hosts. */
+  readonly preferred: readonly Lane[];
+  /** Lanes that are left to the outbox. */
+  readonly paused: Iterable<Lane>;
+  readonly now: number;
+}
+
+/** True where a sweep can bring enough to be worth its while, whatever it brings. */
+export function isWorthwhile({ room: { rows, bytes } }: Memory, bounds: MemoryBounds): boolean {
+  return rows >= bounds.requests * WORTHWHILE_SHARE && bytes >= bounds.bytes * WORTHWHILE_SHARE;
+}
+
+/**
+ * What a sweep may bring now. Lanes of responsive hosts come first. Where memory is full that is a little of these, and of lanes of
+ * which nothing is queued: longer ones make room for it.
+ */
+export function sweepRoom({ memory, bounds, perSecond, preferred, paused, now }: RoomState): SweepRoom {
+  const { rows, bytes, largest } = memory.room;
+  const { perLane } = memory;
+  const isFull = !isWorthwhile(memory, bounds);
+  const isPreferred = new Set(preferred);
+  const others = memory.shares(now).filter(({ lane }) => !isPreferred.has(lane));
+  const shares = [
+    ...preferred
+      .map((lane) => memory.share(lane, now))
+      .map((share) => ({ ...share, queued: share.queued - PREFERRED })),
+    ...others.map((share) => (isFull ? { ...share, room: 0 } : share)),
+    ...[...paused].map((lane) => ({ lane, queued: 0, room: 0 })),
+  ];
+  const little = {
+    rows: Math.ceil(bounds.requests * WORTHWHILE_SHARE),
+    bytes: Math.ceil(bounds.bytes * WORTHWHILE_SHARE),
+  };
+  const much = { rows: Math.min(rows, mostRows(perSecond)), bytes: Math.min(bytes, MOST_BYTES) };
+  return { ...(isFull ? little : much), largest, perLane, shares };
+}
+
+function mostRows(perSecond: number | "unlimited"): number {
+  return perSecond === "unlimited" ? Infinity : Math.max(LEAST_MOST, Math.ceil(perSecond * MOST_SECONDS));
+}
