@@ -66,7 +66,8 @@ const DUE_TIME = "coalesce(q.next_attempt_at, 'infinity'::timestamptz)";
 /**
  * `chosen` are each lane's first rows as far as the lane has room, due ones in the order of their times and those never deferred in
  * the order of ids, in turn. Lanes of which nothing is due are not read for what is deferred; lanes of $6 that have room are read in any case. Their `place` is their position in
- * the lane, what is queued in memory included: in its order lanes of which least is queued come first. $1 is the lane to begin at, $2 the
+ * the lane, what is queued in memory included: in its order lanes of which least is queued come first. Those with less than nothing are
+ * preferred: how much is read of each does not depend on how many others there are. $1 is the lane to begin at, $2 the
  * most rows, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
  * lanes, what of them waits and their room.
  */
@@ -88,7 +89,7 @@ known as materialized (
   group by lane
 ), rooms as materialized (
   select lane, queued, is_fresh, is_due,
-    least(room, greatest(${LEAST_READ}, 2 * $2::int / greatest(1, count(*) filter (where room > 0 and is_found) over ())))::int as room
+    least(room, greatest(${LEAST_READ}, 2 * $2::int / greatest(1, count(*) filter (where room > 0 and is_found) over (partition by queued < 0))))::int as room
   from lane where is_fresh or is_due
 ), ${firstRows("due", {
   lane: "r.is_due",

@@ -165,6 +165,19 @@ test("P6: lanes that come first do so wherever they are among others, and whatev
   expect(found.isWhole).toBe(false);
 });
 
+test("P6: of a lane that comes first as much is read as fits, however many other lanes there are", async () => {
+  await using db = await testDatabase();
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds)
+    select 'GET', 'http://silent' || g % 1000 || '.test/', 1000 from generate_series(1, 3000) g`,
+  );
+  await insert(db, "http://first.test/", 150);
+  const found = await sweepOnce(db, { rows: 300, shares: [{ lane: "first.test", queued: -1_000, room: 200 }] });
+  expect(found.rows.length).toBe(300);
+  expect(idsByLane(found).get("first.test")).toHaveLength(150);
+  expect(found.left).not.toContain("first.test");
+});
+
 test("P6 P8: requests that are not due are no lanes to read, however many destinations they have", async () => {
   await using db = await testDatabase();
   await db.query(
