@@ -37,8 +37,8 @@ const LATE_MS = 700;
 /** Everything within is read as no HTTP. */
 const GARBAGE = "HTTP/1.1 2\u00ff0 \r\n\0\r\n\r\nno answer";
 
-/** Starts `count` receivers. */
-export async function startDestinations(count: number, seed: number): Promise<Destinations> {
+/** Starts `count` receivers, which answer after `answersMs`. */
+export async function startDestinations(count: number, answersMs: number, seed: number): Promise<Destinations> {
   await using made = new AsyncDisposableStack();
   const arrivals: Arrival[] = [];
   const seen = new Map<number, number>();
@@ -57,7 +57,7 @@ export async function startDestinations(count: number, seed: number): Promise<De
       seen.set(key, nth);
       const picked = [...conducts].find(({ share }) => random.chance(share))?.conduct;
       const conduct = picked ?? (nth <= Number(searchParams.get("fail") ?? 0) ? "fails" : "answer");
-      const behaviour = behaviourOf(conduct, key);
+      const behaviour = behaviourOf(conduct, key, answersMs);
       arrivals.push({ ...arrivalOf(request, behaviour), key, destination: index, conduct });
       return behaviour;
     });
@@ -93,16 +93,16 @@ export function answerTo(key: number): string {
   return `answer ${key}.`;
 }
 
-function behaviourOf(conduct: Arrival["conduct"], key: number): Behaviour {
+function behaviourOf(conduct: Arrival["conduct"], key: number, delayMs: number): Behaviour {
   const body = answerTo(key);
   switch (conduct) {
     case "answer":
-      return { kind: "answer", body };
+      return { kind: "answer", delayMs, body };
     case "fails":
     case "busy":
-      return { kind: "answer", status: 503, body };
+      return { kind: "answer", delayMs, status: 503, body };
     case "late":
-      return { kind: "answer", delayMs: LATE_MS, body };
+      return { kind: "answer", delayMs: delayMs + LATE_MS, body };
     case "large answer":
       return { kind: "answer", body: body.padEnd(LARGEST_ANSWER, "-") };
     case "garbage":

@@ -147,6 +147,8 @@ export const FAULTS: { readonly [Kind in FaultKind]: (drawing: Drawing) => Fault
   "large answer": misconduct("large answer"),
 };
 
+/** Drawn more often than others: with them the most can be lost or repeated. */
+const OFTEN = ["kill", "kill", "pause", "cut", "half-open", "cut off", "server crash", "drop slot"] as const;
 /** Ways to go half-open that the network of one daemon has. */
 const MOST_HALF_OPEN = 2;
 const TRAFFIC_MS = 8_000;
@@ -155,7 +157,11 @@ const TRAFFIC_MS = 8_000;
 export function draw(seed: number): Plan {
   const random = new Random(subSeed(seed, 0));
   const settings = drawSettings(random);
-  const faults = some(random, Object.keys(FAULTS) as FaultKind[], random.pick([0, 1, 1, 2, 2, 3, 4, 6]));
+  const faults = some(
+    random,
+    [...(Object.keys(FAULTS) as FaultKind[]), ...OFTEN],
+    random.pick([0, 1, 1, 2, 2, 3, 4, 6]),
+  );
   const kinds = some(random, Object.keys(CALLS) as CallKind[], random.int(2, 7));
   // With a crash of the server, what was not on disk is lost in honour: nobody can say which.
   const calls: CallKind[] = kinds.filter((kind) => kind !== "asynchronous commits" || !faults.includes("server crash"));
@@ -174,19 +180,22 @@ export function draw(seed: number): Plan {
     if (fault.kind === "half-open" && ++halfOpen > MOST_HALF_OPEN) continue;
     const atMs = at();
     // Traffic before, while and after it happens.
-    const beforeMs = Math.max(0, atMs - random.int(0, 500));
+    const beforeMs = Math.max(0, atMs - random.int(0, 1_000));
     steps.push({ atMs: beforeMs, is: "call", call: CALLS["single inserts"](drawing) }, { atMs, is: "fault", fault });
     if (fault.kind === "absent standby") steps.push(waitingCommit(drawing, atMs));
   }
   steps.sort((a, b) => a.atMs - b.atMs);
-  const isQuick = MISCONDUCTS.some((kind) => faults.includes(kind));
+  const isQuick = steps.some((step) => step.is === "fault" && isMisconduct(step.fault));
   return { seed, settings, calls, features, faults, timeoutMs: isQuick ? random.int(800, 2_500) : 30_000, steps };
 }
 
 /** What drains within seconds on a busy machine, too. */
-function budgetOf({ perSecond, concurrency, hostConcurrency, memoryRequests }: Settings): number {
-  const isNarrow = concurrency < 10 || hostConcurrency < 10 || memoryRequests < 50;
-  return Math.min(isNarrow ? 1_000 : 5_000, perSecond === "unlimited" ? Infinity : perSecond * 8);
+function budgetOf(settings: Settings): number {
+  const { perSecond, concurrency, hostConcurrency, destinations, answersMs, memoryRequests } = settings;
+  const inFlight = Math.min(concurrency, hostConcurrency * destinations);
+  const isNarrow = inFlight < 10 || memoryRequests < 50;
+  const rate = Math.min(perSecond === "unlimited" ? Infinity : perSecond, (inFlight / Math.max(1, answersMs)) * 1_000);
+  return Math.round(Math.min(isNarrow ? 1_000 : 5_000, rate * 8));
 }
 
 /** A commit that waits for the standby which has just become absent. */
@@ -201,7 +210,7 @@ function some<T>(random: Random, list: readonly T[], count: number): readonly T[
   while (picked.length < count && left.length > 0) {
     picked.push(...left.splice(random.int(0, left.length - 1), 1));
   }
-  return picked;
+  return [...new Set(picked)];
 }
 
 function shape({ random, settings, features }: Drawing): Shape {

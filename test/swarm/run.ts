@@ -9,7 +9,7 @@ import { judgeLimits } from "./limits.ts";
 import { settle } from "./settle.ts";
 import { StallWatch } from "./stalls.ts";
 import type { Step } from "./steps.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, someLive, type World } from "./world.ts";
 
 /** What one run came to. */
 export interface RunResult {
@@ -34,7 +34,9 @@ export async function runOnce(seed: number): Promise<RunResult> {
   using watch = new StallWatch();
   await using callers = new Callers(world);
   const { plan, journal, destinations, daemons, db } = world;
-  const harms = [...(await carryOut(world, callers)), ...(await settle(world, callers)), ...callers.failures];
+  const harms = await goLive(world);
+  if (harms.length === 0) harms.push(...(await carryOut(world, callers)));
+  harms.push(...(await settle(world, callers)), ...callers.failures);
   const { arrivals } = destinations;
   const { spans } = journal;
   const { hostChanges, transactions } = callers;
@@ -51,6 +53,14 @@ export async function runOnce(seed: number): Promise<RunResult> {
     peakMb: Math.max(...daemons.map(({ peakMb }) => peakMb)),
     seconds: (now() - journal.startedAt) / 1_000,
   };
+}
+
+/** Nothing has gone wrong yet: a daemon streams soon. */
+async function goLive({ daemons }: World): Promise<string[]> {
+  return someLive(daemons).then(
+    () => [],
+    () => ["no daemon streams at the beginning"],
+  );
 }
 
 /** Every step at its time; resolves when all of them have ended, and the faults with them. */

@@ -7,6 +7,8 @@ export interface Settings {
   readonly tls: boolean;
   readonly daemons: 1 | 2;
   readonly destinations: number;
+  /** How long destinations take to answer. */
+  readonly answersMs: number;
   readonly perSecond: number | "unlimited";
   readonly concurrency: number;
   readonly hostConcurrency: number;
@@ -28,6 +30,7 @@ export const CHOICES = {
   tls: [false, false, true],
   daemons: [1, 1, 2],
   destinations: [1, 2, 4],
+  answersMs: [0, 20, 150, 400],
   perSecond: [40, 100, 400, "unlimited"],
   concurrency: [3, 32, 256],
   hostConcurrency: [2, 16, 64],
@@ -48,6 +51,7 @@ export function drawSettings(random: Random): Settings {
     tls: random.pick(CHOICES.tls),
     daemons: random.pick(CHOICES.daemons),
     destinations: random.pick(CHOICES.destinations),
+    answersMs: random.pick(CHOICES.answersMs),
     perSecond: random.pick(CHOICES.perSecond),
     concurrency: random.pick(CHOICES.concurrency),
     hostConcurrency: random.pick(CHOICES.hostConcurrency),

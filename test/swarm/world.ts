@@ -32,7 +32,7 @@ const NOTES = `
   create table swarm.cancelled (id bigint not null, attempts int not null, due timestamptz, at timestamptz not null);
   create table swarm.replayed (id bigint not null, attempts int not null);`;
 
-/** Starts server, receivers and daemons; resolves when a daemon streams. */
+/** Starts server, receivers and daemons. */
 export async function openWorld(plan: Plan): Promise<World> {
   await using made = new AsyncDisposableStack();
   const journal = new Journal();
@@ -41,7 +41,7 @@ export async function openWorld(plan: Plan): Promise<World> {
   made.use(db);
   await db.query(NOTES);
   const [row] = await db.query<{ version: string }>("select current_setting('server_version') as version");
-  const destinations = made.use(await startDestinations(settings.destinations, plan.seed));
+  const destinations = made.use(await startDestinations(settings.destinations, settings.answersMs, plan.seed));
   const url = new URL(db.url);
   if (settings.tls) {
     url.searchParams.set("sslmode", "verify-full");
@@ -52,7 +52,6 @@ export async function openWorld(plan: Plan): Promise<World> {
     const env = environmentOf(settings);
     daemons.push(made.use(await DaemonSlot.open(url.href, `daemon ${index}`, env, journal)));
   }
-  await someLive(daemons);
   const all = made.move();
   return {
     plan: { ...plan, settings },
