@@ -1,6 +1,15 @@
 import { Random, subSeed } from "../simulator/random.ts";
 import { drawSettings, type Settings } from "./settings.ts";
-import { type Call, type Ending, type Fault, type FaultKind, MISCONDUCTS, type Shape, type Step } from "./steps.ts";
+import {
+  type Call,
+  type Ending,
+  type Fault,
+  type FaultKind,
+  isMisconduct,
+  MISCONDUCTS,
+  type Shape,
+  type Step,
+} from "./steps.ts";
 
 /** What happens in one run: follows from its seed alone. */
 export interface Plan {
