@@ -44,6 +44,8 @@ export function judgeLimits(evidence: LimitsEvidence): readonly string[] {
 const ENDS_FLIGHTS: ReadonlySet<FaultKind> = new Set<FaultKind>(["kill", "stop", "pause", "refuse"]);
 /** A request is in flight at least so much shorter than its timeout when it has come, in milliseconds. */
 const ON_THE_WAY_MS = 300;
+/** Timers count from the beginning of the event loop's turn, so an answer goes out so much earlier than planned, in milliseconds. */
+const TURN_MS = 100;
 
 /** P7: requests in flight at once, as receivers see them, which is later and shorter than daemons do. */
 function judgeConcurrency({ plan, arrivals, spans, hostChanges }: LimitsEvidence): readonly string[] {
@@ -64,7 +66,7 @@ function judgeConcurrency({ plan, arrivals, spans, hostChanges }: LimitsEvidence
 
 function mostAtOnce(arrivals: readonly Arrival[], longestMs: number): number {
   const changes = arrivals.flatMap(({ at, answeredAt }) => {
-    const end = Math.min(answeredAt ?? Infinity, at + longestMs);
+    const end = Math.min((answeredAt ?? Infinity) - TURN_MS, at + longestMs);
     return end > at ? [[at, 1] as const, [end, -1] as const] : [];
   });
   let open = 0;
