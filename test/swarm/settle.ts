@@ -23,7 +23,11 @@ export async function settle(world: World, callers: Callers): Promise<readonly s
   await attempt("P2: requests still wait", () => drained(world));
   await attempt("P2: no daemon streams", () => someLive(world.daemons));
   await attempt("P4: the slot retains WAL", () => confirmed(world));
-  for (const daemon of world.daemons) await attempt("the daemon does not stop", () => daemon.finish());
+  for (const daemon of world.daemons) {
+    // Before it serves, it has no handler of signals.
+    await attempt("a daemon does not serve", () => eventually(async () => (await daemon.state()) !== null));
+    await attempt("a daemon does not stop", () => daemon.finish());
+  }
   for (const { unexpected, peakMb } of world.daemons) {
     harms.push(...unexpected);
     if (peakMb > RESIDENT_MB) harms.push(`P5: a daemon had ${Math.round(peakMb)} MB resident`);
