@@ -22,6 +22,8 @@ export interface Account {
   /** More than one where calls were deduplicated. */
   readonly keys: readonly number[];
   readonly ends: readonly End[];
+  /** Its row is in the outbox. */
+  readonly waits: boolean;
   /** Tries of earlier lives, each of which ended as a dead letter and was replayed. */
   readonly replayedAttempts: readonly number[];
   readonly arrivals: readonly Arrival[];
@@ -64,6 +66,8 @@ export async function readBooks(
     await db.query<{ id: string; attempts: number }>("select id::text, attempts from swarm.replayed"),
     ({ id }) => id,
   );
+  const outbox = await db.query<{ id: string }>("select id::text from net.http_request_queue");
+  const waiting = new Set(outbox.map(({ id }) => id));
   const arrived = groupBy(arrivals, ({ key }) => key);
   const accounts = made.map(({ id, keys: texts }) => {
     const keys = texts.map(Number);
@@ -71,6 +75,7 @@ export async function readBooks(
       id,
       keys,
       ends: ends.get(id) ?? [],
+      waits: waiting.has(id),
       replayedAttempts: (replayed.get(id) ?? []).map(({ attempts }) => attempts),
       arrivals: keys.flatMap((key) => arrived.get(key) ?? []).toSorted((a, b) => a.at - b.at),
     };

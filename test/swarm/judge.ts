@@ -57,8 +57,9 @@ const JUDGES: readonly Judge[] = [
   notAfterResult,
 ];
 
-function oneEnd({ id, ends }: Account): string | null {
-  if (ends.length === 1) return null;
+function oneEnd({ id, ends, waits }: Account): string | null {
+  if (ends.length === 1 && !waits) return null;
+  if (waits) return `P2: request ${id} still waits`;
   if (ends.length === 0) return `P2: request ${id} is lost: it was committed, and has no end`;
   return `P2: request ${id} has ${ends.length} ends: ${ends.map(({ kind }) => kind).join(", ")}`;
 }

@@ -51,7 +51,7 @@ async function drained({ db, plan }: World): Promise<void> {
   await eventually(
     async () => {
       const left = await db.query<{ id: string }>("select id::text from net.http_request_queue order by id limit 5");
-      if (left.length > 0) throw new Error(left.map(({ id }) => id).join(", "));
+      if (left.length > 0) throw new Error(`${left.map(({ id }) => id).join(", ")} and perhaps more`);
       return true;
     },
     DRAIN_MS + 2 * rateMs,
