@@ -6,7 +6,7 @@ import {
   type Fault,
   type FaultKind,
   isMisconduct,
-  MISCONDUCTS,
+  type Misconduct,
   type Shape,
   type Step,
 } from "./steps.ts";
@@ -106,7 +106,7 @@ const which = ({ random, settings }: Drawing): number => random.int(0, settings.
 const connections = ({ random }: Drawing) => random.pick(["replication", "sql", "all"] as const);
 
 const misconduct =
-  (kind: (typeof MISCONDUCTS)[number]) =>
+  (kind: Misconduct) =>
   ({ random, settings }: Drawing): Fault => ({
     kind,
     forMs: random.int(200, 3_000),

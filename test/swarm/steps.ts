@@ -50,21 +50,17 @@ export type Call =
 export type Connections = "replication" | "sql" | "all";
 
 /** How a receiver behaves badly. */
-export const MISCONDUCTS = [
-  "refuse",
-  "hang",
-  "late",
-  "lose",
-  "garbage",
-  "reset",
-  "close",
-  "slow",
-  "busy",
-  "large answer",
-] as const;
-
-/** One of `MISCONDUCTS`. */
-export type Misconduct = (typeof MISCONDUCTS)[number];
+export type Misconduct =
+  | "refuse"
+  | "hang"
+  | "late"
+  | "lose"
+  | "garbage"
+  | "reset"
+  | "close"
+  | "slow"
+  | "busy"
+  | "large answer";
 
 /** What goes wrong for a while. `daemon` is an index. */
 export type Fault = { readonly forMs: number } & (
