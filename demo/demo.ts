@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { systemClock } from "../src/base/clock.ts";
 import { PgnetdError } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
-import { stopped } from "../src/base/loops.ts";
+import { runLoops, stopped } from "../src/base/loops.ts";
 import { type Environment, readConfig } from "../src/config/load.ts";
 import { migrate } from "../src/pg/migrate.ts";
 import { run } from "../src/cli/run.ts";
@@ -11,6 +12,7 @@ import { type LocalPostgres, startPostgres } from "./embedded-postgres.ts";
 import { freePort } from "./free-port.ts";
 import { openPage, type Page } from "./page.ts";
 import { COMMITTED_ITEMS, PATH, SELECT_ANSWERS, type Story, story } from "./story.ts";
+import { traffic } from "./traffic.ts";
 
 /** What the demo needs. */
 export interface DemoOptions {
@@ -54,13 +56,16 @@ export async function demo(options: DemoOptions, stop: AbortSignal): Promise<voi
   page.block(steps.byHand.join("\n"));
   page.line("");
   page.line(`receiver  ${receiver.address}`);
-  page.line(`page      ${daemon.address}/`);
+  page.line(`page      ${daemon.address}/ has live traffic to look at; the token for its actions is ${daemon.token}`);
   page.line(`daemon    ${daemon.address}/healthz and /readyz`);
   if (options.once) return;
 
   page.heading("Running until Ctrl-C; every further request is shown here");
   arrivals.report((arrival) => page.line(describeArrival(arrival)));
-  await Promise.race([stopped(stop), daemon.ended]);
+  await runLoops(stop, [
+    (signal) => traffic(db.client, signal),
+    (signal) => Promise.race([stopped(signal), daemon.ended]),
+  ]);
   page.line("stopping");
 }
 
@@ -105,13 +110,18 @@ async function connect(url: string): Promise<AsyncDisposable & { readonly client
 /** A daemon inside this process. `ended` rejects when it fails, and resolves when it is stopped. */
 interface RunningDaemon extends AsyncDisposable {
   readonly address: string;
+  /** For actions on its page. */
+  readonly token: string;
   readonly ended: Promise<void>;
 }
 
 async function startDaemon(options: DemoOptions, databaseUrl: string): Promise<RunningDaemon> {
+  const token = options.env["PGNETD_PAGE_TOKEN"] ?? randomBytes(12).toString("hex");
   const loaded = readConfig({
     env: {
+      PGNETD_PAGE_URLS: "path",
       ...options.env,
+      PGNETD_PAGE_TOKEN: token,
       DATABASE_URL: databaseUrl,
       PGNETD_ENVIRONMENT: "",
       PGNETD_HTTP_MODE: "send",
@@ -129,6 +139,7 @@ async function startDaemon(options: DemoOptions, databaseUrl: string): Promise<R
   const address = `http://127.0.0.1:${loaded.config.server.port}`;
   const daemon = {
     address,
+    token,
     ended,
     async [Symbol.asyncDispose](): Promise<void> {
       // Already reported: whoever waited for `ended` has the reason.

@@ -44,7 +44,7 @@ create trigger orders_webhook after insert on orders
       `select net.http_get('${receiver}/hello', params := '{"name": "you"}');`,
       `select net.http_post('${receiver}/status/503', '{"try": "an error"}');`,
       `select net.http_get('${receiver}/delay/3000', timeout_milliseconds := 500);`,
-      "select * from net._http_response order by id desc limit 5;",
+      `select r.* from net._http_response r join net.http_response_detail d using (id, created) where d.url like '${receiver}%' order by id desc limit 5;`,
     ],
   };
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
+import { watchPage } from "../support/page-client.ts";
 import { ROOT } from "../support/markdown.ts";
 
 interface RunningDemo extends AsyncDisposable {
@@ -68,6 +69,24 @@ describe("the demo", () => {
     expect(await listens(serverPort(output))).toBe(false);
     expect(await readdir(demo.folder)).toEqual([]);
   });
+
+  test("has traffic that its page shows: hosts that answer, fail and are dead, retries and dead letters", async () => {
+    await using demo = await startDemo();
+    const address = await eventually(() => /page +(http:\S+)\/ /.exec(demo.output())?.[1] ?? false, 60_000);
+    using watch = await watchPage(address);
+    await eventually(() => {
+      const { values } = watch.latest.get("frame") as { values: Record<string, number | Record<string, number>> };
+      const { lanes, failures } = watch.latest.get("lists") as Record<string, { lane: string; url: string }[]>;
+      expect(values["requests.retried"]).toBeGreaterThan(0);
+      expect(values["queue.deadLetters"]).toBeGreaterThan(0);
+      expect(values["requests.ended"]).toMatchObject({ connect: expect.any(Number) as number });
+      const hosts = [...(lanes ?? []).map(({ lane }) => lane), ...(failures ?? []).map(({ url }) => url)].join(" ");
+      for (const host of ["slow", "failing", "dead"]) expect(hosts).toContain(`${host}.localhost`);
+      return true;
+    }, 60_000);
+    // What is sent by hand is not lost among it.
+    expect(demo.output()).not.toContain("fast.localhost");
+  }, 120_000);
 
   test.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)("leaves nothing behind after %s", async (signal) => {
     await using demo = await startDemo();
