@@ -4,7 +4,7 @@ import type { DispatcherState } from "../dispatch/dispatcher.ts";
 import { mayStart } from "../dispatch/phase.ts";
 import { FailureLog } from "../pg/failure-log.ts";
 import type { Queryable } from "../pg/pool.ts";
-import type { HostLoad } from "../sending/hosts.ts";
+import type { SenderLoad } from "../sending/hosts.ts";
 import { type DatabaseReading, LONGEST_READING_MS, readDatabase } from "./database-reading.ts";
 import type { Heartbeat, HeartbeatMeter } from "./heartbeat.ts";
 import type { RequestMeter } from "./request-meter.ts";
@@ -30,7 +30,7 @@ export interface Limits {
 /** What a dispatching daemon is asked. */
 export interface Dispatching {
   readonly state: DispatcherState;
-  readonly load: { readonly hosts: readonly HostLoad[]; readonly lanesPaused: number };
+  readonly load: SenderLoad;
 }
 
 /** Everything that one scrape shows of one database. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import type { Queryable } from "../pg/pool.ts";
+import type { SenderLoad } from "../sending/hosts.ts";
 import { shownText, shownUrl, type ShownUrls } from "./masking.ts";
 
 const MOST_LANES = 30;
@@ -20,7 +21,7 @@ const SELECT_LANES = {
 select l.lane, l.host, l.outbox_rows::float8 as "outboxRows", l.deferred::float8 as deferred,
   case when pg_catalog.isfinite(l.oldest) then extract(epoch from pg_catalog.clock_timestamp() - l.oldest)::float8 end as "oldestSeconds",
   l.queued, l.in_flight as "inFlight", l.is_behind as "isBehind", coalesce(s.paused, l.is_paused, false) as "isPaused",
-  l.last_error as "lastError", s.rate_per_second::float8 as "ratePerSecond", s.concurrency
+  l.last_error as "lastError", extract(epoch from pg_catalog.clock_timestamp() - l.last_error_at)::float8 as "lastErrorSeconds", s.rate_per_second::float8 as "ratePerSecond", s.concurrency
 from net.http_lane_status(${MOST_LANES}) l
 left join net.http_host_settings s
   on s.host = coalesce(l.host, pg_catalog.regexp_replace(pg_catalog.split_part(l.lane, ' ', 1), ':[0-9]+$', ''))
@@ -64,7 +65,9 @@ const laneSchema = z.object({
   inFlight: z.int(),
   isBehind: z.boolean().nullable(),
   isPaused: z.boolean(),
+  /** Code of the host's last failure, or its status from 500 on; a host that answers again has it still. */
   lastError: z.string().nullable(),
+  lastErrorSeconds: z.number().nullable(),
   ratePerSecond: z.number().nullable(),
   concurrency: z.int().nullable(),
 });
@@ -95,18 +98,27 @@ export interface Lists {
   readonly deadLetters: readonly ShownRequest[];
 }
 
-/** Reads them: ranges of indexes, of bounded length each. */
-export async function readLists(db: Queryable, urls: ShownUrls): Promise<Lists> {
+/** By host. */
+export type LastFailures = SenderLoad["lastFailures"];
+
+/** Reads them: ranges of indexes, of bounded length each. The database knows the failures of busy lanes alone: others are added. */
+export async function readLists(db: Queryable, urls: ShownUrls, lastFailures: LastFailures): Promise<Lists> {
   const lanes = z.array(laneSchema).parse((await db.query(SELECT_LANES)).rows);
   const paused = (await db.query<{ host: string }>(SELECT_PAUSED)).rows;
   const failures = z.array(endedSchema).parse((await db.query(SELECT_FAILURES)).rows);
   const deadLetters = z.array(endedSchema).parse((await db.query(SELECT_DEAD_LETTERS)).rows);
   return {
-    lanes: lanes.map((lane) => ({ ...lane, host: lane.host ?? hostOf(lane.lane) })),
+    lanes: lanes.map((lane) => withFailure({ ...lane, host: lane.host ?? hostOf(lane.lane) }, lastFailures)),
     pausedHosts: paused.map(({ host }) => host),
     failures: failures.map((row) => masked(row, urls)),
     deadLetters: deadLetters.map((row) => masked(row, urls)),
   };
+}
+
+function withFailure(lane: ShownLane, lastFailures: LastFailures): ShownLane {
+  const failure = lane.host === null ? undefined : lastFailures.get(lane.host);
+  if (lane.lastError !== null || failure === undefined) return lane;
+  return { ...lane, lastError: failure.code, lastErrorSeconds: failure.msAgo / 1_000 };
 }
 
 /** P11: what a request shows of itself. */

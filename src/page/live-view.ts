@@ -128,7 +128,8 @@ export class LiveView implements Disposable {
     this.#isReadingLists = true;
     const began = performance.now();
     this.#listsNotBefore = began + LISTS_MS;
-    const lists = await readLists(db, settings().urls).catch((error: unknown) => ({
+    const failures = this.#sample?.load?.lastFailures ?? new Map();
+    const lists = await readLists(db, settings().urls, failures).catch((error: unknown) => ({
       error: redact(toError(error).message),
     }));
     const ended = performance.now();

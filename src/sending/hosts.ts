@@ -39,6 +39,20 @@ export interface HostLoad {
   readonly waitsSince: number;
 }
 
+/** What a host last did wrong, and how long ago. */
+export interface PastFailure {
+  readonly code: string;
+  readonly msAgo: number;
+}
+
+/** What a sender knows of hosts. */
+export interface SenderLoad {
+  /** Those of which something is in memory. */
+  readonly hosts: readonly HostLoad[];
+  readonly lastFailures: ReadonlyMap<string, PastFailure>;
+  readonly lanesPaused: number;
+}
+
 /** A rate that is taken for `unlimited` where time in flight is weighed against starts. */
 const UNLIMITED_PER_SECOND = 10_000;
 /** While responsive hosts have something to start, one start of so many goes to the others. */
@@ -278,12 +292,16 @@ export class Hosts {
     return [...this.#hosts.values()].flatMap(({ member }) => (member.isIdle ? [] : [member]));
   }
 
-  /** The same, with what their next starts wait for. */
-  loads(now: number): readonly HostLoad[] {
-    return [...this.#hosts.values()].flatMap((turn) => {
-      const { name: host, queued, inFlight, waitsSince, isIdle } = turn.member;
-      return isIdle ? [] : [{ host, queued, inFlight, waitsFor: this.#waitsFor(turn, now), waitsSince }];
-    });
+  /** The same, with what their next starts wait for; and what hosts last did wrong, also those of which nothing is in memory now. */
+  load(now: number): Omit<SenderLoad, "lanesPaused"> {
+    const hosts: HostLoad[] = [];
+    const lastFailures = new Map<string, PastFailure>();
+    for (const turn of this.#hosts.values()) {
+      const { name: host, queued, inFlight, waitsSince, isIdle, lastFailure } = turn.member;
+      if (!isIdle) hosts.push({ host, queued, inFlight, waitsFor: this.#waitsFor(turn, now), waitsSince });
+      if (lastFailure !== null) lastFailures.set(host, { code: lastFailure.code, msAgo: now - lastFailure.at });
+    }
+    return { hosts, lastFailures };
   }
 
   #waitsFor(turn: Turn<Host>, now: number): WaitsFor {

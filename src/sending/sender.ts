@@ -13,7 +13,7 @@ import type { SweepRoom } from "../outbox/sweep.ts";
 import type { Completion } from "../results/completion.ts";
 import { completionOf } from "./completion.ts";
 import type { Entry, Flight, LaneActivity } from "./host.ts";
-import { type Concurrency, type HostLoad, Hosts, type Permits } from "./hosts.ts";
+import { type Concurrency, Hosts, type Permits, type SenderLoad } from "./hosts.ts";
 import type { SendObserver } from "./observer.ts";
 import { defective, failureOf } from "./outcomes.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
@@ -250,9 +250,9 @@ export class Sender {
       .slice(0, most);
   }
 
-  /** What there is of each host in memory, and how many lanes are left to the outbox since their host is paused. */
-  get load(): { readonly hosts: readonly HostLoad[]; readonly lanesPaused: number } {
-    return { hosts: this.#hosts.loads(this.#parts.clock.now()), lanesPaused: this.#paused.size };
+  /** What is known of hosts, and how many lanes are left to the outbox since their host is paused. */
+  get load(): SenderLoad {
+    return { ...this.#hosts.load(this.#parts.clock.now()), lanesPaused: this.#paused.size };
   }
 
   /** A permit of this host's own rate is free. */

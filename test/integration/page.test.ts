@@ -121,6 +121,22 @@ test("what the page shows at rest is what SQL says", async () => {
   }, 20_000);
 });
 
+test("a lane of which everything is deferred shows what its host last did wrong", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave({ kind: "answer", status: 503 });
+  await using daemon = await startInProcess(db.url);
+  await db.query("select net.http_request('GET', $1, max_attempts := 2, retry_first_ms := 3600000)", [receiver.url()]);
+  await eventually(async () => (await db.query("select from net.http_request_queue where attempts = 1")).length === 1);
+  using watch = await watchPage(daemon.address);
+  await eventually(() => {
+    const [lane] = (watch.latest.get("lists") as Lists).lanes;
+    expect(lane).toMatchObject({ deferred: 1, queued: 0, inFlight: 0, lastError: "503" });
+    expect(lane?.["lastErrorSeconds"]).toBeGreaterThan(0);
+    return true;
+  }, 20_000);
+});
+
 test("P11: urls show their host alone, or their path where it is set, and no search finds what is not shown", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
