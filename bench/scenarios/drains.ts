@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "../../test/support/eventually.ts";
+import { watchPage } from "../../test/support/page-client.ts";
 import { percentile } from "../support/numbers.ts";
 import { usageOf } from "../support/process-usage.ts";
 import type { Rig } from "../support/rig.ts";
@@ -77,38 +78,64 @@ function manyHosts(hosts: number, perHost: number): Scenario {
   };
 }
 
+/** 5,000 requests per second while something else is asked of the daemon. */
+async function steadily(rig: Rig, count: number, beside: (address: string) => Promise<Disposable>): Promise<Figures> {
+  await using daemon = await rig.startDaemon("5000");
+  await daemon.live();
+  await trickle(rig, { perSecond: 100, seconds: 2 });
+  await rig.report();
+  using _asking = await beside(daemon.address);
+  const before = usageOf(daemon.pid);
+  await rig.client.query(TO_ONE, [rig.receiverUrl, count]);
+  await eventually(async () => {
+    const { rows } = await rig.client.query<{ waiting: boolean }>(SELECT_WAITING);
+    return rows[0]?.waiting === false;
+  }, 600_000);
+  const after = usageOf(daemon.pid);
+  const { times } = await rig.report();
+  return {
+    "sent per second": (count * 1_000) / ((times.at(-1) ?? 0) - (times[0] ?? 0)),
+    "CPU ms each": (after.cpuMs - before.cpuMs) / count,
+    "peak RSS MB": after.peakRssMb,
+  };
+}
+
 const SCRAPED_EVERY_MS = 1_000;
 
-/** 5,000 requests per second, scraped each second; a version without metrics answers the scrapes with 404. */
+/** Scraped each second; a version without metrics answers the scrapes with 404. */
 const scraped: Scenario = {
   name: "scraped-5000",
   rounds: 5,
+  measure: (rig) =>
+    steadily(rig, 50_000, async (address) => {
+      const scrape = async (): Promise<unknown> => (await fetch(`${address}/metrics`)).text();
+      await scrape();
+      const scrapes = setInterval(() => void scrape(), SCRAPED_EVERY_MS);
+      return { [Symbol.dispose]: () => clearInterval(scrapes) };
+    }),
+};
+
+/** With the page open once and without, in turns that even out what grows meanwhile. */
+const watched: Scenario = {
+  name: "watched-5000",
+  rounds: 3,
   async measure(rig) {
-    const count = 50_000;
-    await using daemon = await rig.startDaemon("5000");
-    await daemon.live();
-    await trickle(rig, { perSecond: 100, seconds: 2 });
-    await rig.report();
-    const scrape = async (): Promise<unknown> => (await fetch(`${daemon.address}/metrics`)).text();
-    await scrape();
-    const scrapes = setInterval(() => void scrape(), SCRAPED_EVERY_MS);
-    try {
-      const before = usageOf(daemon.pid);
-      await rig.client.query(TO_ONE, [rig.receiverUrl, count]);
-      await eventually(async () => {
-        const { rows } = await rig.client.query<{ waiting: boolean }>(SELECT_WAITING);
-        return rows[0]?.waiting === false;
-      }, 600_000);
-      const after = usageOf(daemon.pid);
-      const { times } = await rig.report();
-      return {
-        "sent per second": (count * 1_000) / ((times.at(-1) ?? 0) - (times[0] ?? 0)),
-        "CPU ms each": (after.cpuMs - before.cpuMs) / count,
-        "peak RSS MB": after.peakRssMb,
-      };
-    } finally {
-      clearInterval(scrapes);
+    const alone: Figures[] = [];
+    const beside: Figures[] = [];
+    const nobody = (): Promise<Disposable> => Promise.resolve({ [Symbol.dispose]: () => undefined });
+    for (const isWatched of [false, true, true, false]) {
+      (isWatched ? beside : alone).push(await steadily(rig, 30_000, isWatched ? watchPage : nobody));
     }
+    const mean = (figures: readonly Figures[], name: string): number =>
+      figures.reduce((sum, one) => sum + (one[name] ?? 0), 0) / figures.length;
+    const [cpu, cpuWatched] = [mean(alone, "CPU ms each"), mean(beside, "CPU ms each")];
+    return {
+      "CPU ms each": cpu,
+      "CPU ms each, watched": cpuWatched,
+      "CPU watched / not": cpuWatched / cpu,
+      "sent per second": mean(alone, "sent per second"),
+      "sent per second, watched": mean(beside, "sent per second"),
+    };
   },
 };
 
@@ -168,6 +195,7 @@ const memory: Scenario = {
 export const DRAINS: readonly Scenario[] = [
   oneHost(50_000),
   scraped,
+  watched,
   latency,
   oneHost(1_000 * PER_HOST),
   manyHosts(1_000, PER_HOST),
