@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
-import { HAS_CHROMIUM, openTab, seriousProblems } from "../support/browser.ts";
+import { HAS_CHROMIUM, openTab } from "../support/browser.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { emptied } from "../support/outbox.ts";
@@ -17,12 +17,6 @@ async function tile(page: Page, name: string): Promise<number> {
     .locator("dd > span")
     .textContent();
   return Number((text ?? "").replaceAll(",", ""));
-}
-
-/** Where a folder for pictures is named, one of the whole page as it is. */
-async function picture(page: Page, name: string): Promise<void> {
-  const folder = process.env["PAGE_PICTURES"];
-  if (folder !== undefined) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
 }
 
 test.skipIf(!HAS_CHROMIUM)(
@@ -114,37 +108,61 @@ test.skipIf(!HAS_CHROMIUM)("a flood shows as a flood", async () => {
     return true;
   }, 20_000);
   await eventually(async () => /rows [1-9]\d\d/.test((await page.locator("#charts").textContent()) ?? ""), 15_000);
-  await picture(page, "flood");
   await db.query("truncate net.http_request_queue");
 });
 
-const LOOKS = [
-  { name: "light", options: { colorScheme: "light", viewport: { width: 1280, height: 900 } } },
-  { name: "dark", options: { colorScheme: "dark", viewport: { width: 1280, height: 900 } } },
-  { name: "a phone", options: { colorScheme: "dark", viewport: { width: 360, height: 740 } } },
-] as const;
+/** What has the focus after each press of Tab, once round the page, and whether it shows. */
+async function roundByTab(page: Page): Promise<readonly { readonly name: string; readonly isShown: boolean }[]> {
+  const seen: { name: string; isShown: boolean }[] = [];
+  for (let pressed = 0; pressed < 100; pressed++) {
+    await page.keyboard.press("Tab");
+    const focused = await page.evaluate<{ name: string; isShown: boolean } | null>(`(() => {
+      const one = document.activeElement;
+      if (one === null || one === document.body) return null;
+      const { outlineStyle, outlineWidth } = getComputedStyle(one);
+      const { width, height, left } = one.getBoundingClientRect();
+      const name = one.getAttribute("aria-label") ?? (one.id || one.textContent);
+      return { name, isShown: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && width > 0 && height > 0 && left >= 0 };
+    })()`);
+    if (focused === null) return seen;
+    seen.push(focused);
+  }
+  return seen;
+}
 
-test.skipIf(!HAS_CHROMIUM).for(LOOKS)(
-  "axe-core finds nothing serious, and nothing is wider than the window: $name",
-  async ({ options }) => {
-    await using db = await testDatabase();
-    await db.query("insert into net.http_host_settings (host, paused) values ('paused.example', true)");
-    await using daemon = await startInProcess(db.url, { PGNETD_PAGE_TOKEN: TOKEN });
-    await db.query("select net.http_get('https://paused.example/a')");
-    await db.query("select net.http_get('http://[::1]:1/refused')");
-    await using tab = await openTab(daemon.address, options);
-    const { page } = tab;
-    await eventually(async () => {
-      expect(await page.locator("#lanes tbody tr").count()).toBe(1);
-      expect(await page.locator("#failures tbody tr").count()).toBe(1);
-      expect(await page.locator("canvas").count()).toBe(5);
-      return true;
-    }, 20_000);
-    expect(await seriousProblems(page)).toEqual([]);
-    expect(await page.evaluate<number>("document.documentElement.scrollWidth - window.innerWidth")).toBeLessThanOrEqual(
-      0,
-    );
-    expect(tab.problems).toEqual([]);
-    await picture(page, `${options.colorScheme}-${options.viewport.width}`);
-  },
-);
+test.skipIf(!HAS_CHROMIUM)("every action is reached with Tab, and the focus shows wherever it is", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave({ kind: "answer", status: 500 });
+  await using daemon = await startInProcess(db.url, { PGNETD_PAGE_TOKEN: TOKEN });
+  await db.query("select net.http_request('GET', $1, max_attempts := 2, retry_first_ms := 1)", [receiver.url()]);
+  await eventually(async () => (await db.query("select from net.http_dead_letter")).length === 1);
+  const [waits] = await db.query<{ id: string }>("select net.http_request('GET', $1, delay := '1 hour')::text as id", [
+    receiver.url(),
+  ]);
+  await using tab = await openTab(daemon.address);
+  const { page } = tab;
+  await eventually(async () => (await page.locator("#dead tbody tr").count()) === 1);
+  await page.getByLabel(/Request id/).fill(waits?.id ?? "");
+  await page.keyboard.press("Enter");
+  await eventually(async () => (await page.locator("#found tbody tr").count()) === 1);
+  await page.locator(".skip").focus();
+  const focused = await roundByTab(page);
+  expect(focused.filter(({ isShown }) => !isShown)).toEqual([]);
+  const names = focused.map(({ name }) => name);
+  for (const name of [/^Pause 127/, /^Replay request/, /^query$/, /^Search$/, /^Cancel request/, /^token$/, /^wake$/]) {
+    expect(names).toContainEqual(expect.stringMatching(name));
+  }
+});
+
+test.skipIf(!HAS_CHROMIUM)("a browser that was given the password shows the page, and follows its events", async () => {
+  await using db = await testDatabase();
+  const reading = "a-token-for-reading-0123";
+  await using daemon = await startInProcess(db.url, { PGNETD_PAGE_READ_TOKEN: reading, PGNETD_PAGE_TOKEN: TOKEN });
+  await using tab = await openTab(daemon.address, { httpCredentials: { username: "any", password: reading } });
+  const { page } = tab;
+  await eventually(async () => (await page.locator("#state").textContent()) === "live");
+  await page.getByLabel(/^Token/).fill(TOKEN);
+  await page.getByRole("button", { name: "Read the outbox now" }).press("Enter");
+  await eventually(async () => (await page.locator("#message").textContent()) === "the outbox is read");
+});

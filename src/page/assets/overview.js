@@ -1,6 +1,7 @@
 import { byId, element, setText } from "./element.js";
 import { bytes, count, seconds, short } from "./format.js";
 
+const DAY = 86400;
 const STATE_TONES = { live: "good", standby: "good", "catch-up": "warn", polling: "warn" };
 
 /** What the operator looks at first: each a name, and what it says of a frame: text, the small print, whether it is good. */
@@ -9,11 +10,16 @@ const TILES = [
   ["In flight", ({ values }) => [count(values["queue.inFlight"]), `of ${count(values["queue.inFlightLimit"])}`]],
   [
     "In the outbox",
-    ({ values }) => [count(values["queue.outboxRows"]), `${count(values["queue.deferredRows"])} for later`],
+    ({ values }) => [count(values["queue.outboxRows"]), `${count(values["queue.deferredRows"])} deferred`],
   ],
   [
     "Oldest due",
     ({ values }) => [seconds(values["queue.oldestDue"]), waits(values["queue.queued"]), age(values["queue.oldestDue"])],
+  ],
+  ["Lanes behind", ({ values }) => behind(values)],
+  [
+    "Dead letters",
+    ({ values }) => [count(values["queue.deadLetters"]), "", values["queue.deadLetters"] > 0 ? "warn" : ""],
   ],
   [
     "In memory",
@@ -22,24 +28,9 @@ const TILES = [
       `${bytes(values["queue.memoryBytes"])} of ${bytes(values["queue.memoryBytesLimit"])}`,
     ],
   ],
-  [
-    "Lanes behind",
-    ({ values }) => (values["queue.everyLaneBehind"] ? ["every", ""] : [count(values["queue.lanesBehind"]), ""]),
-  ],
-  [
-    "Hosts paused",
-    ({ values }) => [count(values["queue.hostsPaused"]), "", values["queue.hostsPaused"] > 0 ? "warn" : ""],
-  ],
-  [
-    "Dead letters",
-    ({ values }) => [count(values["queue.deadLetters"]), "", values["queue.deadLetters"] > 0 ? "warn" : ""],
-  ],
   ["Slot", ({ values }) => slot(values)],
   ["Retained WAL", ({ values }) => retained(values)],
-  [
-    "Slot lag",
-    ({ values }) => [bytes(values["slot.confirmedLag"]), `confirmed; received ${bytes(values["slot.receivedLag"])}`],
-  ],
+  ["Slot lag", ({ values }) => [bytes(values["slot.confirmedLag"]), `received: ${bytes(values["slot.receivedLag"])}`]],
   ["Leader", (frame) => leader(frame)],
   [
     "Database",
@@ -58,6 +49,7 @@ export function showOverview(frame) {
   setText(state, frame.mode === "capture" ? `${frame.state}, capture` : frame.state);
   state.className = `badge ${frame.ready ? (STATE_TONES[frame.state] ?? "") : "bad"}`;
   setText(byId("detail"), frame.detail);
+  document.title = `${frame.state} – ${frame.database} – pgnetd`;
   const now = byId("now");
   if (now.childElementCount === 0) {
     now.append(
@@ -87,6 +79,16 @@ function limit(rate) {
   return Number.isFinite(rate) ? `limit ${count(rate)}` : "no limit";
 }
 
+function behind(values) {
+  const paused = values["queue.hostsPaused"];
+  const text = values["queue.everyLaneBehind"] ? "every" : count(values["queue.lanesBehind"]);
+  return [
+    text,
+    paused > 0 ? `${count(paused)} ${paused === 1 ? "host" : "hosts"} paused` : "",
+    paused > 0 ? "warn" : "",
+  ];
+}
+
 /** What most of the queued requests wait for. */
 function waits(queued) {
   const [most] = Object.entries(queued ?? {}).toSorted(([, one], [, other]) => other - one);
@@ -111,9 +113,11 @@ function retained(values) {
   const safe = values["slot.safe"];
   const size = values["slot.retained"];
   if (safe === null || size === null) return [bytes(size), "no limit"];
-  const left = values["slot.secondsToLimit"];
-  const small = `of ${bytes(Math.max(0, size + safe))}${Number.isFinite(left) ? `, full in ${seconds(left)}` : ""}`;
-  return [bytes(size), small, safe <= 0 ? "bad" : size > safe ? "warn" : ""];
+  const left = values["slot.secondsToLimit"] ?? Infinity;
+  // A little that has just been written says nothing of the next day.
+  const isFilling = left < DAY && size > (size + safe) / 10;
+  const small = `of ${bytes(Math.max(0, size + safe))}${isFilling ? `, full in ${seconds(left)}` : ""}`;
+  return [bytes(size), small, safe <= 0 ? "bad" : size > safe || isFilling ? "warn" : ""];
 }
 
 function leader({ state, values, holder }) {

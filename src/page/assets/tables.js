@@ -4,16 +4,19 @@ import { count, seconds, short, time } from "./format.js";
 
 const LANES = [
   ["Lane", (lane) => lane.lane],
-  ["Outbox", (lane) => count(lane.outboxRows), "number"],
-  ["Later", (lane) => count(lane.deferred), "number"],
+  ["Outbox", (lane) => counted(lane.outboxRows, lane.outboxRows - lane.deferred, lane.deferred), "number"],
+  ["Deferred", (lane) => counted(lane.deferred, lane.deferred), "number"],
   ["Oldest", (lane) => seconds(lane.oldestSeconds), "number"],
   ["Queued", (lane) => count(lane.queued), "number"],
   ["In flight", (lane) => count(lane.inFlight), "number"],
   ["Rate", (lane) => (lane.ratePerSecond === null ? "default" : `${short(lane.ratePerSecond)}/s`), "number"],
   ["State", (lane) => [lane.isPaused ? "paused" : "", lane.isBehind ? "behind" : ""].filter(Boolean).join(", ")],
-  ["Last error", (lane) => lane.lastError ?? ""],
+  ["Last error", (lane) => (lane.lastError === null ? "" : `${lane.lastError}, ${seconds(lane.lastErrorSeconds)} ago`)],
   ["Action", (lane) => (lane.host === null ? "" : hostButton(lane.host, lane.isPaused))],
 ];
+
+/** Rows of a lane are counted up to here, of those that are due and of those that are deferred. */
+const MOST_COUNTED = 10_000;
 
 const ENDED = [
   ["Ended", (row) => time(row.ended)],
@@ -62,21 +65,39 @@ export function showFound(requests) {
 function fill(place, all, rows, none) {
   const columns = hasActions() ? all : all.filter(([name]) => name !== "Action");
   const focused = document.activeElement?.getAttribute("data-key");
-  if (rows.length === 0) place.replaceChildren(element("p", {}, none));
+  if (rows.length === 0) place.replaceChildren(element("p", { class: "none" }, none));
   else {
+    // Named roles: on a phone rows are shown as cards, which are no table by themselves.
     const head = element(
       "tr",
-      {},
-      ...columns.map(([name, , kind]) => element("th", { scope: "col", class: kind }, name)),
+      { role: "row" },
+      ...columns.map(([name, , kind]) => element("th", { role: "columnheader", scope: "col", class: kind }, name)),
     );
     const body = rows.map((row) =>
-      element("tr", {}, ...columns.map(([, cell, kind]) => element("td", { class: kind }, cell(row)))),
+      element(
+        "tr",
+        { role: "row" },
+        ...columns.map(([name, cell, kind]) =>
+          element("td", { role: "cell", class: kind, "data-name": name }, cell(row)),
+        ),
+      ),
     );
-    place.replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
+    place.replaceChildren(
+      element(
+        "table",
+        { role: "table" },
+        element("thead", { role: "rowgroup" }, head),
+        element("tbody", { role: "rowgroup" }, ...body),
+      ),
+    );
   }
   // The rows are made anew: whoever was on a button is left there.
   if (focused)
     [...place.querySelectorAll("[data-key]")].find((one) => one.getAttribute("data-key") === focused)?.focus();
+}
+
+function counted(shown, ...parts) {
+  return parts.some((part) => part >= MOST_COUNTED) ? `${count(shown)} or more` : count(shown);
 }
 
 function hostButton(host, isPaused) {
