@@ -142,7 +142,7 @@ test.skipIf(!HAS_CHROMIUM)("every action is reached with Tab, and the focus show
   ]);
   await using tab = await openTab(daemon.address);
   const { page } = tab;
-  await eventually(async () => (await page.locator("#dead tbody tr").count()) === 1);
+  await eventually(async () => (await page.locator("#lanes tbody tr, #dead tbody tr").count()) === 2, 20_000);
   await page.getByLabel(/Request id/).fill(waits?.id ?? "");
   await page.keyboard.press("Enter");
   await eventually(async () => (await page.locator("#found tbody tr").count()) === 1);
@@ -165,4 +165,5 @@ test.skipIf(!HAS_CHROMIUM)("a browser that was given the password shows the page
   await page.getByLabel(/^Token/).fill(TOKEN);
   await page.getByRole("button", { name: "Read the outbox now" }).press("Enter");
   await eventually(async () => (await page.locator("#message").textContent()) === "the outbox is read");
+  expect(tab.problems).toEqual([]);
 });
