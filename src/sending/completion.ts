@@ -29,6 +29,6 @@ function isRetried(outcome: Outcome): boolean {
 /** `Retry-After` in seconds (RFC 9110, 10.2.3), as milliseconds; 0 without one, or as a date. */
 function retryAfterMs(outcome: Outcome): number {
   if (outcome.kind !== "answered") return 0;
-  const value = outcome.headers.find(([name]) => name.toLowerCase() === "retry-after")?.[1];
-  return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) * 1_000 : 0;
+  const value = outcome.headers.find(([name]) => name.toLowerCase() === "retry-after")?.[1] ?? "";
+  return /^\d{1,9}$/.test(value) ? Number(value) * 1_000 : 0;
 }

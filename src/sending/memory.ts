@@ -143,7 +143,8 @@ export class Memory {
   longerThan(lane: Lane, bytes: number): Lane | null {
     const own = lengthOf((this.#lanes.get(lane)?.bytes ?? 0) + bytes);
     for (let length = this.#byLength.length - 1; length > own; length--) {
-      for (const other of this.#byLength[length] ?? []) if (other !== lane) return other;
+      const [longer] = this.#byLength[length] ?? [];
+      if (longer !== undefined) return longer;
     }
     return null;
   }

@@ -74,6 +74,11 @@ it.each([
   '{"a": "b}',
   '{"a": [1}',
   "{a: 1}",
+  '{a": 1}',
+  '["a": 1}',
+  '{"a": [1',
+  '{"a": ["b',
+  '{"a": "b"; "c": "d"}',
   '{"a": 1} ',
 ])("%j is no object", (text) => {
   expect(jsonbPairs(text)).toBeNull();

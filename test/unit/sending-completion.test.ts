@@ -82,8 +82,20 @@ describe("the wait before another try", () => {
     ["3600", 60_000],
     ["-1", 1_000],
     ["soon", 1_000],
+    ["in 30", 1_000],
+    ["30 s", 1_000],
+    ["9999999999", 1_000],
   ])("is at least what Retry-After: %s asks for, within the caller's bound: %d ms", (value, expected) => {
-    expect(delayMs(0, answer(429, [["retry-after", value]]), 0.999_999)).toBe(expected);
+    expect(
+      delayMs(
+        0,
+        answer(429, [
+          ["server", "9"],
+          ["retry-after", value],
+        ]),
+        0.999_999,
+      ),
+    ).toBe(expected);
     expect(delayMs(0, answer(503, [["Retry-After", value]]), 0.999_999)).toBe(expected);
   });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Memory } from "../../src/sending/memory.ts";
+import { Memory, perLaneBound } from "../../src/sending/memory.ts";
 
 const BOUNDS = { requests: 100, bytes: 100_000, perLane: 50 };
 
@@ -93,4 +93,81 @@ describe("P5: memory", () => {
       }),
     );
   });
+});
+
+it.each([
+  [200, 10_000, 200],
+  [120.2, 10_000, 121],
+  [0.5, 10_000, 50],
+  [50_000, 10_000, 4_000],
+  ["unlimited", 10_000, 4_000],
+  ["unlimited", 3_000, 3_000],
+  [200, 20, 20],
+] as const)(
+  "P5: at %s starts a second and with room for %i requests a lane has at most %i queued",
+  (rate, requests, most) => {
+    expect(perLaneBound(rate, requests)).toBe(most);
+  },
+);
+
+describe("P5: what a sweep may bring", () => {
+  it("is seven eighths of memory, less what is held", () => {
+    const memory = new Memory(BOUNDS);
+    expect(memory.room).toEqual({ rows: 88, bytes: 87_500, largest: Number.MAX_SAFE_INTEGER });
+    for (let one = 0; one < 3; one++) memory.hold("a", 600, 0);
+    expect(memory.room).toMatchObject({ rows: 85, bytes: 85_700 });
+    expect([memory.requests, memory.bytes]).toEqual([3, 1_800]);
+  });
+
+  it("is nothing where the bytes or the requests are used up", () => {
+    expect(filled({ a: 4 }, 22_000).room).toMatchObject({ rows: 0, bytes: 0 });
+    expect(filled({ a: 45, b: 45 }, 10).room).toMatchObject({ rows: 0, bytes: 86_600 });
+  });
+});
+
+describe("P5: one more request", () => {
+  it("fits up to the bounds of requests and of bytes, and not beyond", () => {
+    expect([filled({ a: 99 }, 10).fits(10), filled({ a: 100 }, 10).fits(10)]).toEqual([true, false]);
+    expect([filled({ a: 4 }, 20_000).fits(20_000), filled({ a: 4 }, 20_000).fits(20_001)]).toEqual([true, false]);
+  });
+
+  it("is large from beyond a quarter of all bytes", () => {
+    const memory = filled({ a: 4 }, 25_000);
+    expect([memory.fits(25_000), memory.fits(25_001), memory.room.largest]).toEqual([
+      false,
+      true,
+      Number.MAX_SAFE_INTEGER,
+    ]);
+  });
+});
+
+it("a lane has a place until as many of it are queued as may be", () => {
+  expect([filled({ a: 49 }).hasPlace("a"), filled({ a: 50 }).hasPlace("a")]).toEqual([true, false]);
+  expect([filled({ a: 49 }).share("a", 0), filled({}).share("a", 0)]).toEqual([
+    { lane: "a", queued: 49, room: 1 },
+    { lane: "a", queued: 0, room: 50 },
+  ]);
+});
+
+it("P6: a lane is longer by its bytes, and one that has shrunk is so no more", () => {
+  const memory = filled({ long: 50, short: 1 });
+  for (let one = 0; one < 49; one++) memory.start("long", 600);
+  expect(memory.longerThan("new", 600)).toBeNull();
+  memory.giveUp("long", 600);
+  expect([memory.longerThan("new", 10), memory.shares(0).map(({ lane }) => lane)]).toEqual(["short", ["short"]]);
+});
+
+it("P6: of lanes of more than 4 GiB the longer one is the one to give up for a shorter one", () => {
+  const memory = new Memory({ ...BOUNDS, bytes: 1e12 });
+  memory.hold("longest", 5e9, 0);
+  memory.hold("long", 1e9, 0);
+  expect(memory.longerThan("long", 1)).toBe("longest");
+});
+
+it("what is not queued changes nothing when it starts, and is only released when it is given up", () => {
+  const memory = filled({ a: 2 });
+  memory.start("b", 600);
+  expect([memory.requests, memory.bytes]).toEqual([2, 1_200]);
+  memory.giveUp("b", 600);
+  expect([memory.requests, memory.bytes, memory.share("a", 0).queued]).toEqual([1, 600, 2]);
 });

@@ -9,6 +9,15 @@ it("makes requests wait longer, up to half a minute, the longer something is lac
   expect(shortage.delayMs("EMFILE", 149_000 + 60_001)).toBe(1_000);
 });
 
+it("is over when nothing was lacking for more than a minute", () => {
+  const delays = [60_000, 60_001].map((now) => {
+    const shortage = new Shortage(silentLog, () => 1);
+    shortage.delayMs("EMFILE", 0);
+    return shortage.delayMs("EMFILE", now);
+  });
+  expect(delays).toEqual([30_000, 1_000]);
+});
+
 it("spreads them over half of that time", () => {
   expect(new Shortage(silentLog, () => 0).delayMs("EMFILE", 0)).toBe(500);
 });

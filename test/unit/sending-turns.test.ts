@@ -64,4 +64,16 @@ describe("P6: turns", () => {
     expect(other.take()).toBe(turn);
     expect(other.take()).toBeNull();
   });
+
+  it("are kept by a member that is listed again", () => {
+    const time = { used: 0 };
+    const turns = new Turns<string>(time);
+    const [first, second] = [new Turn("first"), new Turn("second")];
+    second.used = 1;
+    turns.list(first);
+    turns.list(second);
+    time.used = 5;
+    turns.list(first);
+    expect([turns.take(), turns.take(), turns.take()]).toEqual([first, second, null]);
+  });
 });
