@@ -1,0 +1,58 @@
+import pg from "pg";
+import { expect, test } from "vitest";
+import { PgnetdError } from "../../src/base/errors.ts";
+import { blockedSlot } from "../../src/slot/blockers.ts";
+import { isUnreachable, outageOf } from "../../src/slot/stream-outage.ts";
+
+const failure = (code: string, more: object = {}): Error =>
+  Object.assign(new Error(`error ${code}`), { code, ...more });
+
+function refusal(code: string, hint: string): pg.DatabaseError {
+  return Object.assign(new pg.DatabaseError("refused", 1, "error"), { code, hint });
+}
+
+test.each([
+  ["a system's error", failure("ECONNREFUSED", { syscall: "connect" }), true],
+  ["a driver's error", new Error("Connection terminated"), true],
+  ["a connection exception", failure("08006"), true],
+  ["a server that starts", failure("57P03"), true],
+  ["a server that crashed", failure("57P02"), true],
+  ["a missing right", failure("42501"), false],
+  ["an error of pgnetd", new PgnetdError("STREAM_LOST", "lost"), false],
+])("the database is out of reach by %s: %s", (_what, error, unreachable) => {
+  expect(isUnreachable(error)).toBe(unreachable);
+});
+
+test("why there is no stream comes with what mends it", () => {
+  expect(outageOf(failure("55000"))).toEqual({
+    reason: "error 55000",
+    sqlstate: "55000",
+    hint: "Logical decoding needs wal_level = logical and a restart of PostgreSQL.",
+  });
+  expect(outageOf(new PgnetdError("STREAM_UNAVAILABLE", "no", { hint: "Do it." }))).toEqual({
+    reason: "no",
+    sqlstate: null,
+    hint: "Do it.",
+  });
+  expect(outageOf(failure("08006")).hint).toBe(new PgnetdError("PG_UNREACHABLE", "").hint);
+  expect(outageOf(failure("XX000")).hint).toBe(new PgnetdError("STREAM_UNAVAILABLE", "").hint);
+});
+
+test("of a missing right the server's own hint counts, and of nothing else", () => {
+  expect(outageOf(refusal("42501", "Trust it.")).hint).toBe("Trust it.");
+  expect(outageOf(refusal("55000", "Trust it.")).hint).toContain("wal_level");
+  expect(outageOf(failure("42501", { hint: "Trust it." })).hint).toContain("alter role");
+});
+
+test("what a slot's creation waits for is named; without anything there is no outage", () => {
+  const nobody = { pid: 7, user: null, application: null, since: null };
+  const somebody = { pid: 8, user: "app", application: 'x "y"', since: "2026-11-21" };
+  expect(blockedSlot("s", [])).toBeNull();
+  expect(blockedSlot("s", [{ ...nobody, pid: 0 }, nobody, somebody])).toMatchObject({
+    reason:
+      'replication slot "s" can be made when these have ended: a prepared transaction (see pg_prepared_xacts), ' +
+      'process 7 (user ?, application "", in a transaction since ?), ' +
+      String.raw`process 8 (user app, application "x \"y\"", in a transaction since 2026-11-21)`,
+    sqlstate: null,
+  });
+});
