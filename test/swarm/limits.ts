@@ -12,6 +12,9 @@ const TOGETHER_MS = 2_000;
 /** A changed setting is in force after this time, in milliseconds. */
 const IN_FORCE_MS = 1_500;
 
+/** After a fault a daemon may read the outbox, and be told nothing, for so long, in milliseconds. */
+const RECOVERY_MS = 10_000;
+
 /** A time in which this process stood still, and saw nothing come. */
 export interface Stall {
   readonly from: number;
@@ -29,14 +32,12 @@ export interface LimitsEvidence {
 
 /** P7: the rate of all requests, the rates of hosts, and paused hosts. */
 export function judgeLimits(evidence: LimitsEvidence): readonly string[] {
-  const { plan, arrivals, spans } = evidence;
+  const { plan, arrivals } = evidence;
   const { perSecond } = plan.settings;
   const harms: string[] = [];
   const times = arrivals.map(({ at }) => at).toSorted((a, b) => a - b);
   if (perSecond !== "unlimited") harms.push(...judgeRate("all destinations", times, perSecond, evidence));
   harms.push(...judgeConcurrency(evidence));
-  // A daemon that is cut off does not know of a change.
-  if (!spans.every(({ fault }) => isMisconduct(fault))) return harms;
   return [...harms, ...judgeHosts(evidence)];
 }
 
@@ -79,12 +80,13 @@ function mostAtOnce(arrivals: readonly Arrival[], longestMs: number): number {
 }
 
 function judgeHosts(evidence: LimitsEvidence): readonly string[] {
-  const { arrivals, hostChanges } = evidence;
+  const { arrivals, hostChanges, spans } = evidence;
   const harms: string[] = [];
   const changes = hostChanges.filter(({ acknowledgedAt }) => acknowledgedAt < Infinity);
   for (const change of changes) {
     const { destination, rate, paused, acknowledgedAt } = change;
     const until = endOf(change, hostChanges);
+    if (spans.some((span) => mayKeepBack(span, change.askedAt, until))) continue;
     const own = arrivals.filter((one) => one.destination === destination).map(({ at }) => at);
     const times = own.filter((at) => at > acknowledgedAt + IN_FORCE_MS && at < until).toSorted((a, b) => a - b);
     const name = `destination ${destination}`;
@@ -92,6 +94,11 @@ function judgeHosts(evidence: LimitsEvidence): readonly string[] {
     if (rate !== null && !paused) harms.push(...judgeRate(name, times, rate, evidence));
   }
   return harms;
+}
+
+/** True where a daemon may not have read a setting that was in force from `from` to `until`. */
+function mayKeepBack(span: Span, from: number, until: number): boolean {
+  return !isMisconduct(span.fault) && span.from < until && span.until > from - RECOVERY_MS;
 }
 
 /** When another change may have taken the place of this one. */
