@@ -202,9 +202,9 @@ export function draw(seed: number): Plan {
 function budgetOf(settings: Settings): number {
   const { perSecond, concurrency, hostConcurrency, destinations, answersMs, memoryRequests } = settings;
   const inFlight = Math.min(concurrency, hostConcurrency * destinations);
-  const isNarrow = inFlight < 10 || memoryRequests < 50;
+  const most = memoryRequests < 50 ? 300 : inFlight < 10 ? 1_000 : 5_000;
   const rate = Math.min(perSecond === "unlimited" ? Infinity : perSecond, (inFlight / Math.max(1, answersMs)) * 1_000);
-  return Math.round(Math.min(isNarrow ? 1_000 : 5_000, rate * 8));
+  return Math.round(Math.min(most, rate * 8));
 }
 
 /** A commit that waits for the standby which has just become absent. */
