@@ -58,9 +58,7 @@ async function perform(world: World, fault: Fault): Promise<void> {
     case "snapshot":
       return holdOpen(world, "select pg_current_xact_id(), (select count(*) from net.http_request_queue)", fault.forMs);
     case "absent standby":
-      await requireAbsentStandby(db);
-      await delay(fault.forMs);
-      return eventually(() => requireNoStandby(db).then(() => true)).then(() => undefined);
+      return loseStandby(world, fault.forMs);
   }
 }
 
@@ -96,6 +94,19 @@ async function dropSlot({ db }: World): Promise<void> {
     );
     return dropped.length > 0;
   }, 3_000);
+}
+
+async function loseStandby({ db }: World, forMs: number): Promise<void> {
+  try {
+    await requireAbsentStandby(db);
+    await delay(forMs);
+  } finally {
+    // The server may be stopped just now.
+    await eventually(async () => {
+      await requireNoStandby(db);
+      return true;
+    });
+  }
 }
 
 async function holdOpen({ db }: World, statement: string, forMs: number): Promise<void> {

@@ -46,7 +46,14 @@ async function swarm(): Promise<void> {
   let runs = 0;
   let requests = 0;
   for (; !isOver(runs); runs++) {
-    const result = await runOnce(seed + runs);
+    const result = await runOnce(seed + runs).catch((error: unknown) => {
+      say(`seed ${seed + runs} could not be run: ${error instanceof Error ? error.stack : String(error)}`);
+      return null;
+    });
+    if (result === null) {
+      failed.push(seed + runs);
+      continue;
+    }
     requests += result.books.accounts.length;
     for (const { fault } of result.journal.spans) counts.set(fault.kind, (counts.get(fault.kind) ?? 0) + 1);
     say(summaryOf(result));
