@@ -153,7 +153,7 @@ function optionsOf(chart) {
     },
     scales: {
       x: { range: () => span() },
-      y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] },
+      y: { range: (_plot, _low, high) => [0, highest(high, definition.limit?.(numbers))] },
     },
     axes: [
       {
@@ -189,7 +189,13 @@ function span() {
   return [now - Math.min(HOUR, Math.max(SHORTEST, now - first)), now];
 }
 
-/** Where the limit is near enough to be seen. */
+/** The top of a chart: above all numbers, and above the limit where they come near it. */
+function highest(high, limit) {
+  if (Number.isFinite(limit) && high > limit / 2) return Math.max(high, limit) * 1.1;
+  return high > 0 ? high * 1.1 : 1;
+}
+
+/** Where it is near. */
 function drawLimit(plot, limit, colour) {
   if (!Number.isFinite(limit) || limit > plot.scales.y.max) return;
   const { ctx, bbox } = plot;
