@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
-import { configurationMarkdown, exampleYaml } from "../../src/config/markdown.ts";
+import { configurationMarkdown, exampleYaml } from "../../docs/generate/configuration.ts";
 import { ALL_SETTINGS } from "../../src/config/settings.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../config/pgnetd.example.yaml", import.meta.url));

@@ -2,7 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { CATALOGUE, type MetricDefinition } from "../../src/metrics/catalogue.ts";
-import { metricsMarkdown } from "../../src/metrics/markdown.ts";
+import { metricsMarkdown } from "../../docs/generate/metrics.ts";
 
 const METRICS = Object.values(CATALOGUE).flatMap((section) => Object.values<MetricDefinition>(section));
 

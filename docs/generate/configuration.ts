@@ -1,4 +1,4 @@
-import { ALL_SETTINGS, type NamedSetting, SECTIONS } from "./settings.ts";
+import { ALL_SETTINGS, type NamedSetting, SECTIONS } from "../../src/config/settings.ts";
 
 /** `docs/configuration.md`, made from the table of settings. */
 export function configurationMarkdown(): string {

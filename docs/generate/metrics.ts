@@ -1,4 +1,4 @@
-import { CATALOGUE, LABELS, type MetricDefinition, SECTIONS } from "./catalogue.ts";
+import { CATALOGUE, LABELS, type MetricDefinition, SECTIONS } from "../../src/metrics/catalogue.ts";
 
 const INTRODUCTION = `# Metrics
 
