@@ -356,7 +356,8 @@ export class Hosts {
     const [oldest] = this.#idle;
     if (oldest === undefined) return;
     this.#idle.delete(oldest);
-    this.#hosts.delete(oldest);
+    // It may have something to do again since it ended last.
+    if (this.#hosts.get(oldest)?.member.isIdle === true) this.#hosts.delete(oldest);
   }
 
   #turnOf(name: string): Turn<Host> {

@@ -1,48 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { HostSettings } from "../../src/outbox/host-settings.ts";
-import type { Entry, Flight } from "../../src/sending/host.ts";
+import type { Flight } from "../../src/sending/host.ts";
 import { Hosts, type Permits } from "../../src/sending/hosts.ts";
-import { requestOf } from "../support/http-peer.ts";
-
-const FREE: Permits = { isFree: () => true, tryTake: () => true };
-
-interface Bounds {
-  readonly total?: number;
-  readonly perHost?: number;
-  readonly bytes?: number;
-  readonly perSecond?: number | "unlimited";
-}
-
-function open({ total = 256, perHost = 64, bytes = 1e9, perSecond = 200 }: Bounds = {}): Hosts {
-  return new Hosts({ total, perHost, bytes, largeFrom: bytes / 4, perSecond }, () => null);
-}
-
-let id = 0n;
-function entryFor(host: string, { bytes = 100, lane = host } = {}): Entry {
-  id += 1n;
-  return { request: { ...requestOf(`http://${host}/`, { id }), bytes }, insertedBy: null, host, lane };
-}
-
-function startAll(hosts: Hosts, now: number): Flight[] {
-  const started: Flight[] = [];
-  for (let one = hosts.start(FREE, now); one !== null; one = hosts.start(FREE, now)) started.push(one);
-  return started;
-}
-
-/** Adds `count` entries and starts what may start; returns those started. */
-function fill(hosts: Hosts, host: string, count: number, { now = 0, bytes = 100 } = {}): Flight[] {
-  for (let added = 0; added < count; added += 1) hosts.add(entryFor(host, { bytes }), now);
-  return startAll(hosts, now);
-}
-
-function finishAll(hosts: Hosts, flights: readonly Flight[], now: number, answered = true): void {
-  for (const flight of flights) hosts.finish(flight, answered, now);
-}
-
-/** Shows that a host answers soon. */
-function makeResponsive(hosts: Hosts, host: string): void {
-  finishAll(hosts, fill(hosts, host, 1), 5);
-}
+import { entryFor, fill, finishAll, FREE, makeResponsive, open, startAll } from "../support/hosts-lab.ts";
 
 describe("P6: places", () => {
   it("one host takes no more than its own limit, no more than it leaves free, and far fewer before it has answered", () => {

@@ -1,0 +1,52 @@
+import type { Entry, Flight } from "../../src/sending/host.ts";
+import { Hosts, type Permits } from "../../src/sending/hosts.ts";
+import { requestOf } from "./http-peer.ts";
+
+export const FREE: Permits = { isFree: () => true, tryTake: () => true };
+
+interface HostsOptions {
+  readonly total?: number;
+  readonly perHost?: number;
+  readonly bytes?: number;
+  readonly perSecond?: number | "unlimited";
+  readonly rateOf?: (host: string) => Permits | null;
+  readonly hasAnswerRoom?: (host: string) => boolean;
+}
+
+export function open({
+  total = 256,
+  perHost = 64,
+  bytes = 1e9,
+  perSecond = 200,
+  rateOf = () => null,
+  hasAnswerRoom = () => true,
+}: HostsOptions = {}): Hosts {
+  return new Hosts({ total, perHost, bytes, largeFrom: bytes / 4, perSecond }, rateOf, hasAnswerRoom);
+}
+
+let id = 0n;
+export function entryFor(host: string, { bytes = 100, lane = host } = {}): Entry {
+  id += 1n;
+  return { request: { ...requestOf(`http://${host}/`, { id }), bytes }, insertedBy: null, host, lane };
+}
+
+export function startAll(hosts: Hosts, now: number): Flight[] {
+  const started: Flight[] = [];
+  for (let one = hosts.start(FREE, now); one !== null; one = hosts.start(FREE, now)) started.push(one);
+  return started;
+}
+
+/** Adds `count` entries and starts what may start; returns those started. */
+export function fill(hosts: Hosts, host: string, count: number, { now = 0, bytes = 100 } = {}): Flight[] {
+  for (let added = 0; added < count; added += 1) hosts.add(entryFor(host, { bytes }), now);
+  return startAll(hosts, now);
+}
+
+export function finishAll(hosts: Hosts, flights: readonly Flight[], now: number, answered = true): void {
+  for (const flight of flights) hosts.finish(flight, answered, now);
+}
+
+/** Shows that a host answers soon. */
+export function makeResponsive(hosts: Hosts, host: string): void {
+  finishAll(hosts, fill(hosts, host, 1), 5);
+}

@@ -1,0 +1,272 @@
+import { expect, test } from "vitest";
+import type { Outcome } from "../../src/http/outcome.ts";
+import type { HostSettings } from "../../src/outbox/host-settings.ts";
+import type { OutboxRow } from "../../src/outbox/row.ts";
+import type { Completion } from "../../src/results/completion.ts";
+import type { Sender } from "../../src/sending/sender.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { requestOf } from "../support/http-peer.ts";
+import { testSender } from "../support/test-sender.ts";
+import { turn } from "../support/world-referee.ts";
+
+const timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
+const ANSWERED: Outcome = {
+  kind: "answered",
+  status: 200,
+  headers: [],
+  contentType: null,
+  content: Buffer.alloc(0),
+  timings,
+};
+const ABORTED: Outcome = { kind: "failed", code: "aborted", message: "", maybeReceived: true, timings };
+const PAUSED: HostSettings = { ratePerSecond: null, concurrency: null, paused: true };
+
+/** A sender whose requests end with `outcome`; memory has room for 32 of them and 32,000 bytes, eight of a lane. */
+class Lab {
+  readonly clock = new FakeClock();
+  readonly events: string[] = [];
+  readonly completions: Completion[] = [];
+  readonly sender: Sender;
+  outcome: Outcome | null = ANSWERED;
+  #id = 0n;
+
+  constructor(perHost = 1) {
+    const send = async (): Promise<Outcome> => this.outcome ?? (await new Promise(() => undefined));
+    this.sender = testSender(
+      {
+        send,
+        results: { write: (completion) => this.completions.push(completion) },
+        clock: this.clock,
+        events: {
+          ended: () => this.events.push("ended"),
+          low: (lane) => this.events.push(`low ${lane}`),
+          givenUp: (lane) => this.events.push(`given up ${lane}`),
+          seenAgain: () => this.events.push("seen again"),
+        },
+      },
+      {
+        memory: { requests: 32, bytes: 32_000, perLane: 8 },
+        concurrency: { total: 8, perHost },
+        perSecond: "unlimited",
+      },
+    );
+  }
+
+  row(lane: string, { bytes = 100, host = lane, id = (this.#id += 1n) } = {}): OutboxRow {
+    const request = { ...requestOf(`http://${host}/`, { id }), bytes };
+    return { request, defect: null, nextAttemptAt: null, lane, host };
+  }
+
+  /** Holds and accepts a row; false where there is no room for it. */
+  accept(row: OutboxRow): boolean {
+    if (!this.sender.hold(row.lane, row.request.bytes)) return false;
+    this.sender.accept(row, null);
+    return true;
+  }
+
+  /** Accepts so many rows of `lane`. */
+  fill(lane: string, count: number): void {
+    for (let one = 0; one < count; one++) {
+      if (!this.accept(this.row(lane))) throw new RangeError(`no room for ${lane}`);
+    }
+  }
+
+  async start(): Promise<void> {
+    this.sender.start();
+    await turn();
+  }
+
+  share(lane: string): object | undefined {
+    return this.sender.room.shares.find((share) => share.lane === lane);
+  }
+}
+
+test("P5: a lane holds as many requests as it may have queued", () => {
+  const lab = new Lab();
+  lab.fill("a", 8);
+  expect([lab.accept(lab.row("a")), lab.sender.queued, lab.sender.inMemory]).toEqual([false, 8, 8]);
+});
+
+test("a sweep may bring what is free, and of each lane what it has room for", () => {
+  const lab = new Lab();
+  expect(lab.sender.room).toEqual({
+    rows: 28,
+    bytes: 28_000,
+    largest: Number.MAX_SAFE_INTEGER,
+    perLane: 8,
+    shares: [],
+  });
+  lab.fill("a", 3);
+  expect(lab.sender.room).toMatchObject({ rows: 25, bytes: 27_700, shares: [{ lane: "a", queued: 3, room: 5 }] });
+});
+
+test("P6: where memory is full a sweep may bring a little of lanes of which nothing is queued, and nothing of others", () => {
+  const lab = new Lab();
+  for (const lane of ["a", "b", "c"]) lab.fill(lane, 8);
+  lab.fill("d", 2);
+  expect([lab.sender.hasRoom, lab.sender.room.rows]).toEqual([true, 2]);
+  lab.fill("d", 1);
+  expect(lab.sender.hasRoom).toBe(false);
+  expect(lab.sender.room).toMatchObject({ rows: 2, bytes: 2_000, perLane: 8 });
+  expect(lab.sender.room.shares.map(({ room }) => room)).toEqual([0, 0, 0, 0]);
+});
+
+test("P6: memory is full where a sixteenth of its bytes is not free for a sweep", () => {
+  const free = [26_000, 26_001].map((bytes) => {
+    const lab = new Lab();
+    for (let left = bytes; left > 0; left -= 6_500) lab.accept(lab.row(`l${left}`, { bytes: Math.min(left, 6_500) }));
+    return lab.sender.hasRoom;
+  });
+  expect(free).toEqual([true, false]);
+});
+
+test("P6: lanes of hosts that answer soon come before all others in a sweep, also where memory is full", async () => {
+  const lab = new Lab();
+  lab.fill("good", 1);
+  await lab.start();
+  lab.sender.settled(lab.completions);
+  lab.outcome = null;
+  for (const lane of ["a", "b", "c"]) lab.fill(lane, 8);
+  lab.fill("good", 3);
+  const [first, ...others] = lab.sender.room.shares;
+  expect(first).toMatchObject({ lane: "good", room: 5 });
+  expect(first?.queued).toBeLessThan(0);
+  expect(others.map(({ lane, room }) => [lane, room])).toEqual([
+    ["a", 0],
+    ["b", 0],
+    ["c", 0],
+  ]);
+  lab.clock.advance(60_000);
+  expect(lab.sender.room.shares.every(({ queued }) => queued >= 0)).toBe(true);
+});
+
+test("P6: for a row that does not fit the later half of the longest lane is given up", () => {
+  const lab = new Lab();
+  lab.fill("long", 8);
+  for (let lane = 0; lane < 12; lane++) lab.fill(`short${lane}`, 2);
+  expect(lab.accept(lab.row("new"))).toBe(true);
+  expect([lab.events, lab.sender.inMemory, lab.sender.queued]).toEqual([["given up long"], 29, 29]);
+  expect(lab.sender.knownIds.slice(0, 5)).toEqual([1n, 2n, 3n, 4n, 9n]);
+  expect(lab.sender.memoryBytes).toBe(2_900);
+});
+
+test("P6: a row of the longest lane has to stay in the outbox where it does not fit", () => {
+  const lab = new Lab();
+  for (let lane = 0; lane < 16; lane++) lab.fill(`l${lane}`, 2);
+  expect([lab.accept(lab.row("l0")), lab.events]).toEqual([false, []]);
+});
+
+test("a lane is low while at least half of what may wait of it does not, and says so when it starts", async () => {
+  const lab = new Lab();
+  lab.fill("a", 4);
+  expect(lab.sender.isLow("a")).toBe(true);
+  lab.fill("a", 2);
+  expect(lab.sender.isLow("a")).toBe(false);
+  await lab.start();
+  expect(lab.events).toEqual(["ended"]);
+  await lab.start();
+  expect(lab.events).toEqual(["ended", "low a", "ended"]);
+});
+
+test("rows of a paused host stay in the outbox, and its lanes are looked after when it goes on", () => {
+  const lab = new Lab();
+  lab.fill("a", 2);
+  lab.sender.configureHosts(new Map([["a", PAUSED]]));
+  expect([lab.events.splice(0), lab.sender.inMemory, lab.sender.memoryBytes]).toEqual([
+    ["given up a", "given up a"],
+    0,
+    0,
+  ]);
+  expect([lab.sender.isPaused(lab.row("a of b", { host: "a" })), lab.sender.isPaused(lab.row("b"))]).toEqual([
+    true,
+    false,
+  ]);
+  expect([lab.share("a"), lab.share("a of b"), lab.share("b")]).toEqual([
+    { lane: "a", queued: 0, room: 0 },
+    { lane: "a of b", queued: 0, room: 0 },
+    undefined,
+  ]);
+  expect([lab.sender.isLow("a"), lab.sender.isLow("b"), lab.sender.load.lanesPaused]).toEqual([false, true, 2]);
+  lab.sender.configureHosts(new Map([["a", PAUSED]]));
+  expect(lab.events).toEqual([]);
+  lab.sender.configureHosts(new Map());
+  expect([lab.events, lab.sender.isLow("a"), lab.sender.load.lanesPaused]).toEqual([["low a", "low a of b"], true, 0]);
+});
+
+test("the busiest lanes come first, those in flight and those that are paused among them", async () => {
+  const lab = new Lab();
+  lab.outcome = null;
+  lab.fill("a", 2);
+  lab.fill("b", 3);
+  lab.sender.configureHosts(new Map([["p", PAUSED]]));
+  lab.sender.isPaused(lab.row("p"));
+  await lab.start();
+  const lane = { isPaused: false, lastFailure: null };
+  expect(lab.sender.lanes(3)).toEqual([
+    { ...lane, lane: "b", host: "b", queued: 2, inFlight: 1 },
+    { ...lane, lane: "a", host: "a", queued: 1, inFlight: 1 },
+    { ...lane, lane: "p", host: "p", queued: 0, inFlight: 0, isPaused: true },
+  ]);
+  expect(lab.sender.lanes(1)).toHaveLength(1);
+});
+
+test("P3: a row that is in memory already is not sent again, and gives its place back", async () => {
+  const lab = new Lab();
+  lab.accept(lab.row("a", { id: 7n }));
+  lab.accept(lab.row("a", { id: 7n }));
+  expect([lab.sender.inMemory, lab.sender.queued, lab.sender.memoryBytes]).toEqual([1, 1, 100]);
+  await lab.start();
+  lab.sender.settled(lab.completions);
+  expect([lab.completions.length, lab.events.at(-1), lab.sender.memoryBytes]).toEqual([1, "seen again", 0]);
+});
+
+test("a row with a defect is answered at once, and holds its place until that is stored", () => {
+  const lab = new Lab();
+  lab.accept({ ...lab.row("a"), defect: "url: no" });
+  expect(lab.completions).toMatchObject([{ kind: "answered", outcome: { kind: "failed", code: "bad_request" } }]);
+  expect([lab.sender.queued, lab.sender.inMemory, lab.share("a")]).toEqual([0, 1, undefined]);
+  lab.sender.settled(lab.completions);
+  expect([lab.sender.inMemory, lab.sender.memoryBytes]).toEqual([0, 0]);
+});
+
+test("P2: what this daemon breaks off has no result, and is the outbox's again", async () => {
+  const lab = new Lab();
+  lab.outcome = ABORTED;
+  lab.fill("a", 1);
+  await lab.start();
+  expect([lab.completions, lab.sender.inMemory, lab.sender.memoryBytes, lab.events]).toEqual([
+    [],
+    0,
+    0,
+    ["low a", "ended"],
+  ]);
+});
+
+test("P2: what was not started is given up, and what is in flight is waited for", async () => {
+  const lab = new Lab();
+  lab.fill("a", 3);
+  lab.sender.start();
+  lab.sender.clear();
+  expect([lab.sender.queued, lab.sender.inFlight, lab.sender.inMemory]).toEqual([0, 1, 1]);
+  let isEmpty = false;
+  const empty = lab.sender.empty(new AbortController().signal).then(() => (isEmpty = true));
+  await turn();
+  expect(isEmpty).toBe(false);
+  lab.sender.settled(lab.completions);
+  await empty;
+  expect([lab.sender.inMemory, lab.sender.memoryBytes]).toEqual([0, 0]);
+  lab.outcome = null;
+  lab.fill("b", 1);
+  await lab.sender.empty(AbortSignal.abort());
+});
+
+test("the failure of a host that came last is known of its lanes", async () => {
+  const lab = new Lab();
+  lab.outcome = { ...ANSWERED, status: 503 };
+  lab.clock.advance(70);
+  lab.fill("a", 1);
+  await lab.start();
+  lab.outcome = null;
+  lab.fill("a", 1);
+  expect(lab.sender.lanes(1)[0]?.lastFailure).toEqual({ code: "503", at: 70 });
+});
