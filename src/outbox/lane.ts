@@ -34,8 +34,7 @@ function first(count: number, text: string): string {
 }
 
 function authorityOf(url: string): string {
-  const scheme = url.indexOf("/");
-  const start = scheme === -1 ? -1 : url.indexOf("/", scheme + 1);
+  const start = url.indexOf("/", url.indexOf("/") + 1);
   if (start === -1) return "";
   const end = url.indexOf("/", start + 1);
   const authority = url.slice(start + 1, end === -1 ? undefined : end);

@@ -57,6 +57,7 @@ it.each([
   ["options", '{"retry_first_ms": -1}'],
   ["options", '{"retry_max_ms": 2147483648}'],
   ["options", '{"max_redirects": 51}'],
+  ["options", '{"max_redirects": -1}'],
   ["options", '{"keep": "nothing"}'],
   ["options", "[]"],
   ["attempts", -2_147_483_648],
