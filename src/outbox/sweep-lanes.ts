@@ -67,13 +67,15 @@ const DUE_TIME = "coalesce(q.next_attempt_at, 'infinity'::timestamptz)";
  * `chosen` are each lane's first rows as far as the lane has room, due ones in the order of their times and those never deferred in
  * the order of ids, in turn. Lanes of which nothing is due are not read for what is deferred; lanes of $6 that have room are read in any case. Their `place` is their position in
  * the lane, what is queued in memory included: in its order lanes of which least is queued come first. Those with less than nothing are
- * preferred: how much is read of each does not depend on how many others there are. $1 is the lane to begin at, $2 the
+ * preferred: how much is read of each does not depend on how many others there are. Between those at the same place it is another one's `turn` in each sweep. $1 is the lane to begin at, $2 the
  * most rows, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
  * lanes, what of them waits and their room.
  */
 export const CHOSEN = `${lanes("fresh_lane", "q.next_attempt_at is null")},
 known as materialized (
   select * from pg_catalog.unnest($5::bigint[]) as k (id) where k.id is not null
+), shuffle as materialized (
+  select (extract(epoch from pg_catalog.statement_timestamp()) * 1000)::bigint as seed
 ), first_due as materialized (
   select ${laneSql("q")} as lane from net.http_request_queue q
   where q.next_attempt_at <= pg_catalog.statement_timestamp() order by q.next_attempt_at limit ${MOST_DUE} + 1
@@ -100,7 +102,7 @@ ${firstRows("fresh", { lane: "r.is_fresh", condition: "q.next_attempt_at is null
   select u.*, pg_catalog.row_number() over (partition by u.of_lane order by u.n, u.next_attempt_at nulls last) as k
   from (select * from due union all select * from fresh) u
 ), chosen as (
-  select p.*, p.queued + p.k as place from placed p where p.k <= p.room
+  select p.*, p.queued + p.k as place, pg_catalog.hashtextextended(p.of_lane, (select seed from shuffle)) as turn from placed p where p.k <= p.room
 )`;
 
 /** The lanes of which rows were left for lack of room, where those of `fitting` are read. */

@@ -108,7 +108,7 @@ function readFrom(from: string): string {
 }
 
 /** At the end of each subquery: what is sorted once stays so, and what it computes is computed once. */
-const IN_ORDER = "order by c.place, c.id offset 0";
+const IN_ORDER = "order by c.place, c.turn, c.id offset 0";
 
 /** What is compressed may take so many times what is stored of it; mostly it takes far less, and to unpack it costs little. */
 const UNPACKED_AT_ONCE = 16;
@@ -121,7 +121,7 @@ function fitting(from: string, bytes: string, most: string): string {
     select m.*, sum(m.${bytes}) over by_place as running_${bytes}, pg_catalog.row_number() over by_place as first_by_${bytes}
     from (${from}) m
     where m.${bytes} <= $9::bigint
-    window by_place as (order by m.place, m.id rows unbounded preceding)
+    window by_place as (order by m.place, m.turn, m.id rows unbounded preceding)
   ) c where c.first_by_${bytes} <= $2::int and (c.running_${bytes}::bigint <= ${most} or c.first_by_${bytes} = 1) ${IN_ORDER}`;
 }
 
@@ -162,7 +162,7 @@ export const SWEEP_IDS = {
   name: "pgnetd_sweep_ids",
   text: `
 with recursive ${CHOSEN}, fitting as materialized (
-  ${fitting(`select c.place, c.of_lane, c.id, c.created, c.next_attempt_at, ${STORED} from chosen c ${IN_ORDER}`, "stored", "$3::bigint")}
+  ${fitting(`select c.place, c.turn, c.of_lane, c.id, c.created, c.next_attempt_at, ${STORED} from chosen c ${IN_ORDER}`, "stored", "$3::bigint")}
 ), read as (
   select f.first_by_stored as position, ${readable("f.of_lane")}::text as of_lane, f.id::text, f.created::timestamptz, f.next_attempt_at::timestamptz, f.stored::float8 as bytes
   from fitting f
