@@ -90,7 +90,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       connectionsPerOrigin: http.concurrency,
     }),
   );
-  const tracing = opened.use(await openTracing(process.env, VERSION));
+  const tracing = opened.use(await openTracing(process.env, VERSION, log));
   const writer = opened.use(
     openResultWriter({
       db,

@@ -1,3 +1,4 @@
+import type { Log } from "../base/log.ts";
 import type { Outcome } from "../http/outcome.ts";
 import type { Request } from "../outbox/request.ts";
 
@@ -17,9 +18,10 @@ export interface Tracing extends AsyncDisposable {
 const ENDPOINTS = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] as const;
 
 /** Opens what `env` asks for; null where it names no endpoint, and then nothing of OpenTelemetry is loaded. */
-export async function openTracing(env: NodeJS.ProcessEnv, version: string): Promise<Tracing | null> {
+export async function openTracing(env: NodeJS.ProcessEnv, version: string, log: Log): Promise<Tracing | null> {
   const isWanted = ENDPOINTS.some((name) => (env[name] ?? "") !== "");
-  if (!isWanted || env["OTEL_SDK_DISABLED"]?.toLowerCase() === "true") return null;
+  const isOff = env["OTEL_SDK_DISABLED"]?.toLowerCase() === "true" || env["OTEL_TRACES_EXPORTER"] === "none";
+  if (!isWanted || isOff) return null;
   const { OtlpTracing } = await import("./otlp.ts");
-  return new OtlpTracing(version);
+  return new OtlpTracing(version, log);
 }

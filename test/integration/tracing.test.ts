@@ -65,6 +65,24 @@ test("a collector that does not answer delays neither requests nor the end", asy
   await eventually(() => collector.requests.length > 0);
 });
 
+test("a collector that refuses spans is named in the log once, and delays nothing", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using collector = await startReceiver();
+  collector.behave({ kind: "answer", status: 400 });
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url(""), OTEL_BSP_SCHEDULE_DELAY: "50" };
+  await using daemon = await startDaemon({ databaseUrl: db.url, env });
+  for (let exported = 1; exported <= 2; exported++) {
+    await db.query("select net.http_get($1)", [receiver.url()]);
+    await eventually(() => collector.requests.length >= exported);
+  }
+  const reported = (): number => daemon.log().split("spans cannot be exported").length - 1;
+  await eventually(() => reported() > 0);
+  await emptied(db);
+  await daemon.stop();
+  expect(reported()).toBe(1);
+});
+
 test("without an endpoint a caller's traceparent is sent as it is", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();

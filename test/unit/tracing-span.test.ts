@@ -5,6 +5,7 @@ import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { endOf, nameOf, parentOf, startAttributes, traceparentOf } from "../../src/tracing/span.ts";
 import { openTracing } from "../../src/tracing/tracing.ts";
+import { silentLog } from "../support/silent-log.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN = "00f067aa0ba902b7";
@@ -101,8 +102,13 @@ it("OpenTelemetry's SDK is imported by one file, and that by a dynamic import al
   expect(importing[0]).toMatch(/await import\("\.\/otlp\.ts"\)/);
 });
 
-it("without an endpoint, or where the SDK is disabled, there is no tracing", async () => {
-  expect(await openTracing({}, "1")).toBeNull();
-  expect(await openTracing({ OTEL_EXPORTER_OTLP_ENDPOINT: "" }, "1")).toBeNull();
-  expect(await openTracing({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://x/", OTEL_SDK_DISABLED: "true" }, "1")).toBeNull();
+const ENDPOINT = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://x/" };
+
+it.for([
+  {},
+  { OTEL_EXPORTER_OTLP_ENDPOINT: "" },
+  { ...ENDPOINT, OTEL_SDK_DISABLED: "true" },
+  { ...ENDPOINT, OTEL_TRACES_EXPORTER: "none" },
+])("with %j there is no tracing", async (env) => {
+  expect(await openTracing(env, "1", silentLog)).toBeNull();
 });
