@@ -60,13 +60,17 @@ async function drained({ db, plan }: World): Promise<void> {
   );
 }
 
-/** A checkpoint logs what runs, which lets the slot let go. */
+/** What was written is confirmed, and WAL is let go: a checkpoint logs what runs, which the slot needs for that. */
 async function confirmed({ db }: World): Promise<void> {
+  const [written] = await db.query<{ lsn: string }>("select pg_current_wal_lsn()::text as lsn");
   await eventually(async () => {
     await db.query("checkpoint");
-    const [slot] = await db.query<{ retained: string }>(
-      "select max(pg_current_wal_lsn() - restart_lsn)::text as retained from pg_replication_slots",
+    const [slot] = await db.query<{ behind: string; retained: string }>(
+      `select max($1::pg_lsn - confirmed_flush_lsn)::text as behind, max(pg_current_wal_lsn() - restart_lsn)::text as retained
+       from pg_replication_slots`,
+      [written?.lsn],
     );
+    if (Number(slot?.behind) > 0) throw new Error(`${slot?.behind} bytes are not confirmed`);
     if (Number(slot?.retained) > RETAINED_BYTES) throw new Error(`${slot?.retained} bytes`);
     return true;
   }, 20_000);

@@ -65,7 +65,7 @@ export async function openWorld(plan: Plan): Promise<World> {
 }
 
 /** Resolves when one of the daemons streams. */
-export async function someLive(daemons: readonly DaemonSlot[], withinMs = 30_000): Promise<void> {
+export async function someLive(daemons: readonly DaemonSlot[], withinMs = 60_000): Promise<void> {
   await eventually(async () => {
     const states = await Promise.all(daemons.map((daemon) => daemon.state()));
     return states.includes("live");
