@@ -30,15 +30,20 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-const seed = Number(values.seed);
-if (!Number.isSafeInteger(seed)) throw new Error(`--seed must be a whole number, got ${values.seed}`);
+function numberOf(name: "seed" | "minutes" | "runs"): number {
+  const value = Number(values[name] ?? Infinity);
+  if (Number.isNaN(value)) throw new Error(`--${name} must be a number, got ${values[name]}`);
+  return value;
+}
+
+const seed = numberOf("seed");
 if (values.help) say(USAGE);
 else if (values.plan) describePlan(draw(seed)).forEach(say);
 else await swarm();
 
 async function swarm(): Promise<void> {
-  const deadline = performance.now() + Number(values.minutes) * 60_000;
-  const most = values.runs === undefined ? Infinity : Number(values.runs);
+  const deadline = performance.now() + numberOf("minutes") * 60_000;
+  const most = numberOf("runs");
   const failed: number[] = [];
   const isOver = (runs: number): boolean =>
     runs >= most || (values.first && failed.length > 0) || (values.runs === undefined && performance.now() > deadline);
