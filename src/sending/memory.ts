@@ -193,7 +193,7 @@ export class Memory {
     const before = lengthOf(use.bytes);
     use.bytes += by;
     const after = lengthOf(use.bytes);
-    if (before === after && use.queued > 0) return;
+    if (before === after) return;
     this.#byLength[before]?.delete(lane);
     (this.#byLength[after] ??= new Set()).add(lane);
   }

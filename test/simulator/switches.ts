@@ -240,7 +240,7 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("unsettled", "a settled result releases its request", [
     SENDER,
-    "      this.#release(request.id);\n    }\n  }\n\n  /** Gives up everything not started",
-    "    }\n  }\n\n  /** Gives up everything not started",
+    "const known = this.#release(request.id);",
+    "const known = this.#known.get(request.id);",
   ]),
 ];

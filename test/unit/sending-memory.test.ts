@@ -35,6 +35,7 @@ describe("P5: memory", () => {
     expect([memory.fits(900_000), memory.fits(20_001)]).toEqual([true, false]);
     memory.hold("b", 60_000, 0);
     expect([memory.fits(40_000), memory.fits(40_001), memory.room.largest]).toEqual([true, false, 40_000]);
+    expect(memory.bytes).toBe(140_000);
     memory.hold("c", 40_000, 0);
     expect([memory.fits(25_001), memory.room.largest]).toEqual([false, 25_000]);
     for (const bytes of [60_000, 40_000]) memory.release(bytes);
