@@ -1,23 +1,40 @@
-FROM node:24-bookworm-slim
+# Both can be pinned by digest: docs/deploying.md#the-image says how.
+ARG NODE_IMAGE=node:24-bookworm-slim
+ARG BASE_IMAGE=debian:bookworm-slim
 
-LABEL org.opencontainers.image.title="pgnetd" \
-      org.opencontainers.image.description="The pg_net API for any PostgreSQL, without the C extension" \
-      org.opencontainers.image.licenses="Apache-2.0"
-
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
-ENV NODE_ENV=production
-
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --no-audit --no-fund && npm cache clean --force
-
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && rm package-lock.json .npmrc \
+ && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.[cm]ts' \) -delete
 COPY src ./src
 COPY sql ./sql
-RUN printf '#!/bin/sh\nexec node /app/src/cli/main.ts "$@"\n' > /usr/local/bin/pgnetd && chmod 755 /usr/local/bin/pgnetd
 
-# Node runs the TypeScript as it is; what it compiles is kept, so that a start costs what compiled code costs. The cache
-# is of use only to the user who wrote it.
-RUN install -d -o node -g node /var/cache/pgnetd
+FROM ${BASE_IMAGE}
+ARG VERSION=0.1.0
+# Where the source is, and which commit: of your build.
+ARG REVISION=
+ARG SOURCE=
+LABEL org.opencontainers.image.title="pgnetd" \
+      org.opencontainers.image.description="The pg_net API for any PostgreSQL, without the C extension" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.documentation="${SOURCE}"
+
+# Node alone: no npm, no headers.
+COPY --from=build /usr/local/bin/node /usr/local/bin/node
+COPY --from=build /app /app
+RUN printf '#!/bin/sh\nexec node /app/src/cli/main.ts "$@"\n' > /usr/local/bin/pgnetd && chmod 755 /usr/local/bin/pgnetd \
+ && groupadd --gid 1000 pgnetd && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /app --shell /usr/sbin/nologin pgnetd \
+ && install -d -o pgnetd -g pgnetd /var/cache/pgnetd
+
+WORKDIR /app
 USER 1000:1000
+ENV NODE_ENV=production
+# Node runs the TypeScript as it is; what it compiles is kept, so that a start costs what compiled code costs. The cache
+# is of use only to the user who wrote it, and is only read where the file system is read-only.
 ENV NODE_COMPILE_CACHE=/var/cache/pgnetd
 # Much of the memory is what was read and not collected yet: 8 MiB for it, half of Node's default, take hardly more time.
 ENV NODE_OPTIONS=--max-semi-space-size=8

