@@ -7,6 +7,9 @@ const globalSetup = ["test/support/global-setup.ts"];
 // More workers than cores, since most tests wait for something most of the time.
 const maxWorkers = availableParallelism() + 1;
 
+// A wait for a state has a deadline of its own, and says what was not reached: this is only for what hangs in spite of that.
+const testTimeout = 120_000;
+
 // Shared machines stall: in CI a test that fails where time plays a part is run once more, and the report shows both.
 const retry = process.env["CI"] === undefined ? 0 : 1;
 
@@ -29,7 +32,7 @@ export default defineConfig({
           name: "standalone",
           include: ["test/standalone/**/*.test.ts"],
           retry,
-          testTimeout: 30_000,
+          testTimeout,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
         },
@@ -40,7 +43,7 @@ export default defineConfig({
           include: ["test/integration/**/*.test.ts"],
           globalSetup,
           retry,
-          testTimeout: 30_000,
+          testTimeout,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
         },

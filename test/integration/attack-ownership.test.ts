@@ -56,7 +56,7 @@ async function run(url: string, text: string): Promise<void> {
 
 async function command(url: string, ...argv: string[]): Promise<void> {
   const context = { env: { DATABASE_URL: url }, print: () => undefined };
-  return runProgram(argv, { ...context, stop: AbortSignal.timeout(10_000) });
+  return runProgram(argv, { ...context, stop: AbortSignal.timeout(60_000) });
 }
 
 /** A function that says who ran it, and what is left of it whatever becomes of the transaction. */
@@ -101,7 +101,7 @@ describe.each(["superuser", "owner"])("as %s", (who) => {
         );
       }
       await db.query("insert into net._http_response (id, created) values (1, '2000-01-01')");
-      await using pool = openPool({ url: urlOf(db), size: 1, statementTimeoutMs: 5_000 });
+      await using pool = openPool({ url: urlOf(db), size: 1, statementTimeoutMs: 30_000 });
       const stop = new AbortController();
       const quiet = (): void => undefined;
       const expiry = expireResults({

@@ -11,6 +11,9 @@ interface Attacked extends AsyncDisposable {
   readonly daemon: InProcessDaemon;
 }
 
+/** Some of these rows are a matter of hundreds of megabytes, before which nothing else comes. */
+const DEADLINE_MS = 60_000;
+
 /** A daemon that finds what `attack` made when it starts, receives the same again as it runs, and serves others all the while. */
 async function attacked(
   attack: (db: TestDatabase, url: (path: string) => string, way: "swept" | "streamed") => Promise<unknown>,
@@ -23,10 +26,10 @@ async function attacked(
   await attack(db, (path) => receiver.url(path), "swept");
   await honest("swept");
   const daemon = cleanup.use(await startInProcess(db.url));
-  await eventually(() => receiver.countByPath().has("/honest/swept"));
+  await eventually(() => receiver.countByPath().has("/honest/swept"), DEADLINE_MS);
   await attack(db, (path) => receiver.url(path), "streamed");
   await honest("streamed");
-  await eventually(() => receiver.countByPath().has("/honest/streamed"));
+  await eventually(() => receiver.countByPath().has("/honest/streamed"), DEADLINE_MS);
   await emptied(db);
   expect((await fetch(`${daemon.address}/readyz`)).status).toBe(200);
   const all = cleanup.move();
@@ -52,7 +55,7 @@ test("P2 P6: headers nested 2,500 deep around a number of 16 digits stop nobody,
 
 test(
   "P2 P5: numbers that are far longer as text than as stored end as errors, and are not read",
-  { timeout: 90_000 },
+  { timeout: 240_000 },
   async () => {
     const bombs = ["1e131000", `0.${"0".repeat(16_000)}`];
     // The server makes the text of a streamed row whatever it takes: of the largest, a sweep alone is asked.
@@ -148,7 +151,7 @@ test("P2: ids, times and timeouts at the ends of their range end as requests do,
     const health = (await (await fetch(`${daemon.address}/readyz`)).json()) as { readonly oldest: unknown };
     expect(health.oldest).toEqual({ id: "1", ageSeconds: 0 });
     return true;
-  }, 15_000);
+  });
 });
 
 test("P2: columns of anybody's in the outbox are passed over, whatever they are called", async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../demo/free-port.ts";
 import { startGuard } from "../../demo/guard.ts";
-import { eventually } from "./eventually.ts";
+import { DEADLINE_MS, eventually } from "./eventually.ts";
 import { SLOT_PLUGIN } from "./slot-plugin.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -120,7 +120,7 @@ class DaemonProcess implements Daemon {
     return lines.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
   }
 
-  async ready(withinMs = 20_000): Promise<void> {
+  async ready(withinMs = DEADLINE_MS): Promise<void> {
     let verdict = "no answer";
     const seen = eventually(async () => {
       if (this.#end !== undefined) return true;
@@ -135,7 +135,7 @@ class DaemonProcess implements Daemon {
       throw new Error(`pgnetd ended with ${this.#end.signal ?? this.#end.code}\n${this.#log}`);
   }
 
-  async live(withinMs = 20_000): Promise<void> {
+  async live(withinMs = DEADLINE_MS): Promise<void> {
     await eventually(async () => {
       const health = (await (await fetch(`${this.address}/readyz`)).json()) as { readonly state?: string };
       return health.state === "live";

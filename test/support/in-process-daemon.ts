@@ -64,7 +64,7 @@ async function until(state: string, address: string): Promise<void> {
   await eventually(async () => {
     const health = (await (await fetch(`${address}/readyz`)).json()) as { state?: string };
     return health.state === state;
-  }, 20_000);
+  });
 }
 
 /** Lanes that are behind, as `/readyz` shows it. */

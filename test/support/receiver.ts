@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { eventually } from "./eventually.ts";
+import { DEADLINE_MS, eventually } from "./eventually.ts";
 
 /** One request as it came off the wire. */
 export interface Received {
@@ -97,7 +97,7 @@ class RecordingReceiver implements Receiver {
     this.#decide = typeof decide === "function" ? decide : () => decide;
   }
 
-  async waitFor(count: number, withinMs = 10_000): Promise<readonly Received[]> {
+  async waitFor(count: number, withinMs = DEADLINE_MS): Promise<readonly Received[]> {
     try {
       await eventually(() => this.requests.length >= count, withinMs);
     } catch {
