@@ -1,6 +1,11 @@
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
 import { HostRates } from "../../src/limits/host-rates.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 /** The requests to `host` that start now, at most 100. */
 function starts(rates: HostRates, host: string): number {
@@ -58,4 +63,23 @@ test("P7: what another daemon may have sent counts for every host", () => {
   clock.advance(10_000);
   rates.assumeSpent();
   expect([starts(rates, "a"), starts(rates, "b")]).toEqual([1, 1]);
+});
+
+test("P7: a host that was refused is called when it may try again, and no other, nor one whose rate was taken away", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"] });
+  const permits: string[] = [];
+  using rates = new HostRates(systemClock, (host) => permits.push(host));
+  const rated = ["a", "b", "c"].map((host): [string, number] => [host, 10]);
+  rates.configure(new Map(rated));
+  for (const host of ["a", "c"]) starts(rates, host);
+  rates.configure(new Map(rated.slice(0, 2)));
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(permits).toEqual(["a"]);
+});
+
+test("the rates of hosts are gone when they are disposed of", () => {
+  const rates = new HostRates(new FakeClock(), () => undefined);
+  rates.configure(new Map([["a", 1]]));
+  rates[Symbol.dispose]();
+  expect(rates.of("a")).toBeNull();
 });
