@@ -46,7 +46,7 @@ export class Allowance {
   /** Milliseconds until one start is allowed; 0 when it is now. */
   waitMs(now: number): number {
     this.#accrue(now);
-    const paceMs = this.#permits >= 1 ? 0 : (1 - this.#permits) / this.#permitsPerMs;
+    const paceMs = (1 - this.#permits) / this.#permitsPerMs;
     return Math.max(0, paceMs, this.#window.freeAt() - now);
   }
 
@@ -58,8 +58,6 @@ export class Allowance {
 
   /** Counts the time before `now` as spent at the full rate, on top of what is known. */
   assumeSpent(now: number): void {
-    this.#accrue(now);
-    this.#permits = Math.min(1, this.#permits);
     this.#window = this.#window.combinedWith(this.#afterFullRate(now));
   }
 
@@ -68,9 +66,8 @@ export class Allowance {
   }
 
   #accrue(now: number): void {
-    const elapsedMs = now - this.#accruedAt;
-    if (elapsedMs <= 0) return;
-    this.#permits = Math.min(1 + this.#bank, this.#permits + elapsedMs * this.#permitsPerMs);
+    const accrued = (now - this.#accruedAt) * this.#permitsPerMs;
+    this.#permits = Math.min(1 + this.#bank, this.#permits + accrued);
     this.#accruedAt = now;
   }
 }

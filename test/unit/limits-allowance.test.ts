@@ -133,6 +133,23 @@ describe("P7 allowance", () => {
     );
   });
 
+  test("P7 taking over right after a real sender stays within the rate from the second request on", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 300 }), moments, moments, (perSecond, when, after) => {
+        const others = startsOf(new Allowance(perSecond, 0), when);
+        const takeOverAt = when.at(-1)?.at ?? 0;
+        const allowance = new Allowance(perSecond, -10_000);
+        allowance.assumeSpent(takeOverAt);
+        const [, ...later] = startsOf(
+          allowance,
+          after.map(({ at, tries }) => ({ at: at + takeOverAt, tries })),
+        );
+        expect(mostWithin([...others, ...later], 1_000)).toBeLessThanOrEqual(perSecond);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   test("P7 assuming the past as spent lifts nothing that real starts hold back", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 300 }), moments, moments, (perSecond, when, after) => {
@@ -172,6 +189,32 @@ describe("P7 allowance", () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  test("P7 after a pause two starts are as far apart as the rate says, but for 20 ms that may be banked", () => {
+    const allowance = new Allowance(2, 0);
+    expect(allowance.waitMs(10_000)).toBe(0);
+    allowance.start(10_000);
+    expect(allowance.waitMs(10_000)).toBeCloseTo(500 / 0.995 - 20 / 0.995, 6);
+    expect(allowance.waitMs(10_400)).toBeCloseTo(500 / 0.995 - 20 / 0.995 - 400, 6);
+  });
+
+  test("P7 what accrued in a pause is there after a change of the rate: the next request goes at once", () => {
+    const allowance = new Allowance(1, 0);
+    allowance.start(0);
+    expect(new Allowance(1.5, 500, allowance).waitMs(500)).toBeGreaterThan(300);
+    expect(new Allowance(1.5, 10_000, allowance).waitMs(10_000)).toBe(0);
+  });
+
+  test.each([
+    [0.5, 1],
+    [7, 1],
+    [200, 2],
+    [5_000, 50],
+  ])("P7 at %d per second permits are released in groups of %i, at least 10 ms apart", (perSecond, permits) => {
+    const { groupMs } = new Allowance(perSecond, 0);
+    expect(groupMs).toBeCloseTo((permits * 1_000) / (perSecond * 0.995), 6);
+    expect(groupMs).toBeGreaterThanOrEqual(10);
   });
 
   test("P7 a rate that changes again and again lets no burst through", () => {

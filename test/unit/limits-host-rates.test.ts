@@ -56,8 +56,8 @@ test("P7: what another daemon may have sent counts for every host", () => {
   using rates = new HostRates(clock, () => undefined);
   rates.configure(
     new Map([
-      ["a", 10],
-      ["b", 10],
+      ["a", 200],
+      ["b", 200],
     ]),
   );
   clock.advance(10_000);
