@@ -117,6 +117,71 @@ describe("a destination", () => {
     expect(budget.held).toEqual([]);
     expect(budget.bytes).toBe(0);
   });
+
+  test("that may start is not held, whatever another one is, and one that was may be held anew", () => {
+    const { budget, clock } = open();
+    expect(budget.mayStart("free")).toBe(true);
+    budget.open("free");
+    const answers = fill(budget, "hog", 100 * KB);
+    for (const answer of answers) answer.release();
+    const more = fill(budget, "hog", 100 * KB, 1);
+    expect(budget.mayStart("hog")).toBe(true);
+    expect(budget.held).toEqual([]);
+    clock.advance(10);
+    fill(budget, "hog", 100 * KB);
+    expect(budget.held).toMatchObject([{ name: "hog", since: 10 }]);
+    expect(more).toHaveLength(1);
+  });
+
+  test("P6: is held anew from its next refusal on, where it could start in between", () => {
+    const { budget, clock } = open();
+    const answers = fill(budget, "hog", 100 * KB);
+    for (const answer of answers.slice(1)) answer.release();
+    expect(budget.mayStart("hog")).toBe(true);
+    clock.advance(10);
+    fill(budget, "hog", 100 * KB);
+    expect(budget.held).toMatchObject([{ name: "hog", since: 10 }]);
+  });
+
+  test("says once that it was refused a start, and again when it was refused anew", async () => {
+    const { budget, clock } = open();
+    const wasRefused = (): Promise<boolean> => budget.refusal.wait(null, clock, AbortSignal.abort());
+    expect(await wasRefused()).toBe(false);
+    const answers = fill(budget, "hog", 100 * KB);
+    expect(await wasRefused()).toBe(true);
+    budget.mayStart("hog");
+    expect(await wasRefused()).toBe(false);
+    for (const answer of answers.slice(1)) answer.release();
+    fill(budget, "hog", 100 * KB);
+    expect(await wasRefused()).toBe(true);
+  });
+
+  test("P8: nobody is called when memory gets free that nobody was refused, and after a refusal once", async () => {
+    const { budget, rooms } = open();
+    for (const answer of fill(budget, "host", 100 * KB, 5)) answer.release();
+    await turn();
+    expect(rooms.count).toBe(0);
+    const answers = fill(budget, "host", 100 * KB);
+    for (const answer of answers.splice(0, 10)) answer.release();
+    await turn();
+    expect(rooms.count).toBe(1);
+    for (const answer of answers) answer.release();
+    await turn();
+    expect(rooms.count).toBe(1);
+  });
+
+  test("P5: is forgotten with its last answer, and known until then", () => {
+    const { budget } = open();
+    const [one, two] = [budget.open("host"), budget.open("host")];
+    one.received(8 * MB, null, never);
+    expect(two.received(8 * MB, null, whenever)).toBe(false);
+    one.release();
+    one.release();
+    expect(budget.bytes).toBeLessThan(MB);
+    expect(budget.mayStart("host")).toBe(false);
+    two.release();
+    expect([budget.bytes, budget.mayStart("host")]).toEqual([0, true]);
+  });
 });
 
 describe("an answer that is received", () => {
@@ -195,6 +260,94 @@ describe("an answer that is received", () => {
     expect(got).toEqual([true, ...Array.from({ length: 7 }, () => false)]);
     const other = budget.open("other");
     expect(other.received(2 * MB, 2 * MB, never)).toBe(true);
+  });
+
+  test("P5: that is of known length is given no more than that, and else as much again as it has, from 64 kB to 1 MB", () => {
+    const { budget } = open();
+    const charged = (received: readonly number[], expected: number | null): number => {
+      const before = budget.bytes;
+      const memory = budget.open(`host ${received.join()} ${expected}`);
+      for (const bytes of received) expect(memory.received(bytes, expected, never)).toBe(true);
+      return budget.bytes - before;
+    };
+    const { small } = answerParts(BOUNDS);
+    expect(small).toBeLessThan(64 * KB);
+    expect(charged([small + 1], null)).toBe(small + 64 * KB);
+    expect(charged([small + 1], small + 10)).toBe(small + 10);
+    expect(charged([small + 1], small + 200 * KB)).toBe(small + 64 * KB);
+    expect(charged([200 * KB, 200 * KB + 1], null)).toBe(400 * KB);
+    expect(charged([1.5 * MB, 1.5 * MB + 1], null)).toBe(2.5 * MB);
+  });
+
+  test("that is given up while it waits, or restarted, leaves its place to the next", async () => {
+    for (const leave of ["release", "restart"] as const) {
+      const { budget } = open();
+      const goneOn: string[] = [];
+      const waiter = (name: string): AnswerWaiter => ({ goOn: () => goneOn.push(name) });
+      const [first, second, third] = [budget.open("host"), budget.open("host"), budget.open("host")];
+      expect(first.received(8 * MB, null, never)).toBe(true);
+      expect(second.received(8 * MB, null, waiter("second"))).toBe(false);
+      expect(third.received(8 * MB, null, waiter("third"))).toBe(false);
+      second[leave]();
+      expect(second.stuckMs).toBe(0);
+      first.release();
+      await turn();
+      expect(goneOn).toEqual(["third"]);
+    }
+  });
+
+  test("that ends while it waits waits no more, and leaves its place to the next", async () => {
+    const { budget, clock } = open();
+    let goneOn = 0;
+    const [first, second, third] = [budget.open("host"), budget.open("host"), budget.open("host")];
+    first.received(8 * MB, null, never);
+    second.received(200 * KB, null, never);
+    expect(second.received(300 * KB + 8 * MB, null, never)).toBe(false);
+    third.received(8 * MB, null, { goOn: () => (goneOn += 1) });
+    clock.advance(30);
+    second.finish(300 * KB);
+    clock.advance(30);
+    expect([second.waitedMs, second.stuckMs, third.waitedMs]).toEqual([30, 0, 60]);
+    first.release();
+    await turn();
+    expect(goneOn).toBe(1);
+  });
+
+  test("P6: waits behind those of its destination that wait already, though it would fit", async () => {
+    const { budget } = open();
+    const order: string[] = [];
+    const [first, large, small] = [budget.open("host"), budget.open("host"), budget.open("host")];
+    first.received(8 * MB, null, never);
+    expect(large.received(8 * MB, null, { goOn: () => order.push("large") })).toBe(false);
+    expect(small.received(50 * KB, 50 * KB, { goOn: () => order.push("small") })).toBe(false);
+    first.release();
+    await turn();
+    expect(order).toEqual(["large"]);
+    large.release();
+    await turn();
+    expect(order).toEqual(["large", "small"]);
+  });
+
+  test("P6: destinations take turns: who got on goes behind those who wait", async () => {
+    const { budget } = open();
+    // Nothing but the reserve is left, and that one answer at a time has.
+    for (let host = 0; host < 12; host += 1) fill(budget, `hog ${host}`, 10 * KB);
+    const order: string[] = [];
+    const last = budget.open("last");
+    expect(last.received(9 * MB, null, never)).toBe(true);
+    const waiting = ["a", "a", "a", "b", "b", "c"].map((host) => {
+      const memory = budget.open(host);
+      const goOn = (): void => {
+        order.push(host);
+        // It comes to its end, is stored, and frees what the next one needs.
+        setImmediate(() => memory.release());
+      };
+      return memory.received(9 * MB, null, { goOn });
+    });
+    expect(waiting).not.toContain(true);
+    last.release();
+    for (let turns = 0; turns < 20; turns += 1) await turn();
+    expect(order).toEqual(["a", "b", "c", "a", "b", "a"]);
   });
 
   test("a redirect's content holds nothing when it is followed", () => {
