@@ -144,3 +144,39 @@ test("an id above 2^31 stays what it is, though the parser of pgoutput reads it 
   payload.writeUInt32BE(0xffff_fffe, 17);
   expect(decoded("pgoutput", [payload])[0]?.[1]).toMatchObject({ xid: 0xffff_fffe });
 });
+
+test("P3: pgoutput says which table the rows to come are of, by its oid", () => {
+  const relations: unknown[][] = [];
+  const decode = openDecoder("pgoutput").open();
+  const sink = { ...recorder().sink, relation: (table: string, oid: number) => relations.push([table, oid]) };
+  for (const payload of PGOUTPUT) decode(payload, sink);
+  expect(relations).toEqual([
+    ["net.http_request_queue", 0x401a],
+    ["net.http_host_settings", 0x403f],
+    ["net.http_host_settings", 0x403f],
+  ]);
+});
+
+test("pgoutput's position 0/0 is one, though the parser says that there is none", () => {
+  const payload = Buffer.from(PGOUTPUT[0] ?? "");
+  payload.fill(0, 1, 9);
+  expect(decoded("pgoutput", [payload])[0]?.[1]).toMatchObject({ commitLsn: 0n });
+});
+
+test("the server is asked for all of our publications or tables, and for logical messages", () => {
+  const [pgoutput, wal2json] = [openDecoder("pgoutput"), openDecoder("wal2json")];
+  expect(pgoutput.startOptions).toEqual([
+    "proto_version '1'",
+    `publication_names '${pgoutput.publications.map(({ name }) => name).join(",")}'`,
+    "messages 'true'",
+  ]);
+  expect(pgoutput.publications.length).toBeGreaterThan(1);
+  const tables = [...pgoutput.publications.map(({ schema, table }) => `${schema}.${table}`), "net.pgnetd_installation"];
+  expect(wal2json.startOptions).toContain(`"add-tables" '${tables.join(",")}'`);
+  expect(wal2json.startOptions).toContain(`"add-msg-prefixes" 'pgnetd'`);
+  expect(wal2json.publications).toEqual([]);
+});
+
+test("wal2json is read from databases in UTF-8 or of no declared encoding, and pgoutput from any", () => {
+  expect([openDecoder("wal2json").encodings, openDecoder("pgoutput").encodings]).toEqual([["UTF8", "SQL_ASCII"], null]);
+});
