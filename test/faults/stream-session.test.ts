@@ -25,17 +25,17 @@ test("a session with a sender timeout of 1 s stays up while idle and while a tra
   await using db = await startFaultServer();
   await using stream = await startStream(db.url, { senderTimeoutMs: 1_000 });
   const heardBefore = stream.heard;
-  await delay(3_000);
-  const heard = stream.heard - heardBefore;
+  const began = performance.now();
+  await eventually(() => stream.heard >= heardBefore + 20);
   // Five answers a second to its own five questions, and a few keepalives beside.
-  expect(heard).toBeGreaterThan(8);
-  expect(heard).toBeLessThan(60);
+  const heardPerSecond = ((stream.heard - heardBefore) * 1_000) / (performance.now() - began);
+  expect(heardPerSecond).toBeLessThan(20);
   await db.query(MANY("200000"));
-  await stream.waitFor(200_000, 30_000);
+  await stream.waitFor(200_000, 60_000);
   expect(stream.ids).toHaveLength(200_000);
   expect(stream.losses).toBe(0);
   expect(stream.sessions).toBe(1);
-}, 60_000);
+});
 
 test("a session whose server falls silent ends within its sender timeout and one look, and is made again", async () => {
   await using db = await testDatabase();
@@ -45,13 +45,14 @@ test("a session whose server falls silent ends within its sender timeout and one
   await stream.waitFor(1);
   const began = performance.now();
   proxy.pause();
-  await eventually(() => stream.losses > 0, 3_000);
+  await eventually(() => stream.losses > 0);
   const noticedMs = performance.now() - began;
   proxy.resume();
   await db.query(ROW);
   await stream.waitFor(2);
   expect(noticedMs).toBeGreaterThan(900);
-  expect(noticedMs).toBeLessThan(1_000 + 200 + GOODBYE_MS + 200);
+  // Half as much again, for a machine that has others to serve.
+  expect(noticedMs).toBeLessThan(1.5 * (1_000 + 200 + GOODBYE_MS));
   expect(stream.outage).toBeNull();
   expect(stream.lines).toContainEqual(
     expect.objectContaining({ reason: "nothing was heard from the server for 1000 ms" }),
@@ -73,7 +74,8 @@ test("a session over a slow network outlives its sender timeout while one large 
 test("a session waits longer for a server that is busy with one row than it did the time before", async () => {
   await using server = await testServer();
   await migrate(server.url());
-  await using stream = await startStream(server.url(), { senderTimeoutMs: 1_000 });
+  const SENDER_TIMEOUT_MS = 2_000;
+  await using stream = await startStream(server.url(), { senderTimeoutMs: SENDER_TIMEOUT_MS });
   await using client = await connectClient(server.url());
   await client.query("begin");
   await client.query(ROW);
@@ -88,9 +90,9 @@ test("a session waits longer for a server that is busy with one row than it did 
     );
     return found.length === 1;
   });
-  // Each walsender stands still for 1.6 s as soon as it is there: in a row of hundreds of megabytes it would, too.
+  // Each walsender stands still as soon as it is there: in a row of hundreds of megabytes it would, too.
   const stopped = new Set<number>();
-  const stand = async (): Promise<void> => {
+  const standUntil = async (over: () => Promise<unknown>): Promise<void> => {
     const found = await client.query<{ pid: number }>(
       "select active_pid as pid from pg_replication_slots where active",
     );
@@ -98,27 +100,35 @@ test("a session waits longer for a server that is busy with one row than it did 
     if (pid === undefined || stopped.has(pid)) return;
     stopped.add(pid);
     process.kill(pid, "SIGSTOP");
-    await delay(1_600);
-    process.kill(pid, "SIGCONT");
+    try {
+      await over();
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
   };
-  await stand();
-  expect(stream.losses).toBe(1);
+  await standUntil(async () => eventually(() => stream.losses === 1));
   await eventually(() => stream.sessions === 2);
-  await stand();
+  // Longer than the first was borne, and shorter than twice that.
+  await standUntil(async () => delay(1.3 * SENDER_TIMEOUT_MS));
   await client.query("commit");
   await stream.waitFor(1);
   expect(stopped.size).toBe(2);
   expect(stream.losses).toBe(1);
 });
 
-test.each(["0", "1s"])("a session sets its own sender timeout where the server's is %s", async (timeout) => {
+test.each(["0", "1h"])("a session sets its own sender timeout where the server's is %s", async (timeout) => {
   await using db = await testDatabase();
   await db.query(`alter database ${db.name} set wal_sender_timeout = '${timeout}'`);
-  await using stream = await startStream(db.url, { senderTimeoutMs: 1_500 });
+  await using proxy = await startProxy(db.url);
+  await using stream = await startStream(proxy.through(db.url), { senderTimeoutMs: 1_500 });
   await db.query(ROW);
   await stream.waitFor(1);
-  await delay(2_500);
+  const active = async (): Promise<unknown[]> =>
+    db.query("select from pg_replication_slots where database = current_database() and active");
+  expect(await active()).toHaveLength(1);
+  proxy.pause();
+  await eventually(async () => (await active()).length === 0);
+  proxy.resume();
   await db.query(ROW);
   await stream.waitFor(2);
-  expect(stream.losses).toBe(0);
 });
