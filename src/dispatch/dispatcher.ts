@@ -105,7 +105,7 @@ export class Dispatcher implements SessionListener {
   /** When the server was last heard. */
   #heardAt = 0;
   /** False while results cannot be written. */
-  #isWritable = true;
+  #unwritable: string | null = null;
   /** P7: false from the start of leadership until the settings of hosts were read. */
   #knowsHosts = false;
   /** Tables beside the outbox whose changes may not be visible yet. */
@@ -152,7 +152,7 @@ export class Dispatcher implements SessionListener {
     const session = { phase: this.#phase, standby: this.#standby, holder: this.#holder, received: this.#received };
     const { unread, lanesBehind } = this.#intake;
     const heardMsAgo = this.#heardAt === 0 ? null : this.#clock.now() - this.#heardAt;
-    const health = { stalled: this.#stalled, unread, heardMsAgo, isWritable: this.#isWritable };
+    const health = { stalled: this.#stalled, unread, heardMsAgo, isWritable: this.#unwritable === null };
     return { ...session, ...health, lanesBehind, queued, inFlight, inMemory, memoryBytes };
   }
 
@@ -289,7 +289,7 @@ export class Dispatcher implements SessionListener {
       case "read-outbox":
         return event.when === "now" ? this.#intake.ask() : this.#intake.watch();
       case "writable":
-        this.#isWritable = event.ok;
+        this.#unwritable = event.why;
         break;
       case "permit":
         if (event.host !== null) this.#sender.release(event.host);
@@ -317,8 +317,7 @@ export class Dispatcher implements SessionListener {
 
   get #stalled(): string | null {
     if (!mayStart(this.#phase)) return null;
-    if (!this.#isWritable)
-      return "no request starts until the results of those before are written; the log says what keeps them";
+    if (this.#unwritable !== null) return `no request starts, since results cannot be written: ${this.#unwritable}`;
     if (!this.#knowsHosts) return "no request starts until the settings of hosts are read";
     return this.#isFenced ? "no request starts until the database is heard again" : null;
   }

@@ -1,5 +1,6 @@
 import type { Check } from "./check.ts";
 import { CONNECTION_CHECKS } from "./connection.ts";
+import { DAEMON_CHECK } from "./daemon.ts";
 import { EGRESS_CHECKS } from "./egress.ts";
 import { HOST_CHECKS } from "./host.ts";
 import { RIGHTS_CHECKS } from "./rights.ts";
@@ -13,7 +14,7 @@ import { TABLE_CHECKS } from "./tables.ts";
 const ORDER: readonly (readonly string[])[] = [
   // Nothing can be done, or sent.
   ["pooler", "login", "primary", "server-version", "extension-pg-net", "schema-owner", "create-right"],
-  ["schema-version", "environment", "table-rights", "synchronous-standby", "leader", "replica-identity"],
+  ["schema-version", "environment", "table-rights", "synchronous-standby", "daemon", "leader", "replica-identity"],
   // Requests are late.
   [
     "wal-level",
@@ -27,7 +28,7 @@ const ORDER: readonly (readonly string[])[] = [
   ],
   // Some requests fail, or something will.
   ["schema-objects", "url", "tls-store", "dns", "slot-wal-limit", "foreign-publications"],
-  ["old-transactions", "autovacuum", "dead-rows", "clock", "descriptors", "memory"],
+  ["idle-slots", "old-transactions", "autovacuum", "dead-rows", "clock", "descriptors", "memory"],
 ];
 
 const RANKS: ReadonlyMap<string, number> = new Map(ORDER.flat().map((id, rank) => [id, rank]));
@@ -39,6 +40,7 @@ export const CHECKS: readonly Check[] = [
   ...SCHEMA_CHECKS,
   TABLE_RIGHTS,
   ...SERVER_CHECKS,
+  DAEMON_CHECK,
   ...STREAM_CHECKS,
   ...HOST_CHECKS,
   ...EGRESS_CHECKS,

@@ -71,6 +71,22 @@ export function judgeVersion(version: number): Result {
   );
 }
 
+interface ReadOnlyRow {
+  readonly standby: boolean;
+  readonly readonly: string;
+  /** What takes the setting back, without its end; null where neither database nor role has it. */
+  readonly reset: string | null;
+}
+
+/** Where the setting comes from. Sessions of those who mend it have it, too. */
+const SELECT_READ_ONLY = `
+select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.current_setting('transaction_read_only') as readonly,
+  case (select source from pg_catalog.pg_settings where name = 'default_transaction_read_only')
+    when 'database' then pg_catalog.format('alter database %I', pg_catalog.current_database())
+    when 'user' then pg_catalog.format('alter role %I', current_user)
+    when 'database user' then pg_catalog.format('alter role %I in database %I', current_user, pg_catalog.current_database())
+  end as reset`;
+
 /** What there is between here and the database. */
 export const CONNECTION_CHECKS: readonly Check[] = [
   {
@@ -90,17 +106,17 @@ export const CONNECTION_CHECKS: readonly Check[] = [
     stage: "always",
     on: "database",
     run: async ({ db }) => {
-      const { rows } = await db.query<{ standby: boolean; readonly: string }>({
-        text: `select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.current_setting('transaction_read_only') as readonly`,
-      });
-      const { standby = false, readonly = "off" } = rows[0] ?? {};
+      const { rows } = await db.query<ReadOnlyRow>({ text: SELECT_READ_ONLY });
+      const { standby = false, readonly = "off", reset = null } = rows[0] ?? {};
       if (standby) {
         return failure("this is a standby server: results cannot be written", "point DATABASE_URL to the primary");
       }
       if (readonly === "off") return ok("this is the primary, and it can be written to");
       return failure(
         "transactions are read-only: results cannot be written",
-        "alter database … reset default_transaction_read_only, or the same of the role (see pg_db_role_setting)",
+        reset === null
+          ? "set default_transaction_read_only to off for the server, or in the options of DATABASE_URL"
+          : `begin read write; ${reset} reset default_transaction_read_only; commit;`,
       );
     },
   },

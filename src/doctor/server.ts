@@ -1,4 +1,4 @@
-import { type Check, type DatabaseContext, failure, ok, type Result, skipped, warning } from "./check.ts";
+import { type Check, type DatabaseContext, failure, mebibytes, ok, type Result, skipped, warning } from "./check.ts";
 import { setParameter } from "./remedies.ts";
 
 /** What decides whether the server decodes its log. */
@@ -26,6 +26,7 @@ export const SERVER_CHECKS: readonly Check[] = [
   { id: "slots-free", group: "server", stage: "always", on: "database", run: checkSlots },
   { id: "walsenders-free", group: "server", stage: "always", on: "database", run: checkWalsenders },
   { id: "slot-wal-limit", group: "server", stage: "always", on: "database", run: checkWalLimit },
+  { id: "idle-slots", group: "server", stage: "always", on: "database", run: checkIdleSlots },
   { id: "synchronous-standby", group: "server", stage: "always", on: "database", run: checkSynchronousStandbys },
 ];
 
@@ -100,6 +101,31 @@ async function checkWalLimit({ db, server, config }: DatabaseContext): Promise<R
     "max_slot_wal_keep_size is -1: while no daemon runs, WAL grows until the disk is full",
     setParameter(server.provider, { name: "max_slot_wal_keep_size", value: LIMIT, restart: false }),
   );
+}
+
+/** What a slot that nobody reads may retain before it is worth a word. */
+const MUCH_RETAINED = 1024 ** 3;
+
+/** Ours has a check of its own. Slots of all databases, physical ones included, keep the same log on the same disk. */
+async function checkIdleSlots({ db, server }: DatabaseContext): Promise<Result> {
+  if (await isStandby(db)) return skipped("a standby server has no log of its own");
+  const { rows } = await db.query<{ name: string; bytes: number }>({
+    text: `select slot_name::text as name, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)::float8 as bytes
+      from pg_catalog.pg_replication_slots
+      where not active and slot_name <> $1 and pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn) > $2
+      order by 2 desc limit 5`,
+    values: [server.slotName, MUCH_RETAINED],
+  });
+  if (rows.length === 0) return ok("no slot that nobody reads retains much WAL");
+  return warning(
+    `nobody reads ${rows.map(({ name, bytes }) => `slot ${name}, which retains ${mebibytes(bytes)} of WAL`).join("; ")}: the disk fills`,
+    `start what reads it; or, where it is not needed any more: ${rows.map(({ name }) => `select pg_drop_replication_slot('${name}');`).join(" ")}`,
+  );
+}
+
+async function isStandby(db: DatabaseContext["db"]): Promise<boolean> {
+  const { rows } = await db.query<{ standby: boolean }>({ text: "select pg_catalog.pg_is_in_recovery() as standby" });
+  return rows[0]?.standby === true;
 }
 
 async function checkSynchronousStandbys({ db }: DatabaseContext): Promise<Result> {

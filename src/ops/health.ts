@@ -13,6 +13,8 @@ export interface Health {
   readonly ready: boolean;
   /** Why it is ready or not, for a person to read; free of secrets (P11). */
   readonly detail: string;
+  /** Why no request starts although it leads; null where they start. */
+  readonly stalled: string | null;
   /** `capture` where requests are recorded as answers and nothing is sent. */
   readonly mode: HttpMode;
   readonly slot: SlotHealth;
@@ -88,7 +90,7 @@ export async function openHealthServer({ host, port, ...sources }: HealthServerO
   }).catch((error: unknown) => {
     throw new PgnetdError("CONFIG_INVALID", `cannot listen on ${host} port ${port}: ${toError(error).message}`, {
       cause: error,
-      hint: "Set server.host and server.port (PGNETD_HOST, PGNETD_PORT) to an address that is free.",
+      hint: "See what has it (ss -ltnp); a pgnetd that hangs is to be killed. Or set server.host and server.port (PGNETD_HOST, PGNETD_PORT) to an address that is free.",
     });
   });
   return {
@@ -148,7 +150,11 @@ async function answer(
     }
     if (path === "/readyz") asked?.();
     const now = health();
-    reply(response, path === "/healthz" || now.ready ? 200 : 503, { ...now, detail: redact(now.detail) });
+    reply(response, path === "/healthz" || now.ready ? 200 : 503, {
+      ...now,
+      detail: redact(now.detail),
+      stalled: now.stalled === null ? null : redact(now.stalled),
+    });
   } catch (error) {
     reply(response, 500, { error: redact(toError(error).message) });
   }

@@ -8,7 +8,7 @@ import type { DatabaseStatus } from "./database-status.ts";
 export function leaderProblem(leader: LockHolder | null): PgnetdError | null {
   if (leader === null) {
     return new PgnetdError("PG_UNREACHABLE", "no pgnetd leads this database, so that requests wait", {
-      hint: "Start one: pgnetd run.",
+      hint: "Start one: pgnetd run. Where one runs already, its log and pgnetd doctor say what it waits for.",
     });
   }
   if (!isStranger(leader)) return null;

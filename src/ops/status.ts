@@ -33,6 +33,7 @@ export interface HealthSources {
 /** Health of a daemon whose database may not be there yet. */
 export function healthOf({ state, outage, database, mode, waitingFor }: HealthSources): Health {
   const shared = {
+    stalled: state?.stalled ?? null,
     mode,
     slot: database?.slot ?? "unknown",
     positions: {

@@ -1,5 +1,6 @@
 import type { Config } from "../config/settings.ts";
 import { redact } from "../config/redact.ts";
+import { isStranger } from "../leader/holder.ts";
 import { Distribution } from "../metrics/distribution.ts";
 import type { Sample } from "../metrics/sample.ts";
 import { type Labels, valuesOf } from "../metrics/values.ts";
@@ -15,9 +16,16 @@ export interface Frame {
   readonly state: Health["state"] | "unknown";
   readonly ready: boolean;
   readonly detail: string;
+  /** Whether it leads, and starts no request. */
+  readonly isStalled: boolean;
   readonly mode: Health["mode"] | null;
   /** The session that leads where this daemon does not, as far as it is known. */
-  readonly holder: { readonly pid: number | null; readonly address: string | null } | null;
+  readonly holder: {
+    readonly pid: number | null;
+    readonly address: string | null;
+    /** Whether it is a session that is no daemon. */
+    readonly isStranger: boolean;
+  } | null;
   /** Starts per second since the frame before; null in the first. */
   readonly startedPerSecond: number | null;
   readonly values: Readonly<Record<string, Value>>;
@@ -44,8 +52,9 @@ export function frameOf({ sample, health, settings, startedPerSecond, at }: Fram
     state: health?.state ?? "unknown",
     ready: health?.ready ?? false,
     detail: redact(health?.detail ?? "the daemon has not begun"),
+    isStalled: health !== null && health.stalled !== null,
     mode: health?.mode ?? null,
-    holder: holder === null ? null : { pid: holder.pid, address: holder.address },
+    holder: holder === null ? null : { pid: holder.pid, address: holder.address, isStranger: isStranger(holder) },
     startedPerSecond,
     values: numbersOf(sample),
     hasActions: settings.token !== null,

@@ -43,6 +43,7 @@ export async function awaitSchema<T extends object>(
   let reported = "";
   for (let attempt = 0; !signal.aborted; attempt++) {
     const result = await orProblem(async () => {
+      await assertPrimary(db);
       await assertOwn(db, "net", "SCHEMA_FOREIGN");
       await steps.prepare?.();
       await assertSchema(db);
@@ -62,9 +63,18 @@ export async function awaitSchema<T extends object>(
 /** Why the database cannot be used as it is; null where it can. */
 export async function schemaProblem(db: Queryable): Promise<PgnetdError | null> {
   return orProblem(async () => {
+    await assertPrimary(db);
     await assertOwn(db, "net", "SCHEMA_FOREIGN");
     await assertSchema(db);
     return null;
+  });
+}
+
+async function assertPrimary(db: Queryable): Promise<void> {
+  const { rows } = await db.query<{ standby: boolean }>({ text: "select pg_catalog.pg_is_in_recovery() as standby" });
+  if (rows[0]?.standby !== true) return;
+  throw new PgnetdError("PG_UNREACHABLE", "this is a standby server: results cannot be written", {
+    hint: "Point DATABASE_URL to the primary.",
   });
 }
 

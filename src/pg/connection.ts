@@ -2,6 +2,7 @@ import pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
 import { connectionConfig } from "./pool.ts";
+import { poolerHint } from "./pooler.ts";
 import { sessionName } from "./session-name.ts";
 import { PIN_PATH } from "./search-path.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
@@ -15,8 +16,16 @@ const REFUSED: ReadonlySet<string> = new Set([
 
 /** Why the database cannot be used, as PG_REFUSED or PG_UNREACHABLE. */
 export function connectionError(error: unknown): PgnetdError {
-  const code = REFUSED.has(sqlstateOf(error) ?? "") ? "PG_REFUSED" : "PG_UNREACHABLE";
-  return new PgnetdError(code, `the database cannot be used: ${toError(error).message}`, { cause: error });
+  const code = isRefused(error) ? "PG_REFUSED" : "PG_UNREACHABLE";
+  return new PgnetdError(code, `the database cannot be used: ${toError(error).message}`, {
+    cause: error,
+    hint: poolerHint(error),
+  });
+}
+
+/** Whether the server answered, and refused the login. */
+export function isRefused(error: unknown): boolean {
+  return REFUSED.has(sqlstateOf(error) ?? "");
 }
 
 /** One ordinary connection, for a command; its owner ends it. Throws PG_REFUSED or PG_UNREACHABLE. */

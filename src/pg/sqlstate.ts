@@ -7,6 +7,8 @@ export const SQLSTATE = {
   undefinedTable: "42P01",
   undefinedColumn: "42703",
   undefinedFunction: "42883",
+  syntaxError: "42601",
+  protocolViolation: "08P01",
   invalidSchema: "3F000",
   readOnlyTransaction: "25006",
   lockNotAvailable: "55P03",

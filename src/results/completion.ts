@@ -35,6 +35,9 @@ export interface ResultListener {
   settled(completions: readonly Completion[]): void;
   /** So many that were just settled had no row any more. Where another has such an id now, it counted as known until here. */
   gone(count: number): void;
-  /** False from the first failed write until one of its kind succeeds again: no new request should start meanwhile. */
-  writable(ok: boolean): void;
+  /**
+   * False from the first failed write until one of its kind succeeds again: no new request should start meanwhile. `why` says what
+   * failed and what mends it, and is told anew where that changes; null where `ok`.
+   */
+  writable(ok: boolean, why: string | null): void;
 }

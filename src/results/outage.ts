@@ -21,6 +21,8 @@ export class Outage {
   readonly #codes = new Set<string>();
   /** When the last write of each kind failed, until one of that kind succeeds: the others may need other rights and tables. */
   readonly #failedAt = new Map<Completion["kind"], number>();
+  /** Why the last write failed, and what mends it. */
+  #why = "";
   /** Failed writes of this outage, and when the first of them was. */
   #attempts = 0;
   #since = 0;
@@ -38,11 +40,17 @@ export class Outage {
     return this.#failedAt.size > 0;
   }
 
+  /** Why results cannot be written, while that `lasts`. */
+  get reason(): string | null {
+    return this.lasts ? this.#why : null;
+  }
+
   /** A write of `kind` failed. Returns the wait before the next try, in milliseconds. */
   failed(kind: Completion["kind"], failure: WriteFailure): number {
     const now = this.#clock.now();
     if (!this.lasts) this.#since = now;
     this.#failedAt.set(kind, now);
+    this.#why = `${failure.message}. ${failure.hint}`;
     if (!this.#codes.has(failure.code)) {
       this.#codes.add(failure.code);
       const { code, message, hint } = failure;

@@ -92,7 +92,7 @@ class BatchWriter implements OpenResultWriter {
   /** Handed over and not settled. */
   #unsettled = 0;
   /** What the listener knows. */
-  #writable = true;
+  #unwritable: string | null = null;
   /** Resolves, and is replaced, when nothing is unsettled. */
   #drained = Promise.withResolvers<void>();
 
@@ -294,9 +294,9 @@ class BatchWriter implements OpenResultWriter {
   }
 
   #tellWritable(): void {
-    const writable = !this.#outage.lasts;
-    if (writable === this.#writable) return;
-    this.#writable = writable;
-    this.#options.listener.writable(writable);
+    const { reason } = this.#outage;
+    if (reason === this.#unwritable) return;
+    this.#unwritable = reason;
+    this.#options.listener.writable(reason === null, reason);
   }
 }

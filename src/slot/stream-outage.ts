@@ -1,6 +1,8 @@
 import pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
+import { isRefused } from "../pg/connection.ts";
+import { poolerHint } from "../pg/pooler.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
 import { PUBLICATIONS } from "../pg/own-publications.ts";
@@ -31,12 +33,12 @@ const CRASHED: ReadonlySet<string> = new Set([SQLSTATE.crashShutdown, SQLSTATE.c
 /** What an error that ended a session means to the operator. */
 export function outageOf(error: unknown): StreamOutage {
   const sqlstate = sqlstateOf(error);
-  const code = isUnreachable(error) ? "PG_UNREACHABLE" : "STREAM_UNAVAILABLE";
+  const code = isRefused(error) ? "PG_REFUSED" : isUnreachable(error) ? "PG_UNREACHABLE" : "STREAM_UNAVAILABLE";
   const general = error instanceof PgnetdError ? error : new PgnetdError(code, "");
   return {
     reason: toError(error).message,
     sqlstate,
-    hint: serversHint(error) ?? HINTS[sqlstate ?? ""] ?? general.hint,
+    hint: serversHint(error) ?? HINTS[sqlstate ?? ""] ?? poolerHint(error) ?? general.hint,
   };
 }
 

@@ -44,7 +44,7 @@ test("send fails for an answer of 400 or more, for no answer, and where there is
     exitCode: 75,
     message: expect.stringMatching(/^request \d+ has no result yet: no pgnetd leads this database/) as unknown,
     hint: expect.stringMatching(
-      /Start one: pgnetd run\. To cancel it: delete from net\.http_request_queue where id = \d+;$/,
+      /Start one: pgnetd run\..* To cancel it: delete from net\.http_request_queue where id = \d+;$/,
     ) as unknown,
   });
   await db.query("truncate net.http_request_queue");

@@ -90,3 +90,27 @@ test("P11: a wrong password is found and not shown", async () => {
   expect(checks[0]).toMatchObject({ id: "login", status: "fail" });
   expect(JSON.stringify(checks)).not.toContain("hunter2");
 });
+
+test("idle-slots warns of a slot that nobody reads and that retains more than a gibibyte, whichever database it is of", async () => {
+  await using other = await testServer({ wal_init_zero: "off", wal_recycle: "off" });
+  const client = new pg.Client({ connectionString: other.url() });
+  await client.connect();
+  try {
+    await client.query("select pg_create_physical_replication_slot('left_behind', true)");
+    expect((await doctor(other.url(), "--only", "idle-slots")).of("idle-slots")).toMatchObject({ status: "ok" });
+    // Each switch skips the rest of a segment of 16 MiB.
+    for (let segment = 0; segment < 66; segment++) {
+      await client.query("select pg_logical_emit_message(false, 'a', 'b')");
+      await client.query("select pg_switch_wal()");
+    }
+    expect((await doctor(other.url(), "--only", "idle-slots")).of("idle-slots")).toMatchObject({
+      status: "warn",
+      found: expect.stringMatching(
+        /^nobody reads slot left_behind, which retains 1\d\d\d MiB of WAL: the disk fills$/,
+      ) as unknown,
+      fix: expect.stringContaining("select pg_drop_replication_slot('left_behind');") as unknown,
+    });
+  } finally {
+    await client.end();
+  }
+});

@@ -2,6 +2,7 @@ import pg from "pg";
 import { expect, test } from "vitest";
 import type { LocalPostgres } from "../../demo/embedded-postgres.ts";
 import { migrate } from "../../src/pg/migrate.ts";
+import { runCommandLine } from "../support/command.ts";
 import { doctor } from "../support/doctor.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -32,6 +33,11 @@ test("primary fails on a standby server, and synchronous-standby tells those tha
     status: "fail",
     found: "this is a standby server: results cannot be written",
     fix: "point DATABASE_URL to the primary",
+  });
+  expect((await runCommandLine(standby.url(), "status")).failure).toMatchObject({
+    exitCode: 69,
+    message: "this is a standby server: results cannot be written",
+    hint: "Point DATABASE_URL to the primary.",
   });
   expect(await look(primary.url(), "primary")).toMatchObject({ status: "ok" });
 

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { expect, test } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import type { Result } from "../../src/doctor/check.ts";
@@ -73,11 +74,18 @@ test.each([
   expect(await look(db.url, "clock", {})).toMatchObject({ status: "ok" });
 });
 
-test("primary fails where transactions are read-only by a setting", async () => {
+test("primary fails where transactions are read-only by a setting, and the remedy mends it", async () => {
   await using db = await testDatabase();
   await db.query(`alter database ${db.name} set default_transaction_read_only = on`);
-  expect((await doctor(db.url, "--only", "primary")).of("primary")).toMatchObject({
-    status: "fail",
-    found: "transactions are read-only: results cannot be written",
-  });
+  const { fix = "", ...rest } = (await doctor(db.url, "--only", "primary")).of("primary");
+  expect(rest).toMatchObject({ status: "fail", found: "transactions are read-only: results cannot be written" });
+  // Literally, in a session that has the setting, too.
+  const client = new pg.Client({ connectionString: db.url });
+  await client.connect();
+  try {
+    await client.query(fix);
+  } finally {
+    await client.end();
+  }
+  expect((await doctor(db.url, "--only", "primary")).of("primary")).toMatchObject({ status: "ok" });
 });

@@ -1,7 +1,10 @@
+import pg from "pg";
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
+import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { HAS_CHROMIUM, openTab } from "../support/browser.ts";
 import { eventually } from "../support/eventually.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { emptied } from "../support/outbox.ts";
 import { testDatabase } from "../support/postgres.ts";
@@ -57,6 +60,42 @@ test.skipIf(!HAS_CHROMIUM)(
     expect(tab.problems).toEqual([]);
   },
 );
+
+test.skipIf(!HAS_CHROMIUM)("the page says that its numbers are old while the daemon hangs, and no longer", async () => {
+  await using db = await testDatabase();
+  await using daemon = await startDaemon({ databaseUrl: db.url });
+  await using tab = await openTab(daemon.address);
+  const connection = async (): Promise<string> => (await tab.page.locator("#connection").textContent()) ?? "";
+  await eventually(async () => (await tab.page.locator("#state").textContent()) !== "");
+  await eventually(async () => (await connection()) === "connected");
+  daemon.signal("SIGSTOP");
+  await eventually(async () => /^the daemon does not answer; the numbers are of \d/.test(await connection()), 30_000);
+  daemon.signal("SIGCONT");
+  await eventually(async () => (await connection()) === "connected", 30_000);
+});
+
+test.skipIf(!HAS_CHROMIUM)("a session that has the leader's lock and is no pgnetd is shown as an alarm", async () => {
+  await using db = await testDatabase();
+  const role = `${db.name}_stranger`;
+  await db.query(`create role ${role} login password 'secret'`);
+  const url = new URL(db.url);
+  url.username = role;
+  url.password = "secret";
+  const stranger = new pg.Client({ connectionString: url.href });
+  await stranger.connect();
+  try {
+    await stranger.query("select pg_advisory_lock($1, 0)", [LOCK_CLASS_ID]);
+    await using daemon = await startInProcess(db.url, {}, "standby");
+    await using tab = await openTab(daemon.address);
+    const leader = tab.page.locator("#now > div", { has: tab.page.getByText("Leader", { exact: true }) }).locator("dd");
+    await eventually(async () => ((await leader.textContent()) ?? "").startsWith("no pgnetd"));
+    expect(await leader.textContent()).toMatch(/^no pgnetdpid \d+.* has the lock$/);
+    expect(await leader.getAttribute("class")).toBe("bad");
+  } finally {
+    await stranger.end();
+    await db.query(`drop role ${role}`);
+  }
+});
 
 test.skipIf(!HAS_CHROMIUM)("a host is paused, resumed and a dead letter replayed with the keyboard alone", async () => {
   await using db = await testDatabase();

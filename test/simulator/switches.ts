@@ -144,8 +144,8 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("pump: writable", "no request starts while results cannot be written", [
     DISPATCHER,
-    "if (!this.#isWritable)",
-    "if (this.#isWritable === null)",
+    "if (this.#unwritable !== null)",
+    "if (this.#unwritable === undefined)",
   ]),
   off("pump: hosts", "no request starts before the settings of hosts are read", [
     DISPATCHER,

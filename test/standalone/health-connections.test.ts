@@ -19,6 +19,7 @@ function openServer(): Promise<HealthServer> {
     oldest: null,
     requests: { outbox: 0, queued: 0, inFlight: 0 },
     lanesBehind: 0,
+    stalled: null,
   };
   return openHealthServer({ host: "127.0.0.1", port: 0, health: () => health });
 }

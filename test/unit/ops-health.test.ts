@@ -7,6 +7,7 @@ const NOTHING = {
   oldest: null,
   requests: { outbox: null, queued: 0, inFlight: 0 },
   lanesBehind: 0,
+  stalled: null,
 } as const;
 const LIVE: Health = { ...NOTHING, state: "live", ready: true, detail: "leads; streaming", slot: "ok" };
 const STARTING: Health = {

@@ -11,7 +11,10 @@ const LONG_MS = 10_000;
 
 /** A database with the schema of `version`. */
 function database(version: number): Queryable {
-  const answer = { rows: [{ installed: version > 0, version, database: "app", owner: null }], rowCount: 1 };
+  const answer = {
+    rows: [{ installed: version > 0, version, database: "app", owner: null, standby: false }],
+    rowCount: 1,
+  };
   const nothingForeign = { rows: [], rowCount: 0 };
   return { query: async ({ text }) => (text.includes("pg_auth_members") ? nothingForeign : answer) as never };
 }

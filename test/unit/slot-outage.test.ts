@@ -1,6 +1,7 @@
 import pg from "pg";
 import { expect, test } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
+import { connectionError } from "../../src/pg/connection.ts";
 import { blockedSlot } from "../../src/slot/blockers.ts";
 import { isUnreachable, outageOf } from "../../src/slot/stream-outage.ts";
 
@@ -36,6 +37,31 @@ test("why there is no stream comes with what mends it", () => {
   });
   expect(outageOf(failure("08006")).hint).toBe(new PgnetdError("PG_UNREACHABLE", "").hint);
   expect(outageOf(failure("XX000")).hint).toBe(new PgnetdError("STREAM_UNAVAILABLE", "").hint);
+});
+
+test("where nobody can log in, nothing is said of requests that are sent", () => {
+  for (const code of ["28P01", "28000", "3D000"]) {
+    expect(outageOf(failure(code)).hint).toBe(new PgnetdError("PG_REFUSED", "").hint);
+  }
+});
+
+test("an error that comes from a pooler says so, and what to set", () => {
+  const direct = /^A pooler answers in PostgreSQL's place: give DATABASE_URL the host and port/;
+  const refused = Object.assign(new pg.DatabaseError("unsupported startup parameter", 1, "error"), { code: "08P01" });
+  const ordinary = Object.assign(new pg.DatabaseError('syntax error at or near "IDENTIFY_SYSTEM"', 1, "error"), {
+    code: "42601",
+    routine: "scanner_yyerror",
+  });
+  for (const error of [refused, ordinary]) expect(outageOf(error).hint).toMatch(direct);
+  expect(connectionError(refused)).toMatchObject({
+    code: "PG_UNREACHABLE",
+    hint: expect.stringMatching(direct) as unknown,
+  });
+  const servers = Object.assign(new pg.DatabaseError("no", 1, "error"), {
+    code: "08P01",
+    routine: "ProcessStartupPacket",
+  });
+  expect(connectionError(servers).hint).toBe(new PgnetdError("PG_UNREACHABLE", "").hint);
 });
 
 test("of a missing right the server's own hint counts, and of nothing else", () => {

@@ -10,6 +10,8 @@ const SHOWN = {
   history: showHistory,
   point: addPoint,
   frame: (frame) => {
+    heardAt = performance.now();
+    if (isSilent) connected();
     allowActions(frame.hasActions);
     showLimits(frame);
     showOverview(frame);
@@ -18,22 +20,42 @@ const SHOWN = {
   lists: showLists,
 };
 
+/** A frame comes each second: a daemon that hangs keeps its connection, and sends none. */
+const SILENT_MS = 5000;
+
 let shownAt = null;
+let heardAt = performance.now();
+let isSilent = false;
 
 watch();
+setInterval(() => {
+  if (isSilent || performance.now() - heardAt < SILENT_MS) return;
+  isSilent = true;
+  lost("the daemon does not answer");
+}, 1000);
 
 function watch() {
   const events = new EventSource("/page/events");
   for (const [name, show] of Object.entries(SHOWN)) {
     events.addEventListener(name, ({ data }) => show(JSON.parse(data)));
   }
-  events.addEventListener("open", () => connection("connected", "good"));
+  events.addEventListener("open", () => connected());
   events.addEventListener("error", () => {
-    const since = shownAt === null ? "" : `; the numbers are of ${time(new Date(shownAt).toISOString())}`;
-    connection(`no connection to the daemon, trying again${since}`, "bad");
+    lost("no connection to the daemon, trying again");
     // After a refusal the browser does not try again by itself.
     if (events.readyState === EventSource.CLOSED) setTimeout(watch, 5000);
   });
+}
+
+function connected() {
+  heardAt = performance.now();
+  isSilent = false;
+  connection("connected", "good");
+}
+
+function lost(what) {
+  const since = shownAt === null ? "" : `; the numbers are of ${time(new Date(shownAt).toISOString())}`;
+  connection(`${what}${since}`, "bad");
 }
 
 function connection(text, tone) {

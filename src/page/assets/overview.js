@@ -36,7 +36,11 @@ const TILES = [
     "Database",
     ({ values }) => [
       values["state.databaseUp"] ? "answers" : "away",
-      values["state.writable"] ? "results are written" : "results cannot be written",
+      values["state.databaseUp"]
+        ? values["state.writable"]
+          ? "results are written"
+          : "results cannot be written"
+        : "nothing is sent",
       values["state.databaseUp"] && values["state.writable"] ? "" : "bad",
     ],
   ],
@@ -47,7 +51,7 @@ export function showOverview(frame) {
   setText(byId("database"), frame.database);
   const state = byId("state");
   setText(state, frame.mode === "capture" ? `${frame.state}, capture` : frame.state);
-  state.className = `badge ${frame.ready ? (STATE_TONES[frame.state] ?? "") : "bad"}`;
+  state.className = `badge ${frame.ready && !frame.isStalled ? (STATE_TONES[frame.state] ?? "") : "bad"}`;
   setText(byId("detail"), frame.detail);
   document.title = `${frame.state} – ${frame.database} – pgnetd`;
   const now = byId("now");
@@ -104,7 +108,7 @@ function slot(values) {
   const isActive = values["slot.slotActive"] === 1;
   return [
     health.replaceAll("_", " "),
-    isActive ? "in use" : "not in use",
+    health === "unknown" ? "" : isActive ? "in use" : "not in use",
     health === "ok" ? "good" : health === "unknown" ? "" : "bad",
   ];
 }
@@ -112,7 +116,7 @@ function slot(values) {
 function retained(values) {
   const safe = values["slot.safe"];
   const size = values["slot.retained"];
-  if (safe === null || size === null) return [bytes(size), "no limit"];
+  if (safe === null || size === null) return [bytes(size), size === null ? "" : "no limit"];
   const left = values["slot.secondsToLimit"] ?? Infinity;
   // A little that has just been written says nothing of the next day.
   const isFilling = left < DAY && size > (size + safe) / 10;
@@ -122,7 +126,10 @@ function retained(values) {
 
 function leader({ state, values, holder }) {
   if (values["state.leader"]) return ["this daemon", values["state.streamUp"] ? "streams" : "sweeps, without a stream"];
-  if (state === "standby")
-    return ["another", holder === null ? "" : `pid ${holder.pid ?? "?"}, ${holder.address ?? "local"}`];
+  if (state === "standby") {
+    const who =
+      holder === null ? "" : `pid ${holder.pid ?? "?"}${holder.address === null ? "" : `, ${holder.address}`}`;
+    return holder?.isStranger ? ["no pgnetd", `${who} has the lock`, "bad"] : ["another", who];
+  }
   return ["not known", "", "bad"];
 }
