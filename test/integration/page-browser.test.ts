@@ -71,7 +71,10 @@ test.skipIf(!HAS_CHROMIUM)("the page says that its numbers are old while the dae
   daemon.signal("SIGSTOP");
   await eventually(async () => /^the daemon does not answer; the numbers are of \d/.test(await connection()), 30_000);
   daemon.signal("SIGCONT");
-  await eventually(async () => (await connection()) === "connected", 30_000);
+  await eventually(async () => {
+    expect(await connection()).toBe("connected");
+    return true;
+  }, 30_000);
 });
 
 test.skipIf(!HAS_CHROMIUM)("a session that has the leader's lock and is no pgnetd is shown as an alarm", async () => {
