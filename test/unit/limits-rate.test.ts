@@ -88,6 +88,8 @@ test("P8: there is no timer but from a refusal until it was answered", async () 
   expect(vi.getTimerCount()).toBeGreaterThan(0);
   await vi.advanceTimersByTimeAsync(200);
   expect([permits.length, vi.getTimerCount()]).toEqual([1, 0]);
+  limit.setRate(20);
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test("P7: what another daemon may have sent until now counts as sent", async () => {
@@ -122,6 +124,7 @@ test("P7: who waits at a slow rate goes on at once at a fast one, and when there
 test("P7: who waits at a fast rate waits longer at a slow one", async () => {
   const { limit, permits } = open(100);
   takeAll(limit);
+  await vi.advanceTimersByTimeAsync(5);
   limit.setRate(0.1);
   await vi.advanceTimersByTimeAsync(9_000);
   expect(permits).toEqual([]);
