@@ -90,7 +90,7 @@ test.each([1, 1_000, 20_000])("P2 P3: one transaction of %i rows", async (rows) 
   await using _daemon = await startInProcess(db.url, UNLIMITED);
   await insertMany(db, receiver, rows);
   const began = performance.now();
-  await receiver.waitFor(1, 2_000);
+  await receiver.waitFor(1);
   const firstMs = Math.round(performance.now() - began);
   await emptied(db);
   const totalMs = Math.round(performance.now() - began);
@@ -133,21 +133,22 @@ async function residentBytes(pid: number): Promise<number> {
 }
 
 const MIB = 1024 ** 2;
+/** The default of `http.hostConcurrency`. */
+const HOST_CONCURRENCY = 64;
 
 test("P4 P5: 1,000,000 rows waiting at the start: sends within 2 s of leading, in bounded memory, holding little WAL, until truncated", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
+  await using marker = await startReceiver({ host: "127.0.0.2" });
   await insertMany(db, receiver, 1_000_000);
   await using daemon = await startDaemon({ databaseUrl: db.url, env: UNLIMITED, waitUntilReady: false });
-  await receiver.waitFor(1, 20_000);
-  const began = performance.now();
+  await receiver.waitFor(1);
   const leadsAt = Date.parse(String(daemon.events().find(({ msg }) => msg === "phase")?.["time"]));
   const firstMs = Math.round((receiver.requests[0]?.at ?? Infinity) - leadsAt);
   let memory = 0;
   let behind = 0;
   let retained = 0;
-  while (performance.now() - began < 6_000) {
-    await delay(100);
+  await eventually(async () => {
     memory = Math.max(memory, await residentBytes(daemon.pid));
     const [slot] = await db.query<{ behind: number; retained: number }>(
       `select (pg_current_wal_lsn() - confirmed_flush_lsn)::float8 as behind, (pg_current_wal_lsn() - restart_lsn)::float8 as retained
@@ -155,28 +156,31 @@ test("P4 P5: 1,000,000 rows waiting at the start: sends within 2 s of leading, i
     );
     behind = Math.max(behind, slot?.behind ?? 0);
     retained = Math.max(retained, slot?.retained ?? 0);
-  }
+    return receiver.requests.length >= 10_000;
+  }, 60_000);
   const sent = receiver.requests.length;
   await db.query("truncate net.http_request_queue");
-  const truncatedAt = performance.timeOrigin + performance.now();
-  await eventually(() => {
-    const last = receiver.requests.at(-1)?.at ?? 0;
-    return performance.timeOrigin + performance.now() - Math.max(last, truncatedAt) > 1_000;
+  await enqueue(db, marker.url("/"), 1);
+  await marker.waitFor(1);
+  const streamed = receiver.requests.length;
+  await eventually(async () => {
+    const health = (await (await fetch(`${daemon.address}/healthz`)).json()) as { requests: Record<string, number> };
+    return health.requests["queued"] === 0 && health.requests["inFlight"] === 0;
   });
-  const stoppedMs = Math.round(Math.max(0, (receiver.requests.at(-1)?.at ?? 0) - truncatedAt));
   const all = receiver.requests.length;
   const counts = { ...(await countFault(db, receiver, all)), lost: 0 };
   const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;
   reportFault(
     counts,
-    `first ${firstMs} ms after it led, ${sent} in 6 s, ${mib(memory)} resident, slot behind ${mib(behind)}, retaining ${mib(retained)}, stopped ${stoppedMs} ms after the truncate`,
+    `first ${firstMs} ms after it led, ${sent} sent, ${mib(memory)} resident, slot behind ${mib(behind)}, retaining ${mib(retained)}, ${streamed - sent} more until the truncate was streamed, ${all - streamed} after it`,
   );
   expect(counts.repeated).toBe(0);
   expect(firstMs).toBeLessThan(2_000);
   expect(memory).toBeLessThan(400 * MIB);
   expect(behind).toBeLessThan(64 * MIB);
   expect(retained).toBeLessThan(128 * MIB);
-  expect(stoppedMs).toBeLessThan(2_000);
+  // Those in flight had started.
+  expect(all - streamed).toBeLessThanOrEqual(HOST_CONCURRENCY);
 });
 
 test("P8: an idle daemon runs no SQL for as long as it is watched", async () => {
@@ -198,6 +202,7 @@ test("P8: an idle daemon runs no SQL for as long as it is watched", async () => 
   });
   const before = await activity();
   expect(before.length).toBeGreaterThan(1);
+  // Nothing is to happen, so that there is nothing but time to wait for; a slow machine makes this no stricter.
   await delay(5_000);
   expect(await activity()).toEqual(before);
 });
