@@ -3,6 +3,7 @@ import { totalmem } from "node:os";
 
 import { answerMemory } from "../config/answer-memory.ts";
 import type { Config } from "../config/settings.ts";
+import { KEPT_CONNECTIONS } from "../http/sending.ts";
 import {
   type Check,
   type CheckContext,
@@ -41,12 +42,12 @@ async function checkClock({ db, now }: DatabaseContext): Promise<Result> {
   );
 }
 
-/** Beside connections to destinations: those of the pool and the replication session, to the health server, idle ones, and Node's own. */
-const OTHER_DESCRIPTORS = 1_024 + 256 + 64;
+/** Beside connections to destinations: clients of the health server, the replication session, and Node's own. */
+const OTHER_DESCRIPTORS = 256 + 64;
 
 /** How many descriptors the daemon may come to use. */
 export function descriptorsNeeded({ http, database }: Pick<Config, "http" | "database">): number {
-  return http.concurrency + database.poolSize + OTHER_DESCRIPTORS;
+  return http.concurrency + KEPT_CONNECTIONS + database.poolSize + OTHER_DESCRIPTORS;
 }
 
 async function checkDescriptors({ config }: CheckContext): Promise<Result> {

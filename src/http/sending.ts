@@ -24,7 +24,7 @@ export interface SendingContext {
 const MOST_STUCK_MS = 60_000;
 
 /** With more connections open than this, each is closed after its request: many hosts must not use up the descriptors. */
-const KEPT_CONNECTIONS = 1_024;
+export const KEPT_CONNECTIONS = 1_024;
 
 /** How long a request that was sent in part waits for descriptors, memory or ports before it goes on, in milliseconds. */
 const SHORTAGE_MS = 250;

@@ -75,7 +75,7 @@ export const CHOSEN = `${lanes("fresh_lane", "q.next_attempt_at is null")},
 known as materialized (
   select * from pg_catalog.unnest($5::bigint[]) as k (id) where k.id is not null
 ), shuffle as materialized (
-  select (extract(epoch from pg_catalog.statement_timestamp()) * 1000)::bigint as seed
+  select (extract(epoch from pg_catalog.statement_timestamp()) * 1000::numeric)::bigint as seed
 ), first_due as materialized (
   select ${laneSql("q")} as lane from net.http_request_queue q
   where q.next_attempt_at <= pg_catalog.statement_timestamp() order by q.next_attempt_at limit ${MOST_DUE} + 1

@@ -15,16 +15,18 @@ export function isoTime(column: string): string {
   return `pg_catalog.to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }
 
+/** The host in a lane's key, where the daemon reports none: it has not read a request of the lane yet. */
+const HOST_OF_LANE = String.raw`pg_catalog.substring(l.lane, '^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?( |$)')`;
+
 const SELECT_LANES = {
   name: "pgnetd_page_lanes",
   text: `
-select l.lane, l.host, l.outbox_rows::float8 as "outboxRows", l.deferred::float8 as deferred,
+select l.lane, coalesce(l.host, ${HOST_OF_LANE}) as host, l.outbox_rows::float8 as "outboxRows", l.deferred::float8 as deferred,
   case when pg_catalog.isfinite(l.oldest) then extract(epoch from pg_catalog.clock_timestamp() - l.oldest)::float8 end as "oldestSeconds",
   l.queued, l.in_flight as "inFlight", l.is_behind as "isBehind", coalesce(s.paused, l.is_paused, false) as "isPaused",
   l.last_error as "lastError", extract(epoch from pg_catalog.clock_timestamp() - l.last_error_at)::float8 as "lastErrorSeconds", s.rate_per_second::float8 as "ratePerSecond", s.concurrency
 from net.http_lane_status(${MOST_LANES}) l
-left join net.http_host_settings s
-  on s.host = coalesce(l.host, pg_catalog.regexp_replace(pg_catalog.split_part(l.lane, ' ', 1), ':[0-9]+$', ''))
+left join net.http_host_settings s on s.host = coalesce(l.host, ${HOST_OF_LANE})
 order by l.outbox_rows desc, l.lane`,
 };
 

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import type { Health } from "../../src/ops/health.ts";
+import { parseLsn } from "../../src/pg/lsn.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { startNetwork } from "../support/fault-network.ts";
@@ -20,6 +22,11 @@ async function slots(db: Pick<TestDatabase, "query">): Promise<Record<string, un
     `select slot_name, plugin, wal_status, active, temporary from pg_replication_slots
     where database = current_database() order by slot_name`,
   );
+}
+
+/** What `/healthz` says of the daemon at `address`. */
+async function healthOf(address: string): Promise<Health> {
+  return (await (await fetch(`${address}/healthz`)).json()) as Health;
 }
 
 /** Ends the walsender of the database's slot and drops the slot before it is taken again. */
@@ -129,12 +136,19 @@ test("P2 P4: the outbox truncated while 40,000 drain: nothing starts once that i
   const count = (): number => fast.requests.length + slow.requests.length;
   await client.query("truncate net.http_request_queue");
   const before = count();
+  const [position] = await client.query<{ lsn: string }>("select pg_current_wal_insert_lsn()::text as lsn");
+  const truncated = parseLsn(position?.lsn ?? "");
   await enqueue(client, marker.url("/"), 1);
-  await marker.waitFor(1);
-  const streamed = count();
+  // A sweep may bring the marker before the stream has come to the truncate.
   await eventually(async () => {
-    const health = (await (await fetch(`${daemon.address}/healthz`)).json()) as { requests: Record<string, number> };
-    return health.requests["queued"] === 0 && health.requests["inFlight"] === 0;
+    const { received } = (await healthOf(daemon.address)).positions;
+    return received !== null && parseLsn(received) >= truncated;
+  });
+  const streamed = count();
+  await marker.waitFor(1);
+  await eventually(async () => {
+    const { requests } = await healthOf(daemon.address);
+    return requests.queued === 0 && requests.inFlight === 0;
   });
   const sent = count();
   const counts = { committed: sent, sent, lost: 0, repeated: 0 };

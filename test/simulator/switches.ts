@@ -207,11 +207,7 @@ export const SWITCHES: readonly Switch[] = [
     "rate",
     "the rate is held",
     ["limits/start-window.ts", "return (this.#times[this.#oldest] ?? 0) + this.#spanMs;", "return 0;"],
-    [
-      "limits/allowance.ts",
-      "const paceMs = this.#permits >= 1 ? 0 : (1 - this.#permits) / this.#permitsPerMs;",
-      "const paceMs = 0;",
-    ],
+    ["limits/allowance.ts", "const paceMs = (1 - this.#permits) / this.#permitsPerMs;", "const paceMs = 0;"],
   ),
   off("rate: host", "the rate of a host is held", [
     "sending/hosts.ts",
@@ -220,7 +216,7 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("rate: leadership", "the past of another leader counts", [
     "limits/allowance.ts",
-    "    this.#permits = Math.min(1, this.#permits);\n    this.#window = this.#window.combinedWith(this.#afterFullRate(now));",
+    "    this.#window = this.#window.combinedWith(this.#afterFullRate(now));",
     "",
   ]),
   off("turns", "hosts take turns", [

@@ -28,8 +28,8 @@ test("descriptors warns where fewer files may be open than the settings may need
   expect(checks).toMatchObject([
     {
       status: "warn",
-      found: "up to 400 files may be open, and 1092 may be needed: beyond that requests wait",
-      fix: expect.stringContaining("LimitNOFILE=1092") as unknown,
+      found: "up to 400 files may be open, and 1604 may be needed: beyond that requests wait",
+      fix: expect.stringContaining("LimitNOFILE=1604") as unknown,
     },
   ]);
 });

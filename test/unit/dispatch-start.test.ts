@@ -3,6 +3,7 @@ import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
 import { DispatcherEvents } from "../../src/dispatch/events.ts";
 import type { SweepResult } from "../../src/outbox/sweep.ts";
 import { lsn } from "../../src/pg/lsn.ts";
+import { lowXid } from "../../src/pg/xid.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { silentLog } from "../support/silent-log.ts";
@@ -27,6 +28,8 @@ class Started implements AsyncDisposable {
   readonly events = new DispatcherEvents();
   readonly dispatcher: Dispatcher;
   sent = 0;
+  /** Tables whose change was reported, each time. */
+  readonly changed: string[] = [];
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
 
@@ -50,7 +53,13 @@ class Started implements AsyncDisposable {
         answers: UNBOUNDED_ANSWERS,
         rate: { isFree: () => true, tryTake: () => true },
         rateOf: () => null,
-        control: { changed: quiet, message: quiet, polled: quiet, streaming: quiet, leading: quiet },
+        control: {
+          changed: (table) => this.changed.push(table),
+          message: quiet,
+          polled: quiet,
+          streaming: quiet,
+          leading: quiet,
+        },
         clock: this.clock,
         log: silentLog,
         random: () => 0.5,
@@ -110,4 +119,33 @@ test("P3: a leader that was not heard for the fence's time starts nothing, and g
   expect(dispatcher.state.stalled).toBe("no request starts until the database is heard again");
   dispatcher.heard(clock.now());
   expect({ sent: started.sent, stalled: dispatcher.state.stalled }).toEqual({ sent: 2, stalled: null });
+});
+
+test("P2: while results cannot be written no request starts, and where they can again it goes on at once", async () => {
+  await using started = new Started();
+  const { dispatcher, events } = started;
+  await started.lead();
+  started.configureHosts();
+  events.emit({ kind: "writable", ok: false, why: "permission denied" });
+  events.emit({ kind: "read-outbox", when: "now" });
+  await turn();
+  expect({ sent: started.sent, queued: dispatcher.state.queued }).toEqual({ sent: 1, queued: 1 });
+  expect(dispatcher.state.stalled).toBe("no request starts, since results cannot be written: permission denied");
+  events.emit({ kind: "writable", ok: true, why: null });
+  expect({ sent: started.sent, stalled: dispatcher.state.stalled }).toEqual({ sent: 2, stalled: null });
+});
+
+test("P7: settings of hosts that changed are read at once, and again when their transaction is visible", async () => {
+  await using started = new Started();
+  const { dispatcher, clock } = started;
+  await started.lead();
+  started.configureHosts();
+  dispatcher.begin({ xid: lowXid(8n), commitLsn: lsn(100n) });
+  dispatcher.insert("net.http_host_settings", {});
+  dispatcher.commit();
+  expect(started.changed).toEqual(["net.http_host_settings"]);
+  clock.advance(1_000);
+  await turn();
+  await turn();
+  expect(started.changed).toEqual(["net.http_host_settings", "net.http_host_settings"]);
 });
