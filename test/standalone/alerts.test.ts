@@ -23,7 +23,10 @@ if (!found) {
   );
 }
 
-test.skipIf(!found)("promtool finds the alerts valid, and each fires and is silent as its tests say", async () => {
-  expect((await run(PROMTOOL, ["check", "rules", "alerts.yaml"], { cwd: FOLDER })).stdout).toContain("SUCCESS");
-  expect((await run(PROMTOOL, ["test", "rules", "alerts.test.yaml"], { cwd: FOLDER })).stdout).toContain("SUCCESS");
-});
+test.skipIf(!found && process.env["CI"] === undefined)(
+  "promtool finds the alerts valid, and each fires and is silent as its tests say",
+  async () => {
+    expect((await run(PROMTOOL, ["check", "rules", "alerts.yaml"], { cwd: FOLDER })).stdout).toContain("SUCCESS");
+    expect((await run(PROMTOOL, ["test", "rules", "alerts.test.yaml"], { cwd: FOLDER })).stdout).toContain("SUCCESS");
+  },
+);
