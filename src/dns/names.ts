@@ -76,7 +76,8 @@ export class Names implements Disposable {
   }
 
   readonly resolve = (hostname: string, resolved: Resolved): void => {
-    void this.#answer(hostname).then((answer) => {
+    const answered = this.#answer(hostname).catch(asFailed);
+    void answered.then((answer) => {
       switch (answer.kind) {
         case "found":
           return resolved(null, answer.addresses);
@@ -160,6 +161,11 @@ export class Names implements Disposable {
     }
     this.#kept.set(hostname, { answer, until: performance.now() + keptMs });
   }
+}
+
+/** What went wrong in a lookup ends that lookup, not the process. */
+function asFailed(error: unknown): Answer {
+  return { kind: "failed", code: error instanceof Error && "code" in error ? String(error.code) : "EAI_FAIL" };
 }
 
 function clock(): number {

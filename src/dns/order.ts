@@ -28,9 +28,17 @@ export function inOrder(addresses: readonly LookupAddress[], own: () => readonly
   return addresses.toSorted((one, other) => rank(one) - rank(other));
 }
 
-/** IPv6 addresses of this machine. */
+/** IPv6 addresses of this machine; none where the system does not say, as under a service manager that allows no netlink. */
 export function ownIpv6(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((one) =>
+  return Object.values(interfaces()).flatMap((one) =>
     (one ?? []).filter(({ family }) => family === "IPv6").map(({ address }) => address),
   );
+}
+
+function interfaces(): ReturnType<typeof networkInterfaces> {
+  try {
+    return networkInterfaces();
+  } catch {
+    return {};
+  }
 }

@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { syncBuiltinESMExports } from "node:module";
+import os, { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import type { Answer } from "../../src/dns/answer.ts";
@@ -211,5 +212,33 @@ describe("the system's resolver", () => {
     await expect.poll(() => ended.length, { timeout: 20_000 }).toBeGreaterThan(2_900);
     expect(new Set(ended)).toEqual(new Set(["NO_THREAD"]));
     expect(await addressesOf(names, "printer")).toEqual(["192.0.2.5"]);
+  });
+});
+
+describe("a lookup that cannot be carried out", () => {
+  test("finds names of both families, IPv4 first, where the system does not say which addresses this machine has", async () => {
+    await using server = await startDnsServer(() => ({ addresses: ["2001:db8::1", "192.0.2.1"] }));
+    using names = namesOf(server, { hostsFile: file("2001:db8::2 db\n192.0.2.2 db\n") });
+    const own = vi.spyOn(os, "networkInterfaces").mockImplementation(() => {
+      throw new Error("uv_interface_addresses returned Unknown system error 97");
+    });
+    syncBuiltinESMExports();
+    try {
+      expect(await addressesOf(names, "both.test")).toEqual(["192.0.2.1", "2001:db8::1"]);
+      expect(await addressesOf(names, "db")).toEqual(["192.0.2.2", "2001:db8::2"]);
+      expect(own).toHaveBeenCalledTimes(2);
+    } finally {
+      own.mockRestore();
+      syncBuiltinESMExports();
+    }
+  });
+
+  test("fails with the code of its error, and is reported to whoever asked", async () => {
+    await using server = await startDnsServer(() => "no such name");
+    const lookup = (name: string): Promise<Answer> =>
+      Promise.reject(name === "coded" ? Object.assign(new Error("denied"), { code: "EPERM" }) : new Error("defect"));
+    using names = namesOf(server, { lookup });
+    expect(await addressesOf(names, "coded")).toBe("EPERM");
+    expect(await addressesOf(names, "uncoded")).toBe("EAI_FAIL");
   });
 });

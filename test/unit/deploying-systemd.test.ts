@@ -44,3 +44,12 @@ it("the unit gives the daemon the time, the descriptors and the memory that it m
   expect(Number(one("LimitNOFILE"))).toBeGreaterThanOrEqual(descriptorsNeeded(config));
   expect(bytesOf(one("MemoryMax"))).toBeGreaterThanOrEqual(memoryNeeded(config));
 });
+
+it("the unit lets the daemon ask which addresses the machine has: Node does so over netlink", () => {
+  expect(one("RestrictAddressFamilies").split(" ").toSorted()).toEqual([
+    "AF_INET",
+    "AF_INET6",
+    "AF_NETLINK",
+    "AF_UNIX",
+  ]);
+});
