@@ -10,8 +10,17 @@ export interface HostSettings {
   readonly paused: boolean;
 }
 
-/** A host as limits know it: a trailing dot, which ends the full name of the same host, makes no other. */
-export function limitedHost(host: string): string {
+/** The destination as limits know it: a trailing dot, which ends the full name of the same host, makes no other. Empty where there is none. */
+export function hostOf(url: string): string {
+  return withoutDot(URL.parse(url)?.hostname ?? "");
+}
+
+/** The host that a row of the settings is for: as in a url, so a name or an address in another spelling is the same one. */
+export function hostOfSettings(text: string): string {
+  return hostOf(`http://${text}/`) || withoutDot(text);
+}
+
+function withoutDot(host: string): string {
   return host.endsWith(".") ? host.slice(0, -1) : host;
 }
 
@@ -33,17 +42,27 @@ const rowSchema = z.object({
   paused: z.boolean(),
 });
 
-/** Reads all settings, by host. Where a host has a row with a trailing dot and one without, the latter holds. */
+const NO_SETTINGS: HostSettings = { ratePerSecond: null, concurrency: null, paused: false };
+
+/** Reads all settings, by host. Where several rows are for one host, the stricter of each setting holds. */
 export async function readHostSettings(db: Queryable): Promise<ReadonlyMap<string, HostSettings>> {
   const { rows } = await db.query(SELECT);
   const settings = new Map<string, HostSettings>();
   for (const row of rows) {
-    const { host, rate_per_second, concurrency, paused } = rowSchema.parse(row);
-    const limited = limitedHost(host);
-    if (limited !== host && settings.has(limited)) continue;
-    settings.set(limited, { ratePerSecond: rate_per_second, concurrency, paused });
+    const { host: text, rate_per_second, concurrency, paused } = rowSchema.parse(row);
+    const host = hostOfSettings(text);
+    const before = settings.get(host) ?? NO_SETTINGS;
+    settings.set(host, {
+      ratePerSecond: stricter(rate_per_second, before.ratePerSecond),
+      concurrency: stricter(concurrency, before.concurrency),
+      paused: paused || before.paused,
+    });
   }
   return settings;
+}
+
+function stricter(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
 /** The rates among the settings, per second, by host. */

@@ -2,7 +2,7 @@ import { z } from "zod";
 
 import { toError } from "../base/errors.ts";
 import { jsonbPairs } from "../pg/jsonb.ts";
-import { limitedHost } from "./host-settings.ts";
+import { hostOf } from "./host-settings.ts";
 import { type Lane, laneOf } from "./lane.ts";
 import type { Request, RequestOptions } from "./request.ts";
 
@@ -213,9 +213,4 @@ function defective(row: unknown, known: Pick<OutboxRow, "lane" | "defect">, defa
     nextAttemptAt: null,
     host: hostOf(url),
   };
-}
-
-/** The destination as limits know it. */
-export function hostOf(url: string): string {
-  return limitedHost(URL.parse(url)?.hostname ?? "");
 }

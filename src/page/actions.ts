@@ -3,6 +3,7 @@ import { z } from "zod";
 import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { redact } from "../config/redact.ts";
+import { hostOfSettings } from "../outbox/host-settings.ts";
 import type { Queryable, Statement } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
@@ -42,7 +43,7 @@ export async function act(
 }
 
 async function perform(db: Queryable, action: Action): Promise<ActionResult> {
-  const { rowCount } = await db.query(statementOf(action));
+  const { rowCount } = action.action === "resume" ? await resume(db, action.host) : await db.query(statementOf(action));
   const isDone = (rowCount ?? 0) > 0;
   switch (action.action) {
     case "pause":
@@ -60,16 +61,22 @@ async function perform(db: Queryable, action: Action): Promise<ActionResult> {
   }
 }
 
-function statementOf(action: Action): Statement {
+/** However the rows that pause it spell the host. */
+async function resume(db: Queryable, host: string): Promise<{ readonly rowCount: number | null }> {
+  const { rows } = await db.query<{ host: string }>({ text: "select host from net.http_host_settings where paused" });
+  const of = hostOfSettings(host);
+  const spellings = rows.map((row) => row.host).filter((text) => hostOfSettings(text) === of);
+  return db.query({
+    text: "update net.http_host_settings set paused = false where host = any ($1) and paused",
+    values: [spellings],
+  });
+}
+
+function statementOf(action: Exclude<Action, { action: "resume" }>): Statement {
   switch (action.action) {
     case "pause":
       return {
         text: "insert into net.http_host_settings (host, paused) values ($1, true) on conflict (host) do update set paused = true",
-        values: [action.host],
-      };
-    case "resume":
-      return {
-        text: "update net.http_host_settings set paused = false where host = $1 and paused",
         values: [action.host],
       };
     case "cancel":

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { hostOfSettings } from "../outbox/host-settings.ts";
 import type { Queryable } from "../pg/pool.ts";
 import type { SenderLoad } from "../sending/hosts.ts";
 import { shownText, shownUrl, type ShownUrls } from "./masking.ts";
@@ -111,7 +112,7 @@ export async function readLists(db: Queryable, urls: ShownUrls, lastFailures: La
   const deadLetters = z.array(endedSchema).parse((await db.query(SELECT_DEAD_LETTERS)).rows);
   return {
     lanes: lanes.map((lane) => withFailure({ ...lane, host: lane.host ?? hostOf(lane.lane) }, lastFailures)),
-    pausedHosts: paused.map(({ host }) => host),
+    pausedHosts: [...new Set(paused.map(({ host }) => hostOfSettings(host)))],
     failures: failures.map((row) => masked(row, urls)),
     deadLetters: deadLetters.map((row) => masked(row, urls)),
   };

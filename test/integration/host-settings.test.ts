@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 
-import { readHostSettings } from "../../src/outbox/host-settings.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { holdAnswers } from "../support/held-answers.ts";
@@ -199,14 +198,18 @@ test.each(["localhost", "localhost."])(
   },
 );
 
-test("P7: of two rows for one host that without the trailing dot holds", async () => {
+test("P7: a row holds for its host in whatever spelling, of name or address, and of several the stricter one", async () => {
   await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using other = await startReceiver({ host: "127.0.0.2" });
   await db.query(
-    "insert into net.http_host_settings (host, concurrency) values ('a.example', 1), ('a.example.', 2), ('b.example.', 3)",
+    "insert into net.http_host_settings (host, paused) values ('127.1', true), ('127.0.0.1', false), ('bücher.example', true)",
   );
-  const settings = await readHostSettings(db.pool);
-  expect(Object.fromEntries([...settings].map(([host, { concurrency }]) => [host, concurrency]))).toEqual({
-    "a.example": 1,
-    "b.example": 3,
-  });
+  await using _daemon = await startInProcess(db.url, FAST);
+  await db.query("select net.http_get($1)", [receiver.url("/")]);
+  await db.query("select net.http_get('http://xn--bcher-kva.example/')");
+  await db.query("select net.http_get($1)", [other.url("/")]);
+  await other.waitFor(1);
+  await eventually(async () => (await db.query("select from net.http_request_queue")).length === 2);
+  expect(receiver.requests).toEqual([]);
 });

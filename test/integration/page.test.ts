@@ -266,6 +266,16 @@ test("each action is done in the database, and recorded in the log", async () =>
   expect((await act(daemon, { ...PAUSE, action: "resume" })).status).toBe(200);
   expect(await isPaused(db)).toBe(false);
   expect((await act(daemon, { ...PAUSE, action: "resume" })).status).toBe(404);
+  await db.query("insert into net.http_host_settings (host, paused) values ('bücher.example', true), ('127.1', true)");
+  using watch = await watchPage(daemon.address);
+  await eventually(() => {
+    const { pausedHosts } = watch.latest.get("lists") as Lists;
+    expect(pausedHosts).toEqual(expect.arrayContaining(["127.0.0.1", "xn--bcher-kva.example"]));
+    return true;
+  });
+  for (const host of ["127.0.0.1", "xn--bcher-kva.example"])
+    expect((await act(daemon, { action: "resume", host })).status).toBe(200);
+  expect(await db.query("select from net.http_host_settings where paused")).toEqual([]);
   const [later] = await db.query<{ id: string }>(
     "select net.http_request('GET', 'https://later.example/', delay := '1 hour')::text as id",
   );

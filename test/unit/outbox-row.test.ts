@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, hostOf, laneOfRow, readRow } from "../../src/outbox/row.ts";
+import { hostOf } from "../../src/outbox/host-settings.ts";
+import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, laneOfRow, readRow } from "../../src/outbox/row.ts";
 
 const DEFAULTS = { maxRedirects: 5 };
 
