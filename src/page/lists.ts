@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { LONGEST_URL } from "../base/url-start.ts";
 import { hostOfSettings } from "../outbox/host-settings.ts";
 import type { Queryable } from "../pg/pool.ts";
 import type { SenderLoad } from "../sending/hosts.ts";
@@ -14,6 +15,11 @@ export const LATEST_RESULTS = 1_000;
 /** Text of a timestamp, in ISO 8601. */
 export function isoTime(column: string): string {
   return `pg_catalog.to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+}
+
+/** P5: as much of a url as is shown of it. */
+export function startOfUrl(column: string): string {
+  return `pg_catalog.left(${column}, ${LONGEST_URL})`;
 }
 
 /** The host in a lane's key, where the daemon reports none: it has not read a request of the lane yet. */
@@ -39,7 +45,7 @@ const SELECT_PAUSED = {
 const SELECT_FAILURES = {
   name: "pgnetd_page_failures",
   text: `
-select d.id::text, ${isoTime("d.created")} as ended, d.method, d.url, d.error_code as "errorCode", r.status_code as status,
+select d.id::text, ${isoTime("d.created")} as ended, d.method, ${startOfUrl("d.url")} as url, d.error_code as "errorCode", r.status_code as status,
   r.error_msg as error, d.attempts, d.total_ms as "totalMs"
 from (
   select id, created, method, url, error_code, attempts, total_ms::float8
@@ -53,7 +59,7 @@ order by d.created desc limit ${MOST_SHOWN}`,
 const SELECT_DEAD_LETTERS = {
   name: "pgnetd_page_dead_letters",
   text: `
-select id::text, ${isoTime("died")} as ended, method, url, error_code as "errorCode", status_code as status, error_msg as error,
+select id::text, ${isoTime("died")} as ended, method, ${startOfUrl("url")} as url, error_code as "errorCode", status_code as status, error_msg as error,
   attempts, null::float8 as "totalMs"
 from net.http_dead_letter order by died desc limit ${MOST_SHOWN}`,
 };

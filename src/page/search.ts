@@ -1,40 +1,38 @@
 import { z } from "zod";
 
 import type { Queryable } from "../pg/pool.ts";
-import { isoTime, masked } from "./lists.ts";
+import { isoTime, masked, startOfUrl } from "./lists.ts";
 import { searchedPrefix, shownUrl, type ShownUrls } from "./masking.ts";
 
 /** Of each place so many of the latest are searched for a url: no index has urls. */
 const LATEST = 5_000;
 const MOST_FOUND = 50;
-/** Characters of a url that are compared. */
-const LONGEST_URL = 2_048;
 
 const SELECT_LATEST = {
   name: "pgnetd_page_latest",
   text: `
-(select id::text, pg_catalog.left(url, ${LONGEST_URL}) as url from net.http_request_queue order by id desc limit ${LATEST})
+(select id::text, ${startOfUrl("url")} as url from net.http_request_queue order by id desc limit ${LATEST})
 union all
-(select id::text, pg_catalog.left(url, ${LONGEST_URL}) from net.http_response_detail order by created desc limit ${LATEST})
+(select id::text, ${startOfUrl("url")} from net.http_response_detail order by created desc limit ${LATEST})
 union all
-(select id::text, pg_catalog.left(url, ${LONGEST_URL}) from net.http_dead_letter order by died desc limit ${LATEST})`,
+(select id::text, ${startOfUrl("url")} from net.http_dead_letter order by died desc limit ${LATEST})`,
 };
 
 const SELECT_BY_ID = {
   name: "pgnetd_page_by_id",
   text: `
-(select 'waiting' as place, id::text, ${isoTime("created")} as created, null as ended, method::text, url, null as "errorCode", null::int as status,
+(select 'waiting' as place, id::text, ${isoTime("created")} as created, null as ended, method::text, ${startOfUrl("url")} as url, null as "errorCode", null::int as status,
   null as error, attempts, null::float8 as "totalMs", ${isoTime("next_attempt_at")} as due
 from net.http_request_queue where id = any($1::int8[]))
 union all
-(select 'ended', d.id::text, null, ${isoTime("d.created")}, d.method, d.url, d.error_code, r.status_code, r.error_msg, d.attempts,
+(select 'ended', d.id::text, null, ${isoTime("d.created")}, d.method, ${startOfUrl("d.url")}, d.error_code, r.status_code, r.error_msg, d.attempts,
   d.total_ms::float8, null
 from net.http_response_detail d
 left join lateral (
   select status_code, error_msg from net._http_response where id = d.id and created = d.created limit 1) r on true
 where d.id = any($1::int8[]) limit ${4 * MOST_FOUND})
 union all
-(select 'dead', id::text, ${isoTime("created")}, ${isoTime("died")}, method, url, error_code, status_code, error_msg, attempts, null, null
+(select 'dead', id::text, ${isoTime("created")}, ${isoTime("died")}, method, ${startOfUrl("url")}, error_code, status_code, error_msg, attempts, null, null
 from net.http_dead_letter where id = any($1::int8[]) limit ${4 * MOST_FOUND})`,
 };
 

@@ -1,3 +1,4 @@
+import { urlStart } from "../base/url-start.ts";
 import type { Outcome } from "../http/outcome.ts";
 import type { Request } from "../outbox/request.ts";
 
@@ -34,10 +35,10 @@ export function nameOf({ method }: Request): string {
 
 type Attributes = Readonly<Record<string, string | number>>;
 
-/** What is known at the start. P11: the url without user and password, and with *** in place of its query. */
+/** What is known at the start. P5, P11: the start of the url, without user and password, and with *** in place of its query. */
 export function startAttributes(request: Request): Attributes {
   const { id, method, attempts } = request;
-  const url = URL.parse(request.url);
+  const url = urlStart(request.url);
   return {
     "http.request.method": METHODS.has(method) ? method : "_OTHER",
     ...(url === null ? {} : addressOf(url)),

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { LONGEST_URL } from "../../src/base/url-start.ts";
 import { searchedPrefix, shownText, shownUrl } from "../../src/page/masking.ts";
 
 it.each([
@@ -37,4 +38,17 @@ it.each([
 ])("P11: of a search for %s no more is compared than is shown", (text, host, path) => {
   expect(searchedPrefix(text, "host")).toBe(host);
   expect(searchedPrefix(text, "path")).toBe(path);
+});
+
+it("P11: nothing is shown of a url that is cut before its host", () => {
+  const token = "t0ken".repeat(LONGEST_URL);
+  for (const url of [
+    `https://${token}@api.example/`,
+    `https://user:${token}@api.example/`,
+    `https:${token}@api.example`,
+  ]) {
+    expect(shownUrl(url.slice(0, LONGEST_URL), "path")).toBe("***");
+  }
+  const long = `https://u:p@api.example/${"x".repeat(LONGEST_URL)}`;
+  expect(shownUrl(long.slice(0, LONGEST_URL), "host")).toBe("https://api.example/***");
 });

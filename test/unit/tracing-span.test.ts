@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, test } from "vitest";
+import { LONGEST_URL } from "../../src/base/url-start.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { endOf, nameOf, parentOf, startAttributes, traceparentOf } from "../../src/tracing/span.ts";
@@ -47,6 +48,11 @@ test.for([
 
 it("writes the header for a span", () => {
   expect(traceparentOf({ traceId: TRACE, spanId: SPAN, traceFlags: 1 })).toBe(`00-${TRACE}-${SPAN}-01`);
+});
+
+it("P5: has only the start of a long url", () => {
+  const url = `https://a.example/${"x".repeat(100_000)}`;
+  expect(startAttributes(request(url))["url.full"]).toBe(url.slice(0, LONGEST_URL));
 });
 
 it("P11: shows no user, password or query of a url", () => {
