@@ -69,9 +69,11 @@ class Service {
       this.#page = this.#openPage(this.#current);
       await this.#listen(loaded);
       while (this.#current !== null) {
-        await this.#current.ended;
-        this.#current = this.#next ?? this.#renewed(this.#current);
+        const before: Serving = this.#current;
+        await before.ended;
+        this.#current = this.#next ?? this.#renewed(before);
         this.#next = null;
+        if (!isDeepStrictEqual(this.#current?.loaded.config.page, before.loaded.config.page)) this.#page.endStreams();
       }
     } finally {
       await Promise.allSettled([this.#current?.end(), this.#next?.end()]);

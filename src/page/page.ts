@@ -28,6 +28,8 @@ export interface PageOptions {
 export interface Page extends Disposable {
   /** Answers where the path is one of the page's; false where it is not. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
+  /** The settings have changed: whoever watches asks again, and is checked by those. */
+  endStreams(): void;
 }
 
 const EVENTS = "/page/events";
@@ -106,6 +108,7 @@ export function openPage({ settings, source, log }: PageOptions): Page {
         return reply(response, { status: 500, body: { message: redact(toError(error).message) } });
       }
     },
+    endStreams: () => live.watchers.end(),
     [Symbol.dispose]: () => live[Symbol.dispose](),
   };
 }

@@ -51,9 +51,9 @@ export class Watchers {
     }
   }
 
-  /** Ends all of them. */
+  /** Cuts all of them: a browser asks again, and is asked who it is. */
   end(): void {
-    for (const response of this.#open) response.end();
+    for (const response of this.#open) response.destroy();
   }
 }
 

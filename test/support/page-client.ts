@@ -35,6 +35,8 @@ export interface PageWatch extends Disposable {
   readonly latest: ReadonlyMap<string, unknown>;
   /** Everything that was sent so far. */
   readonly text: string;
+  /** False once the daemon has ended the stream. */
+  readonly isOpen: boolean;
 }
 
 /** Watches a daemon's page. */
@@ -42,10 +44,12 @@ export async function watchPage(address: string): Promise<PageWatch> {
   const latest = new Map<string, unknown>();
   let text = "";
   let rest = "";
+  let isOpen = true;
   return new Promise((resolve, reject) => {
     const sent = request(`${address}/page/events`, { agent: false }, (response) => {
       if (response.statusCode !== 200) reject(new Error(`${response.statusCode}`));
       response.on("error", () => undefined);
+      response.on("close", () => (isOpen = false));
       response.setEncoding("utf8").on("data", (chunk: string) => {
         text += chunk;
         const events = (rest + chunk).split("\n\n");
@@ -59,6 +63,9 @@ export async function watchPage(address: string): Promise<PageWatch> {
         latest,
         get text() {
           return text;
+        },
+        get isOpen() {
+          return isOpen;
         },
         [Symbol.dispose]: () => sent.destroy(),
       });
