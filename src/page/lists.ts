@@ -18,8 +18,8 @@ export function isoTime(column: string): string {
 }
 
 /** P5: as much of a url as is shown of it. */
-export function startOfUrl(column: string): string {
-  return `pg_catalog.left(${column}, ${LONGEST_URL})`;
+export function startOfUrl(column: string, longest = LONGEST_URL): string {
+  return `pg_catalog.left(${column}, ${longest})`;
 }
 
 /** The host in a lane's key, where the daemon reports none: it has not read a request of the lane yet. */

@@ -1,13 +1,13 @@
-import { urlStart } from "../base/url-start.ts";
+import { LONGEST_URL, urlStart } from "../base/url-start.ts";
 import { MASK, redact } from "../config/redact.ts";
 import type { Config } from "../config/settings.ts";
 
 /** How much of urls is shown. */
 export type ShownUrls = Config["page"]["urls"];
 
-/** P11: the start of `url` without user, password, query and fragment; of its path only that there is one, unless paths are shown. */
-export function shownUrl(url: string, urls: ShownUrls): string {
-  const parsed = urlStart(url);
+/** P11: the first `longest` characters of `url` without user, password, query and fragment; of its path only that there is one, unless paths are shown. */
+export function shownUrl(url: string, urls: ShownUrls, longest = LONGEST_URL): string {
+  const parsed = urlStart(url, longest);
   if (parsed === null || parsed.host === "") return MASK;
   const { protocol, host, pathname, search } = parsed;
   const origin = `${protocol}//${host}`;

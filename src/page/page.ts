@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
+import { systemClock } from "../base/clock.ts";
 import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { redact } from "../config/redact.ts";
@@ -10,7 +11,7 @@ import { fileAt, SECURITY_HEADERS } from "./files.ts";
 import { jsonOf } from "./frame.ts";
 import { LiveView } from "./live-view.ts";
 import { Refusals } from "./refusals.ts";
-import { search } from "./search.ts";
+import { Search } from "./search.ts";
 import type { PageSource } from "./source.ts";
 import { PageStatements } from "./statements.ts";
 import { MOST_WATCHERS } from "./watchers.ts";
@@ -49,13 +50,14 @@ export function openPage({ settings, source, log }: PageOptions): Page {
   const db = new PageStatements(() => source().db);
   const refusedActions = new Refusals(log, "the page: an action was refused");
   const refusedReaders = new Refusals(log, "the page: a reader was refused");
+  const search = new Search(db, systemClock);
   const live = new LiveView({ settings, source, db });
 
   const answerOf = async (request: IncomingMessage, url: URL): Promise<Answer> => {
     const { urls, token } = settings();
     if (url.pathname === SEARCH) {
       const text = url.searchParams.get("q") ?? "";
-      return { status: 200, body: await search(db, text.slice(0, MOST_QUERY), urls) };
+      return { status: 200, body: await search.find(text.slice(0, MOST_QUERY), urls) };
     }
     if (!/^application\/json\b/.test(request.headers["content-type"] ?? "")) {
       return { status: 415, body: { message: "the content must be application/json" } };

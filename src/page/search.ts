@@ -1,6 +1,10 @@
+import { setImmediate } from "node:timers/promises";
+
 import { z } from "zod";
 
-import type { Queryable } from "../pg/pool.ts";
+import type { Clock } from "../base/clock.ts";
+import { LONGEST_URL } from "../base/url-start.ts";
+import type { Queryable, Statement } from "../pg/pool.ts";
 import { isoTime, masked, startOfUrl } from "./lists.ts";
 import { searchedPrefix, shownUrl, type ShownUrls } from "./masking.ts";
 
@@ -8,15 +12,27 @@ import { searchedPrefix, shownUrl, type ShownUrls } from "./masking.ts";
 const LATEST = 5_000;
 const MOST_FOUND = 50;
 
-const SELECT_LATEST = {
-  name: "pgnetd_page_latest",
-  text: `
-(select id::text, ${startOfUrl("url")} as url from net.http_request_queue order by id desc limit ${LATEST})
+/** Characters of a url that are compared: where its host alone is shown, as many as have user, password and host. */
+const COMPARED: Readonly<Record<ShownUrls, number>> = { host: 512, path: LONGEST_URL };
+/** Urls that are compared in one turn of the event loop: a millisecond or two. */
+const AT_ONCE = 250;
+/** After that, none are compared for so many times as long. */
+const LEAST_PAUSE = 20;
+
+function selectLatest(urls: ShownUrls): Statement {
+  const url = startOfUrl("url", COMPARED[urls]);
+  return {
+    name: `pgnetd_page_latest_${urls}`,
+    text: `
+(select id::text, ${url} as url from net.http_request_queue order by id desc limit ${LATEST})
 union all
-(select id::text, ${startOfUrl("url")} from net.http_response_detail order by created desc limit ${LATEST})
+(select id::text, ${url} from net.http_response_detail order by created desc limit ${LATEST})
 union all
-(select id::text, ${startOfUrl("url")} from net.http_dead_letter order by died desc limit ${LATEST})`,
-};
+(select id::text, ${url} from net.http_dead_letter order by died desc limit ${LATEST})`,
+  };
+}
+
+const SELECT_LATEST = { host: selectLatest("host"), path: selectLatest("path") };
 
 const SELECT_BY_ID = {
   name: "pgnetd_page_by_id",
@@ -51,6 +67,8 @@ const foundSchema = z.object({
   due: z.string().nullable(),
 });
 
+const NEVER = new AbortController().signal;
+
 /** What a search found, and what it can say of it. */
 export interface Found {
   readonly requests: readonly z.infer<typeof foundSchema>[];
@@ -58,21 +76,59 @@ export interface Found {
   readonly note: string;
 }
 
-/** Finds requests by their id, or by how their url begins as it is shown (P11: what is not shown cannot be searched). */
-export async function search(db: Queryable, text: string, urls: ShownUrls): Promise<Found> {
-  const wanted = text.trim();
-  if (/^-?\d{1,18}$/.test(wanted)) {
-    return { requests: await byId(db, [wanted], urls), note: `request ${wanted}` };
+/** Finds requests. P6: those by a url are found one after another, with a pause between: comparing all of them takes some time. */
+export class Search {
+  readonly #db: Queryable;
+  readonly #clock: Clock;
+  #isBusy = false;
+  #notBefore = Number.NEGATIVE_INFINITY;
+
+  constructor(db: Queryable, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
   }
-  const prefix = searchedPrefix(wanted, urls);
-  if (prefix === "") return { requests: [], note: "enter the id of a request, or how its url begins: https://…" };
-  const latest = (await db.query<{ id: string; url: string }>(SELECT_LATEST)).rows;
-  const isWanted = ({ url }: { readonly url: string }): boolean => shownUrl(url, urls).startsWith(prefix);
-  const ids = new Set(latest.filter(isWanted).map(({ id }) => id));
-  const first = [...ids].slice(0, MOST_FOUND);
-  const requests = (await byId(db, first, urls)).filter(isWanted);
-  const more = ids.size > first.length ? `the first ${MOST_FOUND} of ${ids.size}` : String(ids.size);
-  return { requests, note: `${more} among the latest ${LATEST} waiting, ended and dead that begin with ${prefix}` };
+
+  /** Finds requests by their id, or by how their url begins as it is shown (P11: what is not shown cannot be searched). */
+  async find(text: string, urls: ShownUrls): Promise<Found> {
+    const wanted = text.trim();
+    if (/^-?\d{1,18}$/.test(wanted)) {
+      return { requests: await byId(this.#db, [wanted], urls), note: `request ${wanted}` };
+    }
+    const prefix = searchedPrefix(wanted, urls);
+    if (prefix === "") return { requests: [], note: "enter the id of a request, or how its url begins: https://…" };
+    if (this.#isBusy) throw new Error("another search is under way; try again");
+    this.#isBusy = true;
+    try {
+      await this.#clock.sleep(Math.max(0, this.#notBefore - this.#clock.now()), NEVER);
+      return await this.#byPrefix(prefix, urls);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  async #byPrefix(prefix: string, urls: ShownUrls): Promise<Found> {
+    const latest = (await this.#db.query<{ id: string; url: string }>(SELECT_LATEST[urls])).rows;
+    const ids = await this.#idsOf(latest, (url) => shownUrl(url, urls, COMPARED[urls]).startsWith(prefix));
+    const first = [...ids].slice(0, MOST_FOUND);
+    const requests = (await byId(this.#db, first, urls)).filter(({ url }) => url.startsWith(prefix));
+    const more = ids.size > first.length ? `the first ${MOST_FOUND} of ${ids.size}` : String(ids.size);
+    return { requests, note: `${more} among the latest ${LATEST} waiting, ended and dead that begin with ${prefix}` };
+  }
+
+  async #idsOf(
+    rows: readonly { readonly id: string; readonly url: string }[],
+    isWanted: (url: string) => boolean,
+  ): Promise<ReadonlySet<string>> {
+    const began = this.#clock.now();
+    const ids = new Set<string>();
+    for (let at = 0; at < rows.length; at += AT_ONCE) {
+      for (const { id, url } of rows.slice(at, at + AT_ONCE)) if (isWanted(url)) ids.add(id);
+      await setImmediate();
+    }
+    const ended = this.#clock.now();
+    this.#notBefore = ended + LEAST_PAUSE * (ended - began);
+    return ids;
+  }
 }
 
 async function byId(db: Queryable, ids: readonly string[], urls: ShownUrls): Promise<Found["requests"]> {

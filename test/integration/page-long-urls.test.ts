@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { openPool, type Queryable } from "../../src/pg/pool.ts";
 import { readLists } from "../../src/page/lists.ts";
-import { search } from "../../src/page/search.ts";
+import { systemClock } from "../../src/base/clock.ts";
+import { Search } from "../../src/page/search.ts";
 import { testDatabase } from "../support/postgres.ts";
 
 const LONG = "'https://a.example/' || repeat('x', 100_000)";
@@ -29,11 +30,12 @@ test("P5: of a long url only the start is read for the page's tables and for a s
     expect(read).toBeLessThan(10_000);
     return result;
   };
+  const search = new Search(metered, systemClock);
   const { failures, deadLetters } = await readBy(() => readLists(metered, "path", new Map()));
   for (const { url } of [...failures, ...deadLetters]) expect(url).toMatch(/^https:\/\/a\.example\/x{1000,}$/);
   expect([failures.length, deadLetters.length]).toEqual([1, 1]);
   for (const id of ["1", "2", "3"]) {
-    expect((await readBy(() => search(metered, id, "path"))).requests).toMatchObject([{ id }]);
+    expect((await readBy(() => search.find(id, "path"))).requests).toMatchObject([{ id }]);
   }
-  expect((await search(metered, "https://a.example/xxx", "path")).requests).toHaveLength(3);
+  expect((await search.find("https://a.example/xxx", "path")).requests).toHaveLength(3);
 });
