@@ -31,16 +31,16 @@ export interface ServedFile {
   readonly content: Buffer;
 }
 
-const read = new Map<string, Promise<Buffer>>();
+const contents = new Map<string, Buffer>();
 
-/** The file at `path`, read once; null where there is none. */
+/** The file at `path`, read from disk once it could be; null where there is none. */
 export async function fileAt(path: string): Promise<ServedFile | null> {
   const found = FILES.get(path);
   if (found === undefined) return null;
   const [type, file] = found;
-  const content = read.get(path) ?? readFile(file);
-  read.set(path, content);
-  return { type, content: await content };
+  const content = contents.get(path) ?? (await readFile(file));
+  contents.set(path, content);
+  return { type, content };
 }
 
 /**
