@@ -3,6 +3,7 @@ import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
 import { quotable } from "../config/redact.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
+import { isInt8 } from "../pg/int8.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
@@ -88,7 +89,6 @@ async function isReplayed(db: Queryable, id: string): Promise<boolean> {
 
 function idOf({ id, all }: ReplayFlags): string | null {
   if (id === undefined && all !== true) throw usage("replay needs either --id <id> or --all", "replay");
-  if (id !== undefined && !/^-?\d{1,18}$/.test(id))
-    throw usage(`--id is ${quotable(id)}: must be the id of a request`, "replay");
+  if (id !== undefined && !isInt8(id)) throw usage(`--id is ${quotable(id)}: must be the id of a request`, "replay");
   return id ?? null;
 }

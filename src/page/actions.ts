@@ -4,11 +4,12 @@ import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { redact } from "../config/redact.ts";
 import { hostOfSettings } from "../outbox/host-settings.ts";
+import { isInt8 } from "../pg/int8.ts";
 import type { Queryable, Statement } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
 const host = z.string().regex(/^[a-z0-9._:[\]-]{1,253}$/);
-const id = z.string().regex(/^-?\d{1,18}$/);
+const id = z.string().refine(isInt8);
 
 const actionSchema = z.discriminatedUnion("action", [
   z.strictObject({ action: z.literal("pause"), host }),

@@ -65,7 +65,10 @@ test("a dead letter whose id or key waits stays, and is named", async () => {
 
 test("an id that is no dead letter is reported", async () => {
   await using db = await testDatabase();
-  expect((await replay(db.url, "--id", "7")).failure).toMatchObject({ message: "there is no dead letter with id 7" });
+  for (const id of ["7", "-9223372036854775808"]) {
+    const message = `there is no dead letter with id ${id}`;
+    expect((await replay(db.url, `--id=${id}`)).failure).toMatchObject({ message });
+  }
 });
 
 test.for([[[]], [["--all", "--id", "7"]], [["--id", "seven"]]] as const)("replay %j is refused", async ([flags]) => {

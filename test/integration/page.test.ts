@@ -202,9 +202,12 @@ test("actions need the token, and the page itself: not another site, nor a form"
     { ...PAUSE, host: "a b" },
     { ...PAUSE, id: "1" },
     { action: "cancel", id: "x" },
+    { action: "cancel", id: "9223372036854775808" },
   ]) {
     expect([body, (await act(daemon, body)).status]).toEqual([body, 400]);
   }
+  // More than the daemon keeps, and more than sockets hold: the answer comes all the same.
+  expect((await act(daemon, { ...PAUSE, long: "x".repeat(20_000_000) })).status).toBe(400);
   expect(await isPaused(db)).toBe(false);
   const own = { Origin: `http://${host}`, "Sec-Fetch-Site": "same-origin" };
   expect((await act(daemon, PAUSE, own)).status).toBe(200);
@@ -282,6 +285,14 @@ test("each action is done in the database, and recorded in the log", async () =>
   expect((await act(daemon, { action: "cancel", id: later?.id })).status).toBe(200);
   expect((await act(daemon, { action: "cancel", id: later?.id })).status).toBe(404);
   expect(await db.query("select from net.http_request_queue")).toEqual([]);
+  const highest = "9223372036854775807";
+  await db.query(
+    "insert into net.http_request_queue (id, method, url, timeout_milliseconds, next_attempt_at) values ($1, 'GET', 'https://later.example/', 1, 'infinity')",
+    [highest],
+  );
+  const found = await asJson(askPage(daemon.address, `/page/search?q=${highest}`));
+  expect(found["requests"]).toMatchObject([{ id: highest }]);
+  expect((await act(daemon, { action: "cancel", id: highest })).status).toBe(200);
   const [dead] = await db.query<{ id: string }>(
     "select net.http_request('GET', $1, max_attempts := 2, retry_first_ms := 1)::text as id",
     [receiver.url()],
