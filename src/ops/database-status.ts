@@ -23,7 +23,7 @@ export interface DatabaseStatus {
   readonly confirmed: Lsn | null;
   /** The session that has the leader's lock; null where none has. */
   readonly leader: LockHolder | null;
-  /** Requests in the outbox, counted up to `COUNT_MOST`. */
+  /** Requests in the outbox, counted as far as the reading was to. */
   readonly outboxRows: number;
   /** Of those, the ones that wait for a later time. */
   readonly deferred: number;
@@ -53,13 +53,21 @@ select id, created from (
 order by not pg_catalog.isfinite(created), created, id
 limit 1`;
 
-const SELECT = `
+/** What a reading may cost. */
+export interface ReadingBounds {
+  /** Rows are counted up to this many. */
+  readonly countMost: number;
+  /** The server ends it then, in milliseconds; undefined leaves it the time of any statement. */
+  readonly timeoutMs?: number;
+}
+
+const select = (countMost: number): string => `
 select pg_catalog.pg_current_wal_insert_lsn()::text as current,
   ${SLOT_COLUMNS}, ${BLOCKERS_COLUMN},
   (select pg_catalog.row_to_json(h) from (${selectHolder("l.objid = '0'::oid")}) h) as leader,
-  (select pg_catalog.count(*) from (select from net.http_request_queue limit ${COUNT_MOST}) q)::int as outbox_rows,
-  (select pg_catalog.count(*) from (select from net.http_request_queue where next_attempt_at > pg_catalog.now() limit ${COUNT_MOST}) q)::int as deferred,
-  (select pg_catalog.count(*) from (select from net.http_dead_letter limit ${COUNT_MOST}) d)::int as dead_letters,
+  (select pg_catalog.count(*) from (select from net.http_request_queue limit ${countMost}) q)::int as outbox_rows,
+  (select pg_catalog.count(*) from (select from net.http_request_queue where next_attempt_at > pg_catalog.now() limit ${countMost}) q)::int as deferred,
+  (select pg_catalog.count(*) from (select from net.http_dead_letter limit ${countMost}) d)::int as dead_letters,
   o.id::text as oldest_id, case when pg_catalog.isfinite(o.created) then extract(epoch from pg_catalog.now() - o.created)::float8 end as oldest_age
 from (select) one
 left join pg_catalog.pg_replication_slots s on s.slot_name = $1
@@ -87,9 +95,13 @@ const rowSchema = z.object({
 });
 
 /** Reads the state of slot and outbox; `slotName` null is the default one. Runs only when somebody asks (P8). */
-export async function readDatabaseStatus(db: Queryable, slotName: string | null): Promise<DatabaseStatus> {
+export async function readDatabaseStatus(
+  db: Queryable,
+  slotName: string | null,
+  { countMost, ...within }: ReadingBounds = { countMost: COUNT_MOST },
+): Promise<DatabaseStatus> {
   const name = slotName ?? defaultSlotName(await currentDatabase(db));
-  const { rows } = await db.query({ text: SELECT, values: [name] });
+  const { rows } = await db.query({ text: select(countMost), values: [name], ...within });
   const row = rowSchema.parse(rows[0]);
   const { health, retainedWalBytes, confirmed } = slotReading(row);
   return {

@@ -7,6 +7,9 @@ import { type DatabaseStatus, readDatabaseStatus } from "./database-status.ts";
 /** The database is not read again sooner than this, in milliseconds, however often somebody asks. */
 const LOOK_EVERY_MS = 5_000;
 
+/** Probes come for ever: a reading must leave the pool's connections to what sends, whatever is locked and however many rows there are. */
+const BOUNDS = { countMost: 1_000, timeoutMs: 2_000 } as const;
+
 /** What the watch needs. */
 export interface SlotWatchOptions {
   readonly db: Queryable;
@@ -21,6 +24,7 @@ export class SlotWatch {
   readonly #options: SlotWatchOptions;
   readonly #failures: FailureLog;
   #lookedAt: number | null = null;
+  #isReading = false;
   #last: DatabaseStatus | null = null;
 
   constructor(options: SlotWatchOptions) {
@@ -36,18 +40,22 @@ export class SlotWatch {
     return this.#last;
   }
 
-  /** Reads again where the last reading is old; `last` has the result when it is there. */
+  /** Reads again where the last reading is old and has ended; `last` has the result when it is there. */
   look(): void {
+    if (this.#isReading) return;
     const { db, slotName, clock } = this.#options;
     const now = clock.now();
     if (this.#lookedAt !== null && now - this.#lookedAt < LOOK_EVERY_MS) return;
     this.#lookedAt = now;
-    readDatabaseStatus(db, slotName).then(
+    this.#isReading = true;
+    readDatabaseStatus(db, slotName, BOUNDS).then(
       (status) => {
+        this.#isReading = false;
         this.#last = status;
         this.#failures.succeeded();
       },
       (error: unknown) => {
+        this.#isReading = false;
         this.#last = null;
         this.#failures.failed(error);
       },

@@ -10,12 +10,13 @@ import { turn } from "../support/world-referee.ts";
 function watched(): {
   readonly watch: SlotWatch;
   readonly clock: FakeClock;
-  readonly db: { answers: boolean; asked: number };
+  readonly db: { answers: boolean; asked: number; free: Promise<void> };
 } {
   const clock = new FakeClock();
-  const db = { answers: true, asked: 0 };
+  const db = { answers: true, asked: 0, free: Promise.resolve() };
   const query = async (): Promise<unknown> => {
     db.asked++;
+    await db.free;
     if (!db.answers) throw new Error("no connection");
     return { rows: [{ ...STATUS_ROW, outbox_rows: db.asked }], rowCount: 1 };
   };
@@ -54,4 +55,21 @@ test("what was read before is not shown after a reading that failed", async () =
   watch.look();
   await turn();
   expect(watch.last?.outboxRows).toBe(3);
+});
+
+test("P8: no second reading begins while one has not ended, however long that takes", async () => {
+  const { watch, clock, db } = watched();
+  const lock = Promise.withResolvers<void>();
+  db.free = lock.promise;
+  for (let asked = 0; asked < 10; asked++) {
+    watch.look();
+    await turn();
+    clock.advance(5_000);
+  }
+  expect(db.asked).toBe(1);
+  lock.resolve();
+  await turn();
+  watch.look();
+  await turn();
+  expect([watch.last?.outboxRows, db.asked]).toEqual([2, 2]);
 });
