@@ -256,7 +256,7 @@ export const CATALOGUE = {
     readable: {
       name: "pgnetd_outbox_readable",
       type: "gauge",
-      help: "0 where the outbox could not be read three times in a row or more.",
+      help: "0 where this daemon leads and could not read the outbox three times in a row or more.",
     },
     expectedMemory: {
       name: "pgnetd_process_memory_expected_bytes",

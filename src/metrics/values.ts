@@ -133,7 +133,7 @@ function state({ state: now, isUp, database, isReady, limits }: Sample): Part<"s
     "state.ready": flag(isReady),
     "state.heardSeconds": secondsOf(now?.heardMsAgo ?? null),
     "state.writable": flag(now?.isWritable ?? true),
-    "state.readable": flag((now?.unread ?? null) === null),
+    "state.readable": flag(!mayStart(phase) || (now?.unread ?? null) === null),
     "state.expectedMemory": expectedMemory(limits),
     "state.memoryLimit": memoryLimit(),
     "state.build": [[{ version: VERSION }, 1]],

@@ -4,6 +4,7 @@ import { Exposition } from "../../src/metrics/exposition.ts";
 import { HeartbeatMeter } from "../../src/metrics/heartbeat.ts";
 import { RequestMeter } from "../../src/metrics/request-meter.ts";
 import type { Sample } from "../../src/metrics/sample.ts";
+import type { DispatcherState } from "../../src/dispatch/dispatcher.ts";
 import { lsn } from "../../src/pg/lsn.ts";
 
 const DATABASE: DatabaseReading = {
@@ -37,6 +38,23 @@ const sample = (database: DatabaseReading | null): Sample => ({
   slotSecondsToLimit: database === null ? null : 12.5,
   heartbeatPendingMs: 1_500,
 });
+
+/** A dispatcher whose last three sweeps failed, and which last heard the server a minute ago. */
+const UNREAD: DispatcherState = {
+  phase: "catch-up",
+  standby: false,
+  holder: null,
+  stalled: null,
+  unread: "the outbox could not be read 3 times in a row: canceling statement (57014)",
+  queued: 0,
+  inFlight: 0,
+  inMemory: 0,
+  memoryBytes: 0,
+  lanesBehind: "every",
+  heardMsAgo: 60_000,
+  isWritable: true,
+  received: null,
+};
 
 /** Lines of our metrics without the label `database`, sorted. */
 async function linesOf(exposition: Exposition, one: Sample): Promise<readonly string[]> {
@@ -112,3 +130,12 @@ test.for([
     }
   },
 );
+
+it("an outbox that could not be read is the leader's to report, and no longer when it has become a standby", async () => {
+  const line = async (state: DispatcherState): Promise<readonly string[]> =>
+    (await linesOf(new Exposition(), { ...sample(DATABASE), state })).filter((one) =>
+      one.startsWith("pgnetd_outbox_readable"),
+    );
+  expect(await line(UNREAD)).toEqual(["pgnetd_outbox_readable 0"]);
+  expect(await line({ ...UNREAD, phase: "not-leading", standby: true })).toEqual(["pgnetd_outbox_readable 1"]);
+});
