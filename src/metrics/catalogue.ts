@@ -190,7 +190,7 @@ export const CATALOGUE = {
     everyLaneBehind: {
       name: "pgnetd_every_lane_behind",
       type: "gauge",
-      help: "1 from a start or a cut until the outbox was read once.",
+      help: "1 from when this daemon leads, or after a cut, until it has read the outbox once; 0 where it does not lead.",
     },
     inFlight: {
       name: "pgnetd_requests_in_flight",
@@ -246,7 +246,7 @@ export const CATALOGUE = {
     heardSeconds: {
       name: "pgnetd_server_heard_seconds",
       type: "gauge",
-      help: "Time since the server was last heard by the session that leads.",
+      help: "Time since the server was last heard by the session that leads; missing where this daemon does not lead.",
     },
     writable: {
       name: "pgnetd_results_writable",

@@ -139,3 +139,13 @@ it("an outbox that could not be read is the leader's to report, and no longer wh
   expect(await line(UNREAD)).toEqual(["pgnetd_outbox_readable 0"]);
   expect(await line({ ...UNREAD, phase: "not-leading", standby: true })).toEqual(["pgnetd_outbox_readable 1"]);
 });
+
+it("whether every lane is behind, and when the server was last heard, is shown by the leader alone", async () => {
+  const shown = async (state: DispatcherState | null): Promise<readonly string[]> =>
+    (await linesOf(new Exposition(), { ...sample(DATABASE), state })).filter((one) =>
+      /^pgnetd_(every_lane_behind|server_heard_seconds)/.test(one),
+    );
+  expect(await shown(UNREAD)).toEqual(["pgnetd_every_lane_behind 1", "pgnetd_server_heard_seconds 60"]);
+  expect(await shown({ ...UNREAD, phase: "not-leading", standby: true })).toEqual(["pgnetd_every_lane_behind 0"]);
+  expect(await shown(null)).toEqual(["pgnetd_every_lane_behind 0"]);
+});
