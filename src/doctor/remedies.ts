@@ -4,7 +4,14 @@ import type { Provider } from "./provider.ts";
 
 /** A setting of the server that is to have another value. */
 export interface WantedParameter {
-  readonly name: "wal_level" | "max_replication_slots" | "max_wal_senders" | "max_slot_wal_keep_size" | "autovacuum";
+  readonly name:
+    | "wal_level"
+    | "max_replication_slots"
+    | "max_wal_senders"
+    | "max_slot_wal_keep_size"
+    | "autovacuum"
+    | "output_plugin_libraries";
+  /** Names of a list are joined by commas alone. */
   readonly value: string;
   /** Whether PostgreSQL must be restarted for it. */
   readonly restart: boolean;
@@ -16,7 +23,8 @@ export function setParameter(provider: Provider, parameter: WantedParameter): st
   switch (provider) {
     case "plain": {
       const after = restart ? "-- then restart PostgreSQL" : "select pg_reload_conf();";
-      return `alter system set ${name} = ${pg.escapeLiteral(value)}; ${after}`;
+      // Of a list each name is a literal of its own: one with commas in it would be one name.
+      return `alter system set ${name} = ${value.split(",").map(pg.escapeLiteral).join(", ")}; ${after}`;
     }
     case "rds":
       return `aws rds modify-db-parameter-group --db-parameter-group-name <group> --parameters ${awsParameter(parameter)}${
@@ -38,7 +46,7 @@ export function setParameter(provider: Provider, parameter: WantedParameter): st
         restart ? " && az postgres flexible-server restart --resource-group <group> --name <server>" : ""
       }`;
     case "supabase":
-      return `supabase --experimental postgres-config update --project-ref <project> --config ${name}=${value}${restart ? "  # it restarts" : ""}`;
+      return `supabase --experimental postgres-config update --project-ref <project> --config ${supabaseConfig(parameter)}${restart ? "  # it restarts" : ""}`;
     case "neon":
       return name === "wal_level"
         ? `curl -X PATCH https://console.neon.tech/api/v2/projects/<project> -H "Authorization: Bearer $NEON_API_KEY" -H "Content-Type: application/json" -d '{"project":{"settings":{"enable_logical_replication":true}}}'  # or Settings, Logical Replication in the console; it restarts`
@@ -53,13 +61,29 @@ export function setParameter(provider: Provider, parameter: WantedParameter): st
 /** On RDS `wal_level` follows a parameter of its own, and sizes are in megabytes. */
 function awsParameter(parameter: WantedParameter): string {
   const [name, value] =
-    parameter.name === "wal_level" ? ["rds.logical_replication", "1"] : [parameter.name, inMegabytes(parameter)];
+    parameter.name === "wal_level" ? ["rds.logical_replication", "1"] : [parameter.name, quotedList(parameter)];
   return `"ParameterName=${name},ParameterValue=${value},ApplyMethod=${parameter.restart ? "pending-reboot" : "immediate"}"`;
+}
+
+/** The AWS command line takes a comma for the end of the value where it is not in quotes. */
+function quotedList(parameter: WantedParameter): string {
+  return isList(parameter) ? `'${parameter.value}'` : inMegabytes(parameter);
+}
+
+/** Supabase's takes it for the end of the parameter. */
+function supabaseConfig(parameter: WantedParameter): string {
+  const config = `${parameter.name}=${parameter.value}`;
+  return isList(parameter) ? `'"${config}"'` : config;
+}
+
+function isList({ value }: WantedParameter): boolean {
+  return value.includes(",");
 }
 
 function googleFlag(prefix: "cloudsql" | "alloydb", parameter: WantedParameter): string {
   if (parameter.name === "wal_level") return `${prefix}.logical_decoding=on`;
-  return `${parameter.name}=${inMegabytes(parameter)}`;
+  // gcloud topic escaping: what is between the carets separates flags, in place of the comma.
+  return `${isList(parameter) ? "^:^" : ""}${parameter.name}=${inMegabytes(parameter)}`;
 }
 
 /** Sizes as a number of megabytes, the unit of the setting itself, where the tool takes numbers alone. */

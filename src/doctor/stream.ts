@@ -67,7 +67,8 @@ async function checkSlot({ db, config, server }: DatabaseContext): Promise<Resul
     }
     case "at_risk": {
       const left = safeWalBytes === null ? "" : `, and ${mebibytes(Math.max(0, safeWalBytes))} are left`;
-      const raise = { name: "max_slot_wal_keep_size", value: "10GB", restart: false } as const;
+      const value = raisedLimit(await readLimit(db), retainedWalBytes ?? 0);
+      const raise = { name: "max_slot_wal_keep_size", value, restart: false } as const;
       return warning(
         `slot ${server.slotName} is about to be invalidated: ${held}${left}`,
         leads ? setParameter(server.provider, raise) : "start a daemon: pgnetd run",
@@ -87,6 +88,20 @@ async function checkSlot({ db, config, server }: DatabaseContext): Promise<Resul
   }
 }
 
+/** In megabytes, the setting's own unit; -1 is none. */
+async function readLimit(db: DatabaseContext["db"]): Promise<number> {
+  const { rows } = await db.query<{ megabytes: number }>({
+    text: "select setting::int4 as megabytes from pg_catalog.pg_settings where name = 'max_slot_wal_keep_size'",
+  });
+  return rows[0]?.megabytes ?? 0;
+}
+
+/** Twice what the limit is, and what is retained, in whole gigabytes: one that is lower than either would invalidate slots. */
+export function raisedLimit(megabytes: number, retainedBytes: number): string {
+  const bytes = 2 * Math.max(megabytes * 1024 ** 2, retainedBytes);
+  return `${Math.ceil(bytes / 1024 ** 3)}GB`;
+}
+
 const SELECT_PLUGIN = `
 select pg_catalog.current_setting('server_encoding') as encoding,
   pg_catalog.current_setting('output_plugin_libraries', true) as trusted`;
@@ -94,7 +109,16 @@ select pg_catalog.current_setting('server_encoding') as encoding,
 /** Whether the server loads an output plugin: `trusted` is `output_plugin_libraries`, null where the server has no such setting. */
 export function isPluginTrusted(plugin: string, trusted: string | null): boolean {
   if (plugin === "pgoutput" || trusted === null) return true;
-  return trusted.split(",").some((name) => name.trim() === plugin);
+  return namesIn(trusted).includes(plugin);
+}
+
+/** `output_plugin_libraries` with another plugin: slots that others read through the rest go on. */
+export function trustedWith(plugin: string, trusted: string): string {
+  return [...new Set(["pgoutput", ...namesIn(trusted.replaceAll('"', "")), plugin])].join();
+}
+
+function namesIn(list: string): readonly string[] {
+  return list.split(",").flatMap((name) => name.trim() || []);
 }
 
 async function checkPlugin({ db, config, server }: DatabaseContext): Promise<Result> {
@@ -103,10 +127,11 @@ async function checkPlugin({ db, config, server }: DatabaseContext): Promise<Res
   const { encoding = "", trusted = null } = rows[0] ?? {};
   const problem = encodingProblem(openDecoder(plugin), encoding);
   if (problem !== null) return failure(problem.message, problem.hint);
-  if (!isPluginTrusted(plugin, trusted)) {
+  if (trusted !== null && !isPluginTrusted(plugin, trusted)) {
+    const value = trustedWith(plugin, trusted);
     return failure(
       `the server trusts ${trusted === "" ? "no output plugin but its own" : trusted}`,
-      `alter system set output_plugin_libraries = 'pgoutput, ${plugin}'; select pg_reload_conf();`,
+      setParameter(server.provider, { name: "output_plugin_libraries", value, restart: false }),
     );
   }
   const { row } = await readSlotState(db, server.slotName);

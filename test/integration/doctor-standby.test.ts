@@ -1,6 +1,7 @@
 import pg from "pg";
 import { expect, test } from "vitest";
 import type { LocalPostgres } from "../../demo/embedded-postgres.ts";
+import { LEADER_APPLICATION } from "../../src/leader/holder.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { runCommandLine } from "../support/command.ts";
 import { doctor } from "../support/doctor.ts";
@@ -89,6 +90,14 @@ test("slot warns while it is about to be invalidated, and when it was, and names
     found: expect.stringMatching(/: \d+ MiB of WAL are held for it(, and \d+ MiB are left)?$/) as unknown,
     fix: "start a daemon: pgnetd run",
   });
+  const leader = new pg.Client({ connectionString: server.url(), application_name: LEADER_APPLICATION });
+  leader.on("error", () => undefined);
+  await leader.connect();
+  await leader.query("select pg_advisory_lock(1885826676, 0)");
+  expect(await until(/about to be invalidated/)).toMatchObject({
+    fix: "alter system set max_slot_wal_keep_size = '1GB'; select pg_reload_conf();",
+  });
+  await leader.end();
   expect(await until(/has invalidated/)).toMatchObject({ status: "warn", fix: "start a daemon: pgnetd run" });
 }, 60_000);
 

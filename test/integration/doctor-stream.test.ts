@@ -1,11 +1,13 @@
 import pg from "pg";
 import { describe, expect, test } from "vitest";
+import { startPostgres } from "../../demo/embedded-postgres.ts";
+import { dataParent } from "../support/data-parent.ts";
 import { doctor, doctorWith, type FoundByDoctor } from "../support/doctor.ts";
 import { encodedDatabase } from "../support/encoded-database.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
-import { wantedMajor } from "../support/postgres-versions.ts";
+import { binariesUnderTest, wantedMajor } from "../support/postgres-versions.ts";
 
 /** What one check says of a database. */
 async function look(url: string, id: string): Promise<FoundByDoctor> {
@@ -121,6 +123,35 @@ describe("slot-plugin", () => {
       status: "warn",
       found: "the slot was made for test_decoding, and slot.plugin is pgoutput: the next start recreates it",
     });
+  });
+
+  test("fails for a plugin that the server does not trust, and the remedy adds it to those that it does", async ({
+    skip,
+  }) => {
+    await using db = await testDatabase();
+    const [known] = await db.query("select from pg_settings where name = 'output_plugin_libraries'");
+    if (known === undefined) return skip("this release has no output_plugin_libraries");
+    // Without the settings that tests give a server at its start: these would win over the remedy.
+    await using server = await startPostgres({ binaries: await binariesUnderTest(), parent: dataParent() });
+    const env = { DATABASE_URL: server.url(), PGNETD_SLOT_PLUGIN: "wal2json" };
+    const report = async (): Promise<FoundByDoctor> =>
+      (await doctorWith(env, "--only", "slot-plugin")).of("slot-plugin");
+    const client = new pg.Client({ connectionString: server.url() });
+    client.on("error", () => undefined);
+    await client.connect();
+    await client.query("alter system set output_plugin_libraries = 'pgoutput', 'test_decoding'");
+    await client.query("select pg_reload_conf()");
+    const fix = await eventually(async () => {
+      const now = await report();
+      expect(now).toMatchObject({ status: "fail", found: "the server trusts pgoutput, test_decoding" });
+      return now.fix ?? "";
+    });
+    for (const statement of fix.split("; ")) await client.query(statement);
+    await eventually(async () => (await report()).status === "ok");
+    const slot = "select pg_create_logical_replication_slot($1, $2, true)";
+    // PostgreSQL's own check: the plugins trusted before are among them.
+    for (const plugin of ["pgoutput", "test_decoding", "wal2json"]) await client.query(slot, [`by_${plugin}`, plugin]);
+    await client.end();
   });
 
   test("fails for wal2json and a database that is not in UTF8", async () => {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { judgePooler, judgeVersion } from "../../src/doctor/connection.ts";
 import type { Probed } from "../../src/doctor/connection-probe.ts";
 import { selectChecks } from "../../src/doctor/select.ts";
-import { isPluginTrusted } from "../../src/doctor/stream.ts";
+import { isPluginTrusted, raisedLimit, trustedWith } from "../../src/doctor/stream.ts";
 import { isLogical, standbysNeeded } from "../../src/doctor/server.ts";
 
 const direct: Probed = { kind: "open", announced: 4711, actual: 4711 };
@@ -78,9 +78,31 @@ test.for([
   ["wal2json", null, true],
   ["wal2json", "pgoutput", false],
   ["wal2json", "pgoutput, test_decoding, wal2json", true],
+  ["wal2json", '"pgoutput, wal2json"', false],
 ] as const)("%s is trusted by output_plugin_libraries %j: %s", ([plugin, trusted, isTrusted]) => {
   expect(isPluginTrusted(plugin, trusted)).toBe(isTrusted);
 });
+
+test.for([
+  ["pgoutput, test_decoding", "pgoutput,test_decoding,wal2json"],
+  ["decoderbufs,pgoutput", "pgoutput,decoderbufs,wal2json"],
+  ["", "pgoutput,wal2json"],
+  ['"pgoutput, wal2json"', "pgoutput,wal2json"],
+] as const)("wal2json is added to output_plugin_libraries %j", ([trusted, all]) => {
+  expect(trustedWith("wal2json", trusted)).toBe(all);
+});
+
+test.for([
+  [50 * 1024, 40, "100GB"],
+  [4 * 1024, 3.5, "8GB"],
+  [64, 0.05, "1GB"],
+  [10 * 1024, 40, "80GB"],
+] as const)(
+  "a max_slot_wal_keep_size of %d MB, with %d GiB retained, is raised to %s",
+  ([megabytes, retained, raised]) => {
+    expect(raisedLimit(megabytes, retained * 1024 ** 3)).toBe(raised);
+  },
+);
 
 test("checks are chosen and skipped by id and by group", () => {
   const ids = (only: readonly string[], skip: readonly string[]): readonly string[] =>

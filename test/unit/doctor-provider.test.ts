@@ -62,6 +62,19 @@ test.for([
   expect(setParameter(provider, wanted)).toContain(command);
 });
 
+test.for([
+  ["plain", "alter system set output_plugin_libraries = 'pgoutput', 'wal2json'; select pg_reload_conf();"],
+  ["rds", "ParameterName=output_plugin_libraries,ParameterValue='pgoutput,wal2json',ApplyMethod=immediate"],
+  ["cloud-sql", "--database-flags=^:^output_plugin_libraries=pgoutput,wal2json"],
+  ["alloydb", "--database-flags=^:^output_plugin_libraries=pgoutput,wal2json"],
+  ["azure", "--name output_plugin_libraries --value pgoutput,wal2json"],
+  ["supabase", `--config '"output_plugin_libraries=pgoutput,wal2json"'`],
+  ["aiven", "-c pg.output_plugin_libraries=pgoutput,wal2json"],
+] as const)("on %s a list is one value of its tool: %s", ([provider, command]) => {
+  const wanted = { name: "output_plugin_libraries", value: "pgoutput,wal2json", restart: false } as const;
+  expect(setParameter(provider, wanted)).toContain(command);
+});
+
 test.for(PROVIDERS)("the right to replicate has a remedy on %s", (provider) => {
   const remedy = grantReplication(provider, "My Role");
   expect(remedy).toContain('"My Role"');
