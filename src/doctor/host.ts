@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 
 import { answerMemory } from "../config/answer-memory.ts";
+import { expectedMemory } from "../config/expected-memory.ts";
 import type { Config } from "../config/settings.ts";
 import { KEPT_CONNECTIONS } from "../http/sending.ts";
 import {
@@ -62,12 +63,9 @@ async function checkDescriptors({ config }: CheckContext): Promise<Result> {
   );
 }
 
-/** Code, connections, and what the budgets do not count. */
-const BASE_BYTES = 150 * 1024 ** 2;
-
 /** How much memory the daemon may come to use. */
 export function memoryNeeded(config: Pick<Config, "outbox" | "http" | "results">): number {
-  return BASE_BYTES + config.outbox.memoryBytes + answerMemory(config);
+  return expectedMemory(config.outbox.memoryBytes, answerMemory(config));
 }
 
 function checkMemory({ config }: CheckContext): Result {

@@ -1,5 +1,6 @@
 import { totalmem } from "node:os";
 
+import { expectedMemory } from "../config/expected-memory.ts";
 import { mayStart } from "../dispatch/phase.ts";
 import type { Lsn } from "../pg/lsn.ts";
 import type { HostLoad, WaitsFor } from "../sending/hosts.ts";
@@ -134,19 +135,10 @@ function state({ state: now, isUp, database, isReady, limits }: Sample): Part<"s
     "state.heardSeconds": secondsOf(mayStart(phase) ? (now?.heardMsAgo ?? null) : null),
     "state.writable": flag(now?.isWritable ?? true),
     "state.readable": flag(!mayStart(phase) || (now?.unread ?? null) === null),
-    "state.expectedMemory": expectedMemory(limits),
+    "state.expectedMemory": Math.min(expectedMemory(limits.memoryBytes, limits.answerBytes), memoryLimit() ?? Infinity),
     "state.memoryLimit": memoryLimit(),
     "state.build": [[{ version: VERSION }, 1]],
   };
-}
-
-/** What Node itself takes, with room to spare. */
-const PROCESS_BYTES = 200_000_000;
-
-/** The bounds count what requests and answers are; copies are made while they are read, sent and written. */
-function expectedMemory({ memoryBytes, answerBytes }: Sample["limits"]): number {
-  const bySettings = PROCESS_BYTES + 2 * memoryBytes + 2 * answerBytes;
-  return Math.min(bySettings, memoryLimit() ?? Infinity);
 }
 
 /** What the container may have; null where it is not limited, which Linux shows as more than any machine has. */

@@ -39,7 +39,7 @@ test.skipIf(totalmem() > 128 * 1024 ** 3)("memory warns where the settings allow
   const report = await doctorWith({ DATABASE_URL, ...large }, "--only", "memory");
   expect(report.of("memory")).toMatchObject({
     status: "warn",
-    found: expect.stringContaining("the settings allow the daemon 131222 MiB: under load it may be killed") as unknown,
+    found: expect.stringContaining("the settings allow the daemon 262335 MiB: under load it may be killed") as unknown,
   });
   expect((await doctorWith({ DATABASE_URL }, "--only", "memory")).ids("ok")).toEqual(["memory"]);
 });

@@ -1,4 +1,7 @@
 import { expect, it, test, vi } from "vitest";
+import { loadConfig } from "../../src/config/load.ts";
+import { limitsOf } from "../../src/daemon/limits.ts";
+import { memoryNeeded } from "../../src/doctor/host.ts";
 import type { DatabaseReading } from "../../src/metrics/database-reading.ts";
 import { Exposition } from "../../src/metrics/exposition.ts";
 import { HeartbeatMeter } from "../../src/metrics/heartbeat.ts";
@@ -148,4 +151,15 @@ it("whether every lane is behind, and when the server was last heard, is shown b
   expect(await shown(UNREAD)).toEqual(["pgnetd_every_lane_behind 1", "pgnetd_server_heard_seconds 60"]);
   expect(await shown({ ...UNREAD, phase: "not-leading", standby: true })).toEqual(["pgnetd_every_lane_behind 0"]);
   expect(await shown(null)).toEqual(["pgnetd_every_lane_behind 0"]);
+});
+
+it("the memory that the process is expected to take is what the doctor compares with that of the machine", async () => {
+  const constrained = vi.spyOn(process, "constrainedMemory").mockReturnValue(0);
+  try {
+    const config = loadConfig({ env: { DATABASE_URL: "postgres://db/app", PGNETD_MEMORY_BYTES: "1GiB" } });
+    const lines = await linesOf(new Exposition(), { ...sample(DATABASE), limits: limitsOf(config) });
+    expect(lines).toContain(`pgnetd_process_memory_expected_bytes ${memoryNeeded(config)}`);
+  } finally {
+    constrained.mockRestore();
+  }
 });
