@@ -129,16 +129,27 @@ async function isStandby(db: DatabaseContext["db"]): Promise<boolean> {
 }
 
 async function checkSynchronousStandbys({ db }: DatabaseContext): Promise<Result> {
-  const { rows } = await db.query<{ names: string; rows: number; known: number; answer: number; own: boolean }>({
+  const { rows } = await db.query<{
+    names: string;
+    commit: string;
+    rows: number;
+    known: number;
+    answer: number;
+    own: boolean;
+  }>({
     text: `select pg_catalog.current_setting('synchronous_standby_names') as names,
+        pg_catalog.current_setting('synchronous_commit') as commit,
         pg_catalog.count(r.pid)::int4 as rows, pg_catalog.count(r.sync_state)::int4 as known,
         pg_catalog.count(*) filter (where r.sync_state in ('sync', 'quorum'))::int4 as answer,
         coalesce(pg_catalog.bool_or(r.sync_state in ('sync', 'quorum') and r.application_name like 'pgnetd%'), false) as own
       from (select) one left join pg_catalog.pg_stat_replication r on true`,
   });
-  const { names = "", rows: all = 0, known = 0, answer = 0, own = false } = rows[0] ?? {};
+  const { names = "", commit = "", rows: all = 0, known = 0, answer = 0, own = false } = rows[0] ?? {};
   const needed = standbysNeeded(names);
   if (needed === 0) return ok("commits wait for no standby server");
+  if (commit === "local" || commit === "off") {
+    return ok(`synchronous_commit is ${commit}: commits wait for no standby server`);
+  }
   const fix =
     "start these standby servers, or take out of synchronous_standby_names those that are gone (a failover loses what no standby server has)";
   const which = `synchronous_standby_names is ${JSON.stringify(names)}`;

@@ -49,6 +49,15 @@ test.for([
   });
 });
 
+test.for(["local", "off"])("synchronous-standby is ok where synchronous_commit is %s: nothing waits", async (value) => {
+  const url = new URL(server.url());
+  url.searchParams.set("options", `-c synchronous_commit=${value}`);
+  expect((await doctor(url.href, "--only", "synchronous-standby")).of("synchronous-standby")).toMatchObject({
+    status: "ok",
+    found: `synchronous_commit is ${value}: commits wait for no standby server`,
+  });
+});
+
 test("slot-wal-limit warns where a slot may retain WAL without limit", () => {
   expect(report.of("slot-wal-limit")).toMatchObject({
     status: "warn",
