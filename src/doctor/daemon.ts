@@ -1,3 +1,5 @@
+import { isIPv6 } from "node:net";
+
 import { z } from "zod";
 
 import { toError } from "../base/errors.ts";
@@ -27,7 +29,8 @@ export const DAEMON_CHECK: HostCheck = {
 
 async function checkDaemon({ config }: CheckContext): Promise<Result> {
   const { host, port } = config.server;
-  const at = `${ANY.has(host) ? "127.0.0.1" : host}:${port}`;
+  const reached = ANY.has(host) ? "127.0.0.1" : host;
+  const at = `${isIPv6(reached) ? `[${reached}]` : reached}:${port}`;
   const answer = await ask(`http://${at}/readyz`);
   if (answer === "none") return ok(`none answers at ${at}: this does not run where one does`);
   if (answer === "silent") {

@@ -11,7 +11,8 @@ import { askPage } from "../support/page-client.ts";
 
 /** What the check says with the daemon's port in the settings. */
 async function look(url: string, address: string): Promise<FoundByDoctor> {
-  const env = { DATABASE_URL: url, PGNETD_PORT: new URL(address).port };
+  const { hostname, port } = new URL(address);
+  const env = { DATABASE_URL: url, PGNETD_HOST: hostname.replace(/^\[(.*)\]$/, "$1"), PGNETD_PORT: port };
   return (await doctorWith(env, "--only", "daemon")).of("daemon");
 }
 
@@ -37,16 +38,19 @@ test("daemon fails where the daemon leads and cannot write results, with what th
   await eventually(async () => (await look(db.url, daemon.address)).status === "ok");
 });
 
-test("daemon fails where something has the daemon's port and does not answer", async () => {
+test.for([
+  ["127.0.0.1", "127.0.0.1"],
+  ["::1", "[::1]"],
+] as const)("daemon fails where something has the daemon's port on %s and does not answer", async ([host, inUrl]) => {
   await using db = await testDatabase();
   const server = createServer(() => undefined);
-  server.listen(0, "127.0.0.1");
+  server.listen(0, host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   try {
-    expect(await look(db.url, `http://127.0.0.1:${port}`)).toMatchObject({
+    expect(await look(db.url, `http://${inUrl}:${port}`)).toMatchObject({
       status: "fail",
-      found: expect.stringMatching(/^something has 127\.0\.0\.1:\d+ and does not answer/) as unknown,
+      found: expect.stringContaining(`something has ${inUrl}:${port} and does not answer`) as unknown,
     });
   } finally {
     server.close();
