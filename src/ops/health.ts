@@ -79,7 +79,7 @@ export async function openHealthServer({ host, port, ...sources }: HealthServerO
   const connections = new Connections();
   const { maxRequestsPerSocket, maxHeaderSize } = CLIENT_SIZES;
   const server = createServer({ ...CLIENT_TIMES, maxHeaderSize }, (request, response) => {
-    if (!connections.used(request.socket)) response.shouldKeepAlive = false;
+    if (!connections.used(request.socket, response)) response.shouldKeepAlive = false;
     void answer(request, response, sources);
   });
   server.maxRequestsPerSocket = maxRequestsPerSocket;
@@ -104,28 +104,39 @@ export async function openHealthServer({ host, port, ...sources }: HealthServerO
 }
 
 /**
- * Open connections, the one that has been idle for longest first: that one is closed for a new one too many. Answers are
- * written at once, so none is ever in the middle of one but those of the page's streams, which begin anew; and a probe gets its answer whoever holds all the others.
+ * Open connections, the one used longest ago first. For a new one too many that one is closed which has been idle for longest, or,
+ * where none is idle, the first: a probe gets its answer whoever holds all the others, and a slow answer is not cut off for it.
  */
 class Connections {
-  readonly #open = new Set<Socket>();
+  /** How many answers of each have not ended. */
+  readonly #open = new Map<Socket, number>();
 
   opened(socket: Socket): void {
-    if (this.#open.size >= MOST_CONNECTIONS) {
-      for (const longestIdle of this.#open) {
-        this.#open.delete(longestIdle);
-        longestIdle.destroy();
-        break;
-      }
-    }
-    this.#open.add(socket);
+    if (this.#open.size >= MOST_CONNECTIONS) this.#closeOne();
+    this.#open.set(socket, 0);
     socket.once("close", () => this.#open.delete(socket));
   }
 
   /** Returns whether there is room to keep the connection after its answer. */
-  used(socket: Socket): boolean {
-    if (this.#open.delete(socket)) this.#open.add(socket);
+  used(socket: Socket, response: ServerResponse): boolean {
+    this.#count(socket, 1);
+    response.once("close", () => this.#count(socket, -1));
     return this.#open.size <= MOST_CONNECTIONS / 2;
+  }
+
+  #count(socket: Socket, by: 1 | -1): void {
+    const answers = this.#open.get(socket);
+    if (answers === undefined) return;
+    this.#open.delete(socket);
+    this.#open.set(socket, answers + by);
+  }
+
+  #closeOne(): void {
+    const [first] = this.#open.keys();
+    const longestIdle = this.#open.entries().find(([, answers]) => answers === 0)?.[0] ?? first;
+    if (longestIdle === undefined) return;
+    this.#open.delete(longestIdle);
+    longestIdle.destroy();
   }
 }
 

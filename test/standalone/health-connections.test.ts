@@ -2,13 +2,13 @@ import { once } from "node:events";
 import { readdir } from "node:fs/promises";
 import { type Socket, connect } from "node:net";
 import { expect, test } from "vitest";
-import { type Health, type HealthServer, openHealthServer } from "../../src/ops/health.ts";
+import { type Health, type HealthServer, type HealthServerOptions, openHealthServer } from "../../src/ops/health.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 
 const HALF_A_REQUEST = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: ";
 
-function openServer(): Promise<HealthServer> {
+function openServer(sources: Pick<HealthServerOptions, "metrics"> = {}): Promise<HealthServer> {
   const health: Health = {
     state: "live",
     ready: true,
@@ -21,7 +21,7 @@ function openServer(): Promise<HealthServer> {
     lanesBehind: 0,
     stalled: null,
   };
-  return openHealthServer({ host: "127.0.0.1", port: 0, health: () => health });
+  return openHealthServer({ host: "127.0.0.1", port: 0, health: () => health, ...sources });
 }
 
 /** Holds `count` connections with half a request each, and opens another for each that is closed. */
@@ -92,4 +92,32 @@ test("a probe's own connection stays while it is used", async () => {
   }
   expect(answers.every((text) => text.startsWith("HTTP/1.1 200 "))).toBe(true);
   socket.destroy();
+});
+
+test("a connection whose answer takes long is not closed for new ones while others are idle", async () => {
+  const asked = Promise.withResolvers<void>();
+  const read = Promise.withResolvers<void>();
+  const metrics = async (): Promise<{ contentType: string; text: string }> => {
+    asked.resolve();
+    await read.promise;
+    return { contentType: "text/plain", text: "pgnetd_leader 1" };
+  };
+  await using server = await openServer({ metrics });
+  const scrape = connect(server.port, "127.0.0.1", () => scrape.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));
+  const answers: string[] = [];
+  scrape.setEncoding("latin1").on("error", () => undefined);
+  scrape.on("data", (text: string) => answers.push(text)).once("close", () => answers.push("closed"));
+  await asked.promise;
+  let closed = 0;
+  const others = Array.from({ length: 400 }, () =>
+    connect(server.port, "127.0.0.1")
+      .on("error", () => undefined)
+      .once("close", () => closed++)
+      .resume(),
+  );
+  // Of 401 there is room for 256.
+  await expect.poll(() => closed, { timeout: 20_000 }).toBeGreaterThanOrEqual(144);
+  read.resolve();
+  await expect.poll(() => answers.join(), { timeout: 20_000 }).toContain("pgnetd_leader 1");
+  for (const socket of [scrape, ...others]) socket.destroy();
 });
