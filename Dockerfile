@@ -42,6 +42,7 @@ ENV NODE_OPTIONS=--max-semi-space-size=8
 ENV PGNETD_HOST=0.0.0.0
 RUN node src/cli/main.ts --help > /dev/null && node -e "import('/app/src/daemon/daemon.ts'); import('/app/src/ops/logger.ts')"
 
+# Host and port are known here as PGNETD_HOST and PGNETD_PORT: set them so, and not in a settings file.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PGNETD_PORT || 9464}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 

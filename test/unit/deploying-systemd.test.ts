@@ -53,3 +53,9 @@ it("the unit lets the daemon ask which addresses the machine has: Node does so o
     "AF_UNIX",
   ]);
 });
+
+it("unit and image say that they know host and port as variables alone, where they ask the daemon", () => {
+  for (const path of ["config/systemd/pgnetd.service", "Dockerfile"]) {
+    expect(textOf(path)).toMatch(/^# Host and port are .*PGNETD_HOST.*PGNETD_PORT.*settings file/m);
+  }
+});
