@@ -1,7 +1,8 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { type Loop, runLoops } from "../base/loops.ts";
-import { Intake, type IntakeParts } from "../intake/intake.ts";
+import { Intake } from "../intake/intake.ts";
+import type { IntakeParts } from "../intake/parts.ts";
 import type { Reading } from "../intake/schedule.ts";
 import type { Lane } from "../outbox/lane.ts";
 import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
@@ -139,7 +140,7 @@ export class Dispatcher implements SessionListener {
       log,
       reading: () => READING[this.#phase],
       events: {
-        swept: (isEveryBehind) => this.#move(isEveryBehind ? "every-lane-behind" : "swept"),
+        swept: (isEveryBehind) => this.#swept(isEveryBehind),
         accepted: () => this.#pump(),
         visible: () => this.#visible(),
       },
@@ -252,8 +253,12 @@ export class Dispatcher implements SessionListener {
     this.#intake.watch();
   }
 
-  #visible(): void {
+  #swept(isEveryBehind: boolean): void {
+    this.#move(isEveryBehind ? "every-lane-behind" : "swept");
     if (this.#phase === "polling") this.#control.polled();
+  }
+
+  #visible(): void {
     for (const table of this.#changed) this.#control.changed(table);
     this.#changed.clear();
   }
@@ -285,7 +290,7 @@ export class Dispatcher implements SessionListener {
         return this.#settled(event.completions);
       case "gone":
         // P2: ids of commits that a failover lost are given again, and those of a sequence that was restarted.
-        return this.#intake.ask();
+        return this.#intake.dueIn(0);
       case "read-outbox":
         return event.when === "now" ? this.#intake.ask() : this.#intake.watch();
       case "writable":

@@ -8,6 +8,9 @@ import { Behind } from "./behind.ts";
 /** P5: so many transactions are watched at most; with more of them every lane is behind, and the outbox is swept anew. */
 const MOST_WATCHED = 10_000;
 
+/** P5: so many lanes that lost rows are remembered while a sweep runs; with more of them every lane has. */
+const MOST_LOST = 20_000;
+
 /** What becomes of one streamed row. */
 export type Verdict =
   /** It goes to sending. */
@@ -46,6 +49,8 @@ export interface Swept<Row> {
   readonly accepted: readonly Streamed<Row>[];
   /** The sweep brought them, or their lane is behind. */
   readonly dropped: readonly Streamed<Row>[];
+  /** A lane is not behind any more, so that further transactions are watched. */
+  readonly hasCaughtUp: boolean;
 }
 
 /** The room in memory, for a row of `bytes` that waits in `lane`. */
@@ -126,7 +131,8 @@ export class Handoff<Row> {
 
   /** True where no row of `lane` in the transaction being received can be accepted: `skip` does for `row`, unread. */
   drops(lane: Lane): boolean {
-    return this.#current === null || this.#current.wasSeen || (this.#sweep?.lost ?? this.#behind).has(lane);
+    if (this.#current === null || this.#current.wasSeen) return true;
+    return this.#sweep === null ? this.#behind.has(lane) : this.#hasLost(this.#sweep, lane);
   }
 
   /** The transaction being received; null between two. */
@@ -181,7 +187,7 @@ export class Handoff<Row> {
     // notTwice: the sweep after the cut has it, or it is watched.
     if (current.wasSeen) return "drop";
     if (this.#sweep !== null) {
-      if (this.#sweep.lost.has(lane)) return "drop";
+      if (this.#hasLost(this.#sweep, lane)) return "drop";
       if (this.#memory.hold(lane, bytes)) return "buffer";
       // bufferBounded
       this.givenUp(lane);
@@ -202,7 +208,13 @@ export class Handoff<Row> {
   /** evictBehind: what waited in `lane` was given up, also where that happens while a sweep runs. */
   givenUp(lane: Lane): void {
     this.#behind.add(lane);
-    this.#sweep?.lost.add(lane);
+    if (this.#sweep === null) return;
+    this.#sweep.lost.add(lane);
+    if (this.#sweep.lost.size > MOST_LOST) this.#loseEvery();
+  }
+
+  #hasLost({ lost, lostEvery }: Sweep, lane: Lane): boolean {
+    return lostEvery || lost.has(lane);
   }
 
   #keep(streamed: Streamed<Row>): void {
@@ -242,7 +254,7 @@ export class Handoff<Row> {
     if (sweep === null || !report.isWhole || sweep.lostEvery) {
       this.#loseEvery();
       this.#currentIsPartial();
-      return { accepted: [], dropped: buffer };
+      return { accepted: [], dropped: buffer, hasCaughtUp: false };
     }
     // partly
     const caughtUp = this.#behind.set(new Set([...report.left, ...sweep.lost]));
@@ -260,7 +272,7 @@ export class Handoff<Row> {
     if (this.#current !== null && partial.has(this.#current.xid)) this.#currentIsPartial();
     for (const xid of wholeInBuffer) if (!partial.has(xid)) this.#watched.delete(xid);
     for (const xid of deferred) if (!sees(report.snapshot, xid)) this.#watched.add(xid);
-    return { accepted, dropped };
+    return { accepted, dropped, hasCaughtUp: caughtUp };
   }
 
   /**
@@ -313,7 +325,9 @@ export class Handoff<Row> {
 
   #loseEvery(): void {
     this.#behind.addEvery();
-    if (this.#sweep !== null) this.#sweep.lostEvery = true;
+    if (this.#sweep === null) return;
+    this.#sweep.lostEvery = true;
+    this.#sweep.lost.clear();
   }
 
   #currentIsPartial(): void {

@@ -1,64 +1,26 @@
 import { backoffMs } from "../base/backoff.ts";
-import type { Clock } from "../base/clock.ts";
-import type { Log } from "../base/log.ts";
 import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Lane } from "../outbox/lane.ts";
 import type { OutboxRow } from "../outbox/row.ts";
-import type { Inserter, Snapshot } from "../pg/snapshot.ts";
-import type { LaneCursor, SweepPlan, SweepResult, SweepRoom } from "../outbox/sweep.ts";
+import type { Inserter } from "../pg/snapshot.ts";
+import type { LaneCursor, SweepResult } from "../outbox/sweep.ts";
 import { FailureLog } from "../pg/failure-log.ts";
 import type { Begin } from "../wal/events.ts";
 import type { Lsn } from "../pg/lsn.ts";
 import type { Xid } from "../pg/xid.ts";
-import { Handoff, type RowMemory, type Streamed } from "./handoff.ts";
-import { nextStep, type Reading, type ScheduleState } from "./schedule.ts";
+import { Handoff, type Streamed } from "./handoff.ts";
+import type { IntakeParts } from "./parts.ts";
+import { nextStep, type ScheduleState } from "./schedule.ts";
 import { StreamStall } from "./stream-stall.ts";
+import { sweepBounds } from "./sweep-bounds.ts";
 import { SweepFailures } from "./sweep-failures.ts";
-
-/** What the intake asks of what holds requests in memory and sends them. */
-export interface RowSender extends RowMemory {
-  /** Takes a row that `hold` made room for, where it is not in memory already. */
-  accept(row: OutboxRow, insertedBy: Inserter | null): void;
-  /** True where a sweep can bring enough to be worth its while, whatever it brings. */
-  readonly hasRoom: boolean;
-  /** What a sweep may bring now. */
-  readonly room: SweepRoom;
-  /** True where half of what may wait of `lane` does not. */
-  isLow(lane: Lane): boolean;
-  /** True where `row` may not be sent for now. */
-  isPaused(row: OutboxRow): boolean;
-  /** Ids in memory, from their reading until their result is committed. */
-  readonly knownIds: readonly bigint[];
-}
-
-/** What the intake asks of its neighbours. */
-export interface IntakeParts {
-  readonly outbox: {
-    sweep(plan: SweepPlan): Promise<SweepResult>;
-    snapshot(): Promise<Snapshot>;
-  };
-  readonly sender: RowSender;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly reading: () => Reading;
-  readonly events: IntakeEvents;
-}
-
-/** What the intake reports to its owner. */
-export interface IntakeEvents {
-  /** A sweep ended, after which every lane is behind, or not every lane is. */
-  swept(isEveryBehind: boolean): void;
-  /** Rows were accepted. */
-  accepted(): void;
-  /** Everything that was watched is visible. */
-  visible(): void;
-}
 
 /** Waits between two checks of the watched transactions. */
 const CHECK = { firstMs: 50, maxMs: 5_000 };
 
-/** An empty sweep that left something is rare; without a pause it could spin. */
+/** After a sweep that brought nothing the next one comes no sooner than this, in milliseconds, and than so many times what it took. */
 const EMPTY_PAUSE_MS = 5;
+const EMPTY_PAUSE = 2;
 
 /** Rows that did not fit are read again no sooner than this, in milliseconds. */
 const REFUSED_PAUSE_MS = 100;
@@ -98,6 +60,8 @@ export class Intake {
   #asked = false;
   /** A lane that is behind could take more. */
   #wanted = false;
+  /** One of these is to be read soon. */
+  #wantedSoon = false;
   #stall = new StreamStall();
   /** When the reader of the outbox has its next step. */
   #readsAt = 0;
@@ -238,8 +202,11 @@ export class Intake {
 
   /** Half of what may wait of `lane` in memory does not. */
   low(lane: Lane): void {
-    if (this.#wanted || !this.#handoff.behind.has(lane)) return;
+    if (!this.#handoff.behind.has(lane)) return;
+    const isWantedSoon = !this.#wantedSoon && this.#parts.sender.isWantedSoon(lane);
+    if (this.#wanted && !isWantedSoon) return;
     this.#wanted = true;
+    this.#wantedSoon ||= isWantedSoon;
     this.#notified.notify();
   }
 
@@ -294,6 +261,8 @@ export class Intake {
       reading: reading(),
       now: clock.now(),
       hasRoom: sender.hasRoom,
+      isLimited: sender.isLimited,
+      isStocked: sender.isStocked,
       isEveryBehind: this.#handoff.behind.isEvery,
       sweptAt: this.#sweptAt,
       sweepMs: this.#sweepMs,
@@ -301,6 +270,7 @@ export class Intake {
       dueAt: this.#dueAt,
       asked: this.#asked,
       wanted: this.#wanted,
+      wantedSoon: this.#wantedSoon,
       stalledSince: this.#stall.since,
       checkAt: this.#handoff.isWatching && !this.#handoff.behind.isEvery ? checkAt : null,
     };
@@ -312,10 +282,23 @@ export class Intake {
     this.#handoff.sweepStarts();
     this.#asked = false;
     this.#wanted = false;
+    this.#wantedSoon = false;
     this.#dueAt = null;
     const startedAt = clock.now();
+    const bounds = sweepBounds({
+      now: startedAt,
+      room: sender.room,
+      isLimited: sender.isLimited,
+      lanesBehind: this.lanesBehind,
+      stalledSince: this.#stall.since,
+      sweptAt: this.#sweptAt,
+    });
     try {
-      const found = await outbox.sweep({ ...sender.room, from: this.#from, known: sender.knownIds });
+      const plan = { ...bounds, from: this.#from, known: sender.knownIds };
+      const found = await outbox.sweep(plan).finally(() => {
+        this.#sweptAt = clock.now();
+        this.#sweepMs = this.#sweptAt - startedAt;
+      });
       this.#failures.succeeded();
       if (epoch === this.#epoch) this.#found(found);
     } catch (error) {
@@ -323,27 +306,27 @@ export class Intake {
       if (epoch === this.#epoch) this.#drop(this.#handoff.sweepFailed());
       events.swept(this.#handoff.behind.isEvery);
     }
-    this.#sweptAt = clock.now();
-    this.#sweepMs = this.#sweptAt - startedAt;
   }
 
   #found(found: SweepResult): void {
     const { sender, clock, events } = this.#parts;
-    const wasEvery = this.#handoff.behind.isEvery;
     const left = new Set(found.left);
     const refused = found.rows.filter((row) => !this.#accept(row));
     for (const { lane } of refused) left.add(lane);
-    const { accepted, dropped } = this.#handoff.sweepReturned({ ...found, left });
+    const { accepted, dropped, hasCaughtUp } = this.#handoff.sweepReturned({ ...found, left });
     this.#drop(dropped);
     for (const { row, xid } of accepted) sender.accept(row, this.#inserter(xid));
     const now = clock.now();
     const { behind } = this.#handoff;
     this.#from = found.next;
     this.#stall.swept(now, found.insertLsn);
-    this.#notBefore = now + (refused.length > 0 ? REFUSED_PAUSE_MS : found.rows.length === 0 ? EMPTY_PAUSE_MS : 0);
+    const emptyMs = found.rows.length === 0 ? Math.max(EMPTY_PAUSE_MS, EMPTY_PAUSE * this.#sweepMs) : 0;
+    this.#notBefore = now + (refused.length > 0 ? REFUSED_PAUSE_MS : emptyMs);
     if (found.nextDueMs !== null) this.dueIn(found.nextDueMs);
-    this.#wanted ||= [...behind.lanes].some((lane) => sender.isLow(lane));
-    if (wasEvery && !behind.isEvery) this.#startChecking(now);
+    const low = [...behind.lanes].filter((lane) => sender.isLow(lane));
+    this.#wanted ||= low.length > 0;
+    this.#wantedSoon ||= low.some((lane) => sender.isWantedSoon(lane));
+    if (hasCaughtUp) this.#startChecking(now);
     events.swept(behind.isEvery);
     events.accepted();
     if (!behind.isEvery && !this.#handoff.isWatching) events.visible();

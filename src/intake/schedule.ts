@@ -7,6 +7,10 @@ export interface ScheduleState {
   readonly now: number;
   /** A sweep could bring enough to be worth its while. */
   readonly hasRoom: boolean;
+  /** The rate is limited: few rows last for some time. */
+  readonly isLimited: boolean;
+  /** What is queued lasts for seconds. */
+  readonly isStocked: boolean;
   /** Every lane is behind. */
   readonly isEveryBehind: boolean;
   /** When the last sweep ended, and how long it took. */
@@ -20,6 +24,8 @@ export interface ScheduleState {
   readonly asked: boolean;
   /** A lane that is behind could take more. */
   readonly wanted: boolean;
+  /** One of these is to be read soon, however much is queued of others. */
+  readonly wantedSoon: boolean;
   /** Since when the stream is stalled, or from when on unless the server answers before; null without a stall. */
   readonly stalledSince: number | null;
   /** When the watched transactions are checked next. */
@@ -43,6 +49,8 @@ const STALLED_MS = 25;
 
 /** Sweeps for lanes that are behind take no more than this share of the time. */
 const SWEEPING_SHARE = 1 / 3;
+/** Nor than this where what is queued lasts for seconds, and none of them has to wait: rows that are streamed while a sweep runs wait for its end. */
+const SWEEPING_SHARE_STOCKED = 1 / 20;
 /** And begin no sooner after the one before than this, in milliseconds. */
 const LEAST_PAUSE_MS = 10;
 
@@ -62,9 +70,10 @@ export function nextStep(state: ScheduleState): Step {
 
 /** Infinity where there is no reason for a sweep. */
 function nextSweepAt(state: ScheduleState): number {
-  const { reading, now, hasRoom, isEveryBehind, sweptAt, notBefore, asked } = state;
+  const { reading, now, hasRoom, isLimited, isEveryBehind, stalledSince, sweptAt, notBefore, asked } = state;
   if (reading === "none") return Infinity;
-  if (isEveryBehind) return Math.max(notBefore, hasRoom ? now : sweptAt + FULL_PAUSE_MS);
+  const isPaced = isLimited && stalledSince !== null && stalledSince <= now;
+  if (isEveryBehind && !isPaced) return Math.max(notBefore, hasRoom ? now : sweptAt + FULL_PAUSE_MS);
   if (asked) return Math.max(notBefore, now);
   const times = reasons(state);
   if (reading === "polling") times.push(sweptAt + POLL_MS);
@@ -72,9 +81,11 @@ function nextSweepAt(state: ScheduleState): number {
 }
 
 /** When each reason for a sweep is one. */
-function reasons({ dueAt, wanted, stalledSince, hasRoom, sweptAt, sweepMs }: ScheduleState): number[] {
+function reasons(state: ScheduleState): number[] {
+  const { dueAt, wanted, wantedSoon, isStocked, stalledSince, hasRoom, sweptAt, sweepMs } = state;
   const times: number[] = [];
-  const pauseMs = sweepMs * (1 / SWEEPING_SHARE - 1);
+  const share = isStocked && !wantedSoon ? SWEEPING_SHARE_STOCKED : SWEEPING_SHARE;
+  const pauseMs = sweepMs * (1 / share - 1);
   if (dueAt !== null) times.push(Math.max(dueAt, sweptAt + DUE_TOGETHER_MS));
   if (wanted) times.push(sweptAt + Math.max(hasRoom ? LEAST_PAUSE_MS : FULL_PAUSE_MS, pauseMs));
   if (stalledSince !== null) times.push(Math.max(stalledSince, sweptAt + Math.max(STALLED_MS, sweepMs)));

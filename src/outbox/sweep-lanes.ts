@@ -1,8 +1,5 @@
 import { laneSql } from "./lane.ts";
 
-/** Lanes that one sweep reads. */
-const MOST_LANES = 5_000;
-
 /** With more due rows than this their lanes are found by stepping from one to the next. */
 const MOST_DUE = 5_000;
 
@@ -34,7 +31,7 @@ function lanes(name: string, condition: string, when = "true"): string {
   return `${name} (lane, n) as (
   (select lane, 1 from (${step(`>= ${FIRST_LANE}`)}) first (lane) where ${when})
   union all
-  select (${step("> l.lane")}), l.n + 1 from ${name} l where l.lane is not null and l.n < ${MOST_LANES}
+  select (${step("> l.lane")}), l.n + 1 from ${name} l where l.lane is not null and l.n < $10::int
 )`;
 }
 
@@ -65,11 +62,11 @@ const DUE_TIME = "coalesce(q.next_attempt_at, 'infinity'::timestamptz)";
 
 /**
  * `chosen` are each lane's first rows as far as the lane has room, due ones in the order of their times and those never deferred in
- * the order of ids, in turn. Lanes of which nothing is due are not read for what is deferred; lanes of $6 that have room are read in any case. Their `place` is their position in
+ * the order of ids, in turn. Lanes of which nothing is due are not read for what is deferred; preferred lanes are read in any case. Their `place` is their position in
  * the lane, what is queued in memory included: in its order lanes of which least is queued come first. Those with less than nothing are
  * preferred: how much is read of each does not depend on how many others there are. Between those at the same place it is another one's `turn` in each sweep. $1 is the lane to begin at, $2 the
  * most rows, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
- * lanes, what of them waits and their room.
+ * lanes, what of them waits and their room; $10 is how many lanes are looked for.
  */
 export const CHOSEN = `${lanes("fresh_lane", "q.next_attempt_at is null")},
 known as materialized (
@@ -81,7 +78,7 @@ known as materialized (
   where q.next_attempt_at <= pg_catalog.statement_timestamp() order by q.next_attempt_at limit ${MOST_DUE} + 1
 ), ${lanes("deferred_lane", "q.next_attempt_at is not null", `(select count(*) from first_due) > ${MOST_DUE}`)}, lane as (
   select lane, coalesce(max(queued), 0) as queued, coalesce(max(room), $4::int) as room,
-    bool_or(is_fresh or is_due) as is_found, bool_or(is_fresh) or coalesce(max(room) > 0, false) as is_fresh, bool_or(is_due) as is_due
+    bool_or(is_fresh or is_due) as is_found, bool_or(is_fresh) or coalesce(max(room) > 0 and max(queued) < 0, false) as is_fresh, bool_or(is_due) as is_due
   from (
     select lane, true as is_fresh, false as is_due, null::int as queued, null::int as room from fresh_lane where lane is not null
     union all select lane, false, true, null, null from deferred_lane where lane is not null
@@ -114,6 +111,6 @@ export const LEFT_LANES = `(
 
 /** The lane at which the next sweep begins, where this one did not read all; as bytes, since a lane may have what no client can read. */
 export const NEXT_LANE = `pg_catalog.convert_to(
-    (select min(l.lane) from (select * from fresh_lane union all select * from deferred_lane) l where l.n = ${MOST_LANES}),
+    (select min(l.lane) from (select * from fresh_lane union all select * from deferred_lane) l where l.n = $10::int),
     pg_catalog.getdatabaseencoding()
   )`;

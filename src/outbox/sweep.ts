@@ -29,6 +29,8 @@ export interface SweepRoom {
 export interface SweepPlan extends SweepRoom {
   /** Where to begin; null is at the first lane. */
   readonly from: LaneCursor | null;
+  /** Most lanes beside the preferred ones of `shares`. */
+  readonly lanes: number;
   /** Ids in memory: they are left out (rule leaveOutKnown). */
   readonly known: readonly bigint[];
 }
@@ -91,7 +93,7 @@ export async function sweep(db: Queryable, plan: SweepPlan, options: SweepOption
 const NARROWED_ROWS = 100;
 
 async function query(db: Queryable, statement: typeof SWEEP, plan: SweepPlan): Promise<Row[]> {
-  const { from, rows, bytes, largest, perLane, shares, known } = plan;
+  const { from, rows, bytes, largest, lanes, perLane, shares, known } = plan;
   const values = [
     from ?? Buffer.alloc(0),
     rows,
@@ -102,6 +104,7 @@ async function query(db: Queryable, statement: typeof SWEEP, plan: SweepPlan): P
     shares.map(({ queued }) => queued),
     shares.map(({ room }) => room),
     largest,
+    lanes,
   ];
   return (await db.query<Record<string, unknown>>({ ...statement, values })).rows;
 }

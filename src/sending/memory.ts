@@ -30,7 +30,7 @@ const LARGE_SHARE = 1 / 4;
 
 /** P6: large requests have memory of their own, so that those in flight for long leave all others theirs. In bytes, from where on a request is large. */
 export function largeFrom(bytes: number): number {
-  return bytes * LARGE_SHARE;
+  return Math.floor(bytes * LARGE_SHARE);
 }
 
 /** What a sweep may bring. */
@@ -135,8 +135,9 @@ export class Memory {
   }
 
   /** True where `lane` may have one more queued, if memory as a whole has room. */
-  hasPlace(lane: Lane): boolean {
-    return (this.#lanes.get(lane)?.queued ?? 0) < this.#bounds.perLane;
+  hasPlace(lane: Lane, now: number): boolean {
+    const use = this.#lanes.get(lane);
+    return use === undefined || use.queued < use.room.at(now);
   }
 
   /** The lane to give up so that `bytes` more of `lane` fit: a longer one. Null where there is none. */

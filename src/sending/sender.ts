@@ -18,7 +18,7 @@ import type { SendObserver } from "./observer.ts";
 import { defective, failureOf } from "./outcomes.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
 import { Shortage } from "./shortage.ts";
-import { isWorthwhile, sweepRoom } from "./sweep-room.ts";
+import { isWorthwhile, mostRows, PREFERRING_SWEEPS, sweepRoom } from "./sweep-room.ts";
 
 /** What the sender asks of its neighbours. */
 export interface SenderParts {
@@ -147,17 +147,24 @@ export class Sender {
     return isWorthwhile(this.#memory, this.#bounds);
   }
 
+  get isLimited(): boolean {
+    return this.#perSecond !== "unlimited";
+  }
+
+  /** True where what is queued lasts for seconds. */
+  get isStocked(): boolean {
+    return this.queued >= mostRows(this.#perSecond);
+  }
+
   /** What a sweep may bring now; see `sweepRoom`. */
   get room(): SweepRoom {
     const now = this.#parts.clock.now();
-    const preferred = [...this.#answered]
-      .filter(([lane, host]) => !this.#paused.has(lane) && this.#hosts.isResponsive(host, now))
-      .map(([lane]) => lane);
+    const preferred = [...this.#answered.keys()].filter((lane) => this.#isPreferred(lane));
     return sweepRoom({
       memory: this.#memory,
       bounds: this.#bounds,
       perSecond: this.#perSecond,
-      preferred,
+      preferred: this.#parts.random() < PREFERRING_SWEEPS ? preferred : [],
       paused: this.#paused.keys(),
       now,
     });
@@ -166,6 +173,17 @@ export class Sender {
   /** True where half of what may wait of `lane` does not. */
   isLow(lane: Lane): boolean {
     return !this.#paused.has(lane) && this.#memory.isLow(lane, this.#parts.clock.now());
+  }
+
+  /** True where `lane` is of a responsive host, or nothing of it is queued. */
+  isWantedSoon(lane: Lane): boolean {
+    return this.#isPreferred(lane) || this.#memory.share(lane, this.#parts.clock.now()).queued === 0;
+  }
+
+  /** True for a lane of a responsive host. */
+  #isPreferred(lane: Lane): boolean {
+    const host = this.#answered.get(lane);
+    return host !== undefined && !this.#paused.has(lane) && this.#hosts.isResponsive(host, this.#parts.clock.now());
   }
 
   /** True where `row` may not be sent for now, since its host is paused: it waits in the outbox. */
@@ -177,9 +195,10 @@ export class Sender {
 
   /** Makes room for one more request of `lane`, giving up what waits in longer lanes, and holds it there; false where it has to stay in the outbox. */
   hold(lane: Lane, bytes: number): boolean {
-    if (!this.#memory.hasPlace(lane)) return false;
+    const now = this.#parts.clock.now();
+    if (!this.#memory.hasPlace(lane, now)) return false;
     while (!this.#memory.fits(bytes)) if (!this.#giveUpLonger(lane, bytes)) return false;
-    this.#memory.hold(lane, bytes, this.#parts.clock.now());
+    this.#memory.hold(lane, bytes, now);
     return true;
   }
 

@@ -6,6 +6,8 @@ import type { Memory, MemoryBounds } from "./memory.ts";
 const WORTHWHILE_SHARE = 1 / 16;
 /** In a sweep lanes of responsive hosts come before all others, whatever is queued of them. */
 const PREFERRED = 1_000_000;
+/** In this share of all sweeps; the others are for lanes to which these would leave nothing. */
+export const PREFERRING_SWEEPS = 7 / 8;
 /** One sweep brings no more bytes, so that it is soon done. */
 const MOST_BYTES = 4 * 1024 * 1024;
 /** Nor more requests than start in so many seconds; at a low rate this many. */
@@ -54,6 +56,7 @@ export function sweepRoom({ memory, bounds, perSecond, preferred, paused, now }:
   return { ...(isFull ? little : much), largest, perLane, shares };
 }
 
-function mostRows(perSecond: number | "unlimited"): number {
+/** How many requests start in seconds; without a limit there are never so many. */
+export function mostRows(perSecond: number | "unlimited"): number {
   return perSecond === "unlimited" ? Infinity : Math.max(LEAST_MOST, Math.ceil(perSecond * MOST_SECONDS));
 }

@@ -8,6 +8,7 @@ import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
 const PLAN: SweepPlan = {
   from: null,
+  lanes: 5_000,
   rows: 1_000,
   bytes: 1 << 24,
   largest: 1 << 30,

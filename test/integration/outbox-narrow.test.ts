@@ -11,6 +11,7 @@ import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
 const UNREADABLE = "chr(129)";
 const PLAN: SweepPlan = {
   from: null,
+  lanes: 5_000,
   rows: 1_000,
   bytes: 64 << 20,
   largest: 1 << 30,

@@ -5,7 +5,16 @@ import { openPool } from "../../src/pg/pool.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
-const PLAN: SweepPlan = { from: null, rows: 10, bytes: 1 << 20, largest: 1 << 30, perLane: 10, shares: [], known: [] };
+const PLAN: SweepPlan = {
+  from: null,
+  lanes: 5_000,
+  rows: 10,
+  bytes: 1 << 20,
+  largest: 1 << 30,
+  perLane: 10,
+  shares: [],
+  known: [],
+};
 
 /** Sweeps over one connection, on which the statement stays prepared. */
 async function openSweeps(db: TestDatabase): Promise<AsyncDisposable & { once(): Promise<SweepResult> }> {

@@ -36,8 +36,8 @@ export const SWITCHES: readonly Switch[] = [
     ],
     [
       HANDOFF,
-      "return this.#current === null || this.#current.wasSeen || (this.#sweep?.lost ?? this.#behind).has(lane);",
-      "return this.#current === null || this.#current.wasSeen || this.#sweep?.lost.has(lane) === true;",
+      "return this.#sweep === null ? this.#behind.has(lane) : this.#hasLost(this.#sweep, lane);",
+      "return this.#sweep !== null && this.#hasLost(this.#sweep, lane);",
     ],
   ),
   off("ignoreSwept", "streamed rows that the last sweep saw are ignored", [
@@ -94,7 +94,7 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("again", "a result without a row is followed by a sweep", [
     DISPATCHER,
-    '        return this.#intake.ask();\n      case "read-outbox"',
+    '        return this.#intake.dueIn(0);\n      case "read-outbox"',
     '        return;\n      case "read-outbox"',
   ]),
   off("again: seen", "one during which a row with its id came, too", [
@@ -179,7 +179,7 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("memory: lane", "no more are queued of one lane", [
     MEMORY,
-    "return (this.#lanes.get(lane)?.queued ?? 0) < this.#bounds.perLane;",
+    "return use === undefined || use.queued < use.room.at(now);",
     "return true;",
   ]),
   off(

@@ -1,5 +1,6 @@
 import { onTestFinished } from "vitest";
-import { Intake, type IntakeParts } from "../../src/intake/intake.ts";
+import { Intake } from "../../src/intake/intake.ts";
+import type { IntakeParts } from "../../src/intake/parts.ts";
 import type { Reading } from "../../src/intake/schedule.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import type { SweepPlan, SweepResult } from "../../src/outbox/sweep.ts";
@@ -36,17 +37,20 @@ export function rowOf(lane: string, nextAttemptAt: string | null = null): Outbox
 }
 
 /** The intake between an outbox that answers what it is told to, and a sender that only takes note. */
-class IntakeLab {
+export class IntakeLab {
   readonly clock = new FakeClock();
   readonly events: string[] = [];
   readonly plans: SweepPlan[] = [];
   readonly accepted: { readonly lane: string; readonly insertedBy: Inserter | null }[] = [];
   readonly paused = new Set<string>();
   readonly low = new Set<string>();
+  readonly soon = new Set<string>();
   readonly dropped: [string, number][] = [];
   readonly logged = recordedLog();
+  readonly room = { rows: 10, bytes: 1_000, largest: 1_000, perLane: 10, shares: [] };
   free: number;
   hasRoom = true;
+  isStocked = false;
   reading: Reading = "streaming";
   snapshots = 0;
   answerOf: (sweeps: number) => Promise<SweepResult>;
@@ -64,12 +68,16 @@ class IntakeLab {
       drop: (lane, bytes) => void this.dropped.push([lane, bytes]),
       accept: ({ lane }, insertedBy) => void this.accepted.push({ lane, insertedBy }),
       isLow: (lane) => this.low.has(lane),
+      isWantedSoon: (lane) => this.soon.has(lane),
+      isLimited: true,
+      isStocked: false,
       isPaused: ({ lane }) => this.paused.has(lane),
-      room: { rows: 10, bytes: 1_000, largest: 1_000, perLane: 10, shares: [] },
+      room: this.room,
       knownIds: [7n],
       hasRoom: true,
     };
     Object.defineProperty(sender, "hasRoom", { get: () => this.hasRoom });
+    Object.defineProperty(sender, "isStocked", { get: () => this.isStocked });
     this.intake = new Intake({
       outbox: {
         sweep: (plan) => {
@@ -107,10 +115,14 @@ class IntakeLab {
     }
   }
 
-  /** A transaction from begin to commit, or to what `end` does. */
-  transaction(xid: bigint, rows: readonly OutboxRow[], end = (): void => this.intake.commit()): void {
+  begin(xid: bigint): void {
     this.#commitLsn += 10n;
     this.intake.begin({ xid: lowXid(xid), commitLsn: lsn(this.#commitLsn) });
+  }
+
+  /** A transaction from begin to commit, or to what `end` does. */
+  transaction(xid: bigint, rows: readonly OutboxRow[], end = (): void => this.intake.commit()): void {
+    this.begin(xid);
     for (const row of rows) this.intake.row(row);
     end();
   }

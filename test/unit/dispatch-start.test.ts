@@ -30,6 +30,9 @@ class Started implements AsyncDisposable {
   sent = 0;
   /** Tables whose change was reported, each time. */
   readonly changed: string[] = [];
+  /** How often the settings of hosts were to be read for want of a stream. */
+  polled = 0;
+  snapshot = FOUND.snapshot;
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
 
@@ -37,7 +40,11 @@ class Started implements AsyncDisposable {
     let swept = 0n;
     const sweep = async (): Promise<SweepResult> => {
       const request = requestOf("http://a/", { id: ++swept });
-      return { ...FOUND, rows: [{ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }] };
+      return {
+        ...FOUND,
+        snapshot: this.snapshot,
+        rows: [{ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }],
+      };
     };
     const send = async (): Promise<never> => {
       this.sent++;
@@ -46,7 +53,7 @@ class Started implements AsyncDisposable {
     this.dispatcher = new Dispatcher(
       {
         events: this.events,
-        outbox: { sweep, snapshot: async () => FOUND.snapshot },
+        outbox: { sweep, snapshot: async () => this.snapshot },
         reconnect: quiet,
         http: { send, expire: () => false },
         results: { write: quiet },
@@ -56,7 +63,7 @@ class Started implements AsyncDisposable {
         control: {
           changed: (table) => this.changed.push(table),
           message: quiet,
-          polled: quiet,
+          polled: () => void this.polled++,
           streaming: quiet,
           leading: quiet,
         },
@@ -148,4 +155,34 @@ test("P7: settings of hosts that changed are read at once, and again when their 
   await turn();
   await turn();
   expect(started.changed).toEqual(["net.http_host_settings", "net.http_host_settings"]);
+});
+
+test("P7: without a stream the settings of hosts are read with each sweep, whatever transaction is open", async () => {
+  await using started = new Started();
+  const { dispatcher, clock } = started;
+  started.snapshot = { xmin: 5n, xmax: 9n, inProgress: new Set([5n]) };
+  dispatcher.leading({ systemId: "1", timeline: 1 });
+  for (let seconds = 1; seconds <= 3; seconds++) {
+    dispatcher.heard(clock.now());
+    await turn();
+    expect(started.polled).toBe(seconds);
+    clock.advance(1_000);
+    await turn();
+  }
+});
+
+test("P8: a request whose row is gone has the outbox read soon, and not at once for each", async () => {
+  await using started = new Started();
+  const { dispatcher, clock, events } = started;
+  await started.lead();
+  const { queued } = dispatcher.state;
+  for (let gone = 0; gone < 10; gone++) {
+    events.emit({ kind: "gone" });
+    clock.advance(1);
+    await turn();
+  }
+  expect(dispatcher.state.queued - queued).toBe(0);
+  clock.advance(50);
+  await turn();
+  expect(dispatcher.state.queued - queued).toBe(1);
 });

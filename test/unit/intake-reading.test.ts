@@ -342,3 +342,27 @@ test("P5: while memory is full and every lane is behind, the outbox is read ten 
   expect(lab.sweeps).toBeGreaterThanOrEqual(9);
   expect(lab.sweeps).toBeLessThanOrEqual(11);
 });
+
+test("P8: where every lane is behind and sweeps bring nothing, they take no more than a third of the time", async () => {
+  const lab = openLab(async () => {
+    lab.clock.advance(30);
+    return { ...EMPTY, isWhole: false };
+  });
+  await lab.pass(900);
+  // Of 60 ms each beside the 30 of the sweep.
+  expect(lab.sweeps).toBeGreaterThanOrEqual(14);
+  expect(lab.sweeps).toBeLessThanOrEqual(16);
+});
+
+test("what is watched is checked soon after each sweep by which a lane has caught up", async () => {
+  const lab = await liveLab(BUSY);
+  await lab.pass(20_000);
+  const before = lab.snapshots;
+  lab.answerOf = async (sweeps) => ({ ...BUSY, left: sweeps === 1 ? ["a"] : [] });
+  lab.intake.ask();
+  await lab.pass(10);
+  expect(lab.snapshots - before).toBe(0);
+  lab.intake.ask();
+  await lab.pass(60);
+  expect(lab.snapshots - before).toBe(1);
+});

@@ -3,7 +3,7 @@ import type { Outcome } from "../../src/http/outcome.ts";
 import type { HostSettings } from "../../src/outbox/host-settings.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import type { Completion } from "../../src/results/completion.ts";
-import type { Sender } from "../../src/sending/sender.ts";
+import type { Sender, SenderSettings } from "../../src/sending/sender.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { testSender } from "../support/test-sender.ts";
@@ -27,16 +27,18 @@ class Lab {
   readonly events: string[] = [];
   readonly completions: Completion[] = [];
   readonly sender: Sender;
+  random = 0;
   outcome: Outcome | null = ANSWERED;
   #id = 0n;
 
-  constructor(perHost = 1) {
+  constructor(settings: Partial<Pick<SenderSettings, "memory" | "perSecond">> = {}) {
     const send = async (): Promise<Outcome> => this.outcome ?? (await new Promise(() => undefined));
     this.sender = testSender(
       {
         send,
         results: { write: (completion) => this.completions.push(completion) },
         clock: this.clock,
+        random: () => this.random,
         events: {
           ended: () => this.events.push("ended"),
           low: (lane) => this.events.push(`low ${lane}`),
@@ -46,8 +48,9 @@ class Lab {
       },
       {
         memory: { requests: 32, bytes: 32_000, perLane: 8 },
-        concurrency: { total: 8, perHost },
+        concurrency: { total: 8, perHost: 1 },
         perSecond: "unlimited",
+        ...settings,
       },
     );
   }
@@ -111,6 +114,40 @@ test("P6: where memory is full a sweep may bring a little of lanes of which noth
   expect(lab.sender.room.shares.map(({ room }) => room)).toEqual([0, 0, 0, 0]);
 });
 
+/** Memory of which lanes of hosts that never answered have all that they may have, and one answer of `good`. */
+async function filledByOthers(): Promise<Lab> {
+  const lab = new Lab();
+  lab.fill("good", 1);
+  await lab.start();
+  lab.sender.settled(lab.completions);
+  lab.outcome = null;
+  for (const lane of ["a", "b", "c"]) lab.fill(lane, 8);
+  lab.fill("d", 6);
+  return lab;
+}
+
+test("P6: lanes of responsive hosts are to be read soon, and those of which nothing is queued", async () => {
+  const lab = await filledByOthers();
+  lab.fill("good", 1);
+  expect(["good", "a", "new"].map((lane) => lab.sender.isWantedSoon(lane))).toEqual([true, false, true]);
+  lab.clock.advance(60_000);
+  expect(["good", "a", "new"].map((lane) => lab.sender.isWantedSoon(lane))).toEqual([false, false, true]);
+});
+
+test("P6: what is queued lasts where it is what starts in two seconds, and never without a limit", () => {
+  const stocked = ([300, "unlimited"] as const).map((perSecond) => {
+    const lab = new Lab({ perSecond, memory: { requests: 1_000, bytes: 1 << 20, perLane: 1_000 } });
+    lab.fill("a", 599);
+    const before = lab.sender.isStocked;
+    lab.fill("a", 1);
+    return [before, lab.sender.isStocked];
+  });
+  expect(stocked).toEqual([
+    [false, true],
+    [false, false],
+  ]);
+});
+
 test("P6: memory is full where a sixteenth of its bytes is not free for a sweep", () => {
   const free = [26_000, 26_001].map((bytes) => {
     const lab = new Lab();
@@ -136,6 +173,9 @@ test("P6: lanes of hosts that answer soon come before all others in a sweep, als
     ["b", 0],
     ["c", 0],
   ]);
+  lab.random = 7 / 8;
+  expect(lab.sender.room.shares.map(({ queued, room }) => [queued >= 0, room])).toEqual(Array(4).fill([true, 0]));
+  lab.random = 0;
   lab.clock.advance(60_000);
   expect(lab.sender.room.shares.every(({ queued }) => queued >= 0)).toBe(true);
 });

@@ -53,13 +53,16 @@ describe("P5: memory", () => {
 
   it("takes no more of a lane than may wait of it, and less once that starts slowly", () => {
     const memory = filled({ a: 50 });
-    expect([memory.hasPlace("a"), memory.hasPlace("b")]).toEqual([false, true]);
+    expect([memory.hasPlace("a", 0), memory.hasPlace("b", 0)]).toEqual([false, true]);
     expect(memory.share("a", 500)).toMatchObject({ queued: 50, room: 0 });
     const slow = new Memory({ ...BOUNDS, requests: 1_000, perLane: 500 });
     for (let one = 0; one < 40; one++) slow.hold("a", 600, 0);
     for (let one = 0; one < 25; one++) slow.start("a", 600);
     expect(slow.share("a", 500)).toMatchObject({ queued: 15, room: 485 });
     expect(slow.share("a", 1_000)).toMatchObject({ queued: 15, room: 35 });
+    expect(slow.hasPlace("a", 1_000)).toBe(true);
+    for (let one = 0; one < 35; one++) slow.hold("a", 600, 1_000);
+    expect([slow.hasPlace("a", 1_000), slow.hasPlace("b", 1_000)]).toEqual([false, true]);
   });
 
   it("is empty again when everything that was held has ended or was given up", () => {
@@ -132,6 +135,12 @@ describe("P5: one more request", () => {
     expect([filled({ a: 4 }, 20_000).fits(20_000), filled({ a: 4 }, 20_000).fits(20_001)]).toEqual([true, false]);
   });
 
+  it("is large from a whole number of bytes on", () => {
+    const memory = new Memory({ ...BOUNDS, bytes: 10_590_618 });
+    memory.hold("a", 9 << 20, 0);
+    expect(memory.room.largest).toBe(2_647_654);
+  });
+
   it("is large from beyond a quarter of all bytes", () => {
     const memory = filled({ a: 4 }, 25_000);
     expect([memory.fits(25_000), memory.fits(25_001), memory.room.largest]).toEqual([
@@ -143,7 +152,7 @@ describe("P5: one more request", () => {
 });
 
 it("a lane has a place until as many of it are queued as may be", () => {
-  expect([filled({ a: 49 }).hasPlace("a"), filled({ a: 50 }).hasPlace("a")]).toEqual([true, false]);
+  expect([filled({ a: 49 }).hasPlace("a", 0), filled({ a: 50 }).hasPlace("a", 0)]).toEqual([true, false]);
   expect([filled({ a: 49 }).share("a", 0), filled({}).share("a", 0)]).toEqual([
     { lane: "a", queued: 49, room: 1 },
     { lane: "a", queued: 0, room: 50 },

@@ -9,6 +9,7 @@ interface Plan {
   readonly known: ReadonlySet<string>;
   readonly shares: ReadonlyMap<string, { readonly queued: number; readonly room: number }>;
   readonly largest: number;
+  readonly lanes: number;
 }
 
 interface LaneRows {
@@ -20,9 +21,9 @@ interface LaneRows {
 }
 
 /** Rows that a sweep may read of each lane, however many lanes there are. */
-const LEAST_READ = 8;
+const LEAST_READ = 2;
 
-/** The statement of a sweep, with its parameters as in `src/outbox/sweep-sql.ts`. It reads `mostLanes` lanes. */
+/** The statement of a sweep, with its parameters as in `src/outbox/sweep-sql.ts`. It looks for `mostLanes` lanes, or fewer where the statement says so. */
 export function sweepRows(
   database: Database,
   values: readonly unknown[],
@@ -30,7 +31,7 @@ export function sweepRows(
 ): Record<string, unknown>[] {
   const plan = planOf(values);
   const waiting = [...database.outbox.values()].filter((row) => database.isVisible(row));
-  const { lanes, next } = lanesOf(waiting, plan, mostLanes);
+  const { lanes, next } = lanesOf(waiting, plan, Math.min(mostLanes, plan.lanes));
   const places = lanes.flatMap(({ placed, queued, room, lane }) =>
     placed.slice(0, room).map((row, index) => ({ row, lane, place: queued + index + 1 })),
   );
@@ -65,7 +66,7 @@ export function sweepRows(
 }
 
 function planOf(values: readonly unknown[]): Plan {
-  const [from, rows, bytes, perLane, known, lanes, queued, room, largest] = values as [
+  const [from, rows, bytes, perLane, known, lanes, queued, room, largest, most] = values as [
     Buffer,
     number,
     number,
@@ -75,11 +76,12 @@ function planOf(values: readonly unknown[]): Plan {
     number[],
     number[],
     number,
+    number,
   ];
   const shares = new Map(
     lanes.map((lane, index) => [lane, { queued: queued[index] ?? 0, room: room[index] ?? perLane }]),
   );
-  return { from: from.toString(), rows, bytes, perLane, known: new Set(known), shares, largest };
+  return { from: from.toString(), rows, bytes, perLane, known: new Set(known), shares, largest, lanes: most };
 }
 
 function lanesOf(
@@ -95,8 +97,8 @@ function lanesOf(
   const next = freshRead.length === mostLanes ? (freshRead.at(-1) ?? null) : null;
   const dueRows = waiting.filter((row) => row.nextAttemptAt !== null && row.nextAttemptAt <= now);
   const due = new Set(dueRows.map(({ lane }) => lane));
-  const withRoom = [...shares].filter(([, { room }]) => room > 0).map(([lane]) => lane);
-  const isFresh = new Set([...freshRead, ...withRoom]);
+  const preferred = [...shares].filter(([, { room, queued }]) => room > 0 && queued < 0).map(([lane]) => lane);
+  const isFresh = new Set([...freshRead, ...preferred]);
   const read = [...new Set([...isFresh, ...due])];
   const found = new Set([...freshRead, ...due]);
   const roomOf = (lane: string): number => shares.get(lane)?.room ?? perLane;
