@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { LONGEST_URL } from "../base/url-start.ts";
 import { hostOfSettings } from "../outbox/host-settings.ts";
+import { hostOfLane } from "../outbox/lane.ts";
 import type { Queryable } from "../pg/pool.ts";
 import type { SenderLoad } from "../sending/hosts.ts";
 import { shownText, shownUrl, type ShownUrls } from "./masking.ts";
@@ -117,7 +118,7 @@ export async function readLists(db: Queryable, urls: ShownUrls, lastFailures: La
   const failures = z.array(endedSchema).parse((await db.query(SELECT_FAILURES)).rows);
   const deadLetters = z.array(endedSchema).parse((await db.query(SELECT_DEAD_LETTERS)).rows);
   return {
-    lanes: lanes.map((lane) => withFailure({ ...lane, host: lane.host ?? hostOf(lane.lane) }, lastFailures)),
+    lanes: lanes.map((lane) => withFailure({ ...lane, host: lane.host ?? hostOfLane(lane.lane) }, lastFailures)),
     pausedHosts: [...new Set(paused.map(({ host }) => hostOfSettings(host)))],
     failures: failures.map((row) => masked(row, urls)),
     deadLetters: deadLetters.map((row) => masked(row, urls)),
@@ -133,9 +134,4 @@ function withFailure(lane: ShownLane, lastFailures: LastFailures): ShownLane {
 /** P11: what a request shows of itself. */
 export function masked<R extends Pick<ShownRequest, "url" | "error">>(row: R, urls: ShownUrls): R {
   return { ...row, url: shownUrl(row.url, urls), error: row.error === null ? null : shownText(row.error, urls) };
-}
-
-/** Of a lane that the daemon reports nothing of. */
-function hostOf(lane: string): string | null {
-  return URL.parse(`http://${lane.split(" ", 1)[0]}`)?.hostname ?? null;
 }

@@ -5,7 +5,7 @@ import { keepAttributes } from "./function-attributes.ts";
 import { refuseOthers } from "./installation.ts";
 import type { MigrationWait } from "./migration-lock.ts";
 import { inTransactions, type Steps } from "./migration-transaction.ts";
-import { ENVIRONMENT_VERSION, LATEST_VERSION, MIGRATIONS, readSql } from "./migrations.ts";
+import { ENVIRONMENT_VERSION, LATEST_VERSION, MIGRATIONS, readSql, SELECT_VERSION } from "./migrations.ts";
 import { dropEmptyPublications, restorePublications } from "./own-publications.ts";
 import { assertOwn } from "./ownership.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
@@ -40,8 +40,6 @@ export interface Migrated {
 const SELECT_INSTALLED = "select pg_catalog.to_regclass('net.pgnetd_migrations') is not null as installed";
 
 const SELECT_EXTENSION = `select ${OWNING_EXTENSION} as extension`;
-
-const SELECT_VERSION = "select coalesce(pg_catalog.max(version), 0) as version from net.pgnetd_migrations";
 
 const CREATE_SCHEMA = `do $$ begin
   if pg_catalog.to_regnamespace('net') is null then create schema net; end if;
@@ -105,7 +103,7 @@ export async function migrateIn(client: pg.ClientBase, options: MigrateOptions, 
   };
   for (const [index, name] of MIGRATIONS.slice(0, to).entries()) {
     if (index + 1 <= from) continue;
-    await steps.prepare(name, await readSql(name));
+    await steps.prepare(name, index + 1, await readSql(name));
     await steps.run(name, () => apply(client, index + 1, name, record));
   }
   if (from >= ENVIRONMENT_VERSION) await steps.run("the environment", record);

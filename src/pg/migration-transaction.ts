@@ -17,8 +17,8 @@ set local idle_in_transaction_session_timeout = 0`;
 /** How the steps of a migration run; `what` names one where it fails. */
 export interface Steps {
   run<T>(what: string, act: () => Promise<T>): Promise<T>;
-  /** Makes what a migration with this text need not make in its transaction. */
-  prepare(what: string, text: string): Promise<void>;
+  /** Makes what the migration to `version`, with this text, need not make in its transaction. */
+  prepare(what: string, version: number, text: string): Promise<void>;
 }
 
 /** Each step in a transaction of its own, which is repeated as long as others hold a lock that it needs. */
@@ -39,9 +39,9 @@ export function inTransactions(client: pg.ClientBase, wait: MigrationWait = {}):
           throw failure(what, error);
         }
       }),
-    prepare: async (what, text) => {
+    prepare: async (what, version, text) => {
       try {
-        await createIndexesOnline(client, text, wait);
+        await createIndexesOnline(client, { version, text }, wait);
       } catch (error) {
         throw failure(what, error);
       }

@@ -16,6 +16,7 @@ export const MIGRATIONS = [
   "0012_lane_status.sql",
   "0013_traceparent.sql",
   "0014_dead_letter_lane.sql",
+  "0015_lane_authority.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */
@@ -23,6 +24,9 @@ export const LATEST_VERSION: number = MIGRATIONS.length;
 
 /** The first version that knows environments. */
 export const ENVIRONMENT_VERSION: number = MIGRATIONS.indexOf("0008_environment.sql") + 1;
+
+/** The version of the schema, where there is one. */
+export const SELECT_VERSION = "select coalesce(pg_catalog.max(version), 0) as version from net.pgnetd_migrations";
 
 /** Where the migrations and the optional parts are. */
 export const SQL_FOLDER = new URL("../../sql/", import.meta.url);

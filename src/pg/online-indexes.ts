@@ -2,6 +2,7 @@ import type pg from "pg";
 
 import { withProgress } from "./indexing-progress.ts";
 import { migrationLock, type MigrationWait, unlockMigration } from "./migration-lock.ts";
+import { SELECT_VERSION } from "./migrations.ts";
 
 /** With more requests in the outbox than this, an index that is made in a transaction would block callers for too long. */
 const LARGE_ROWS = 10_000;
@@ -17,16 +18,27 @@ const SELECT_VALID = `select indisvalid as valid from pg_catalog.pg_index where 
 
 const CREATE_INDEX = /^create index if not exists (?<name>\w+) on net\.http_request_queue[^;]*;/gm;
 
+/** The migration to `version`: its `create index if not exists` finds what was made before. */
+export interface IndexingMigration {
+  readonly version: number;
+  readonly text: string;
+}
+
 /**
  * Makes the indexes of a migration before its transaction, where the outbox is large: callers go on meanwhile. What an earlier
- * try left unfinished is recreated. `text` is that of the migration, whose `create index if not exists` finds them.
+ * try left unfinished is recreated. Does nothing where another session has migrated by then: it may have renamed them.
  */
-export async function createIndexesOnline(client: pg.ClientBase, text: string, wait: MigrationWait): Promise<void> {
+export async function createIndexesOnline(
+  client: pg.ClientBase,
+  { version, text }: IndexingMigration,
+  wait: MigrationWait,
+): Promise<void> {
   const statements = [...text.matchAll(CREATE_INDEX)];
   if (statements.length === 0) return;
   if ((await client.query<{ large: boolean }>(SELECT_LARGE)).rows[0]?.large !== true) return;
   await migrationLock(client, wait, "session")();
   try {
+    if (((await client.query<{ version: number }>(SELECT_VERSION)).rows[0]?.version ?? 0) >= version) return;
     await client.query(NO_TIMEOUT);
     for (const [statement, name = ""] of statements) await createOnline(client, statement, `net.${name}`, wait);
   } finally {

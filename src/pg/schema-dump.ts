@@ -47,7 +47,7 @@ const PARTS: readonly (readonly [title: string, query: string])[] = [
   ],
   [
     "indexes",
-    `select format('index %s | %s', pg_get_indexdef(i.indexrelid), obj_description(i.indexrelid, 'pg_class'))
+    `select format('index %s | %s', replace(pg_get_indexdef(i.indexrelid), E'\\n', ' '), obj_description(i.indexrelid, 'pg_class'))
     from pg_index as i join pg_class as c on c.oid = i.indrelid join pg_namespace as n on n.oid = c.relnamespace
     where nspname = any ($1) order by i.indexrelid::regclass::text collate "C"`,
   ],

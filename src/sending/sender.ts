@@ -17,6 +17,7 @@ import { type Concurrency, Hosts, type Permits, type SenderLoad } from "./hosts.
 import type { SendObserver } from "./observer.ts";
 import { defective, failureOf } from "./outcomes.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
+import { PausedLanes } from "./paused-lanes.ts";
 import { Shortage } from "./shortage.ts";
 import { isWorthwhile, mostRows, PREFERRING_SWEEPS, sweepRoom } from "./sweep-room.ts";
 
@@ -64,8 +65,8 @@ export interface SenderSettings {
 
 /** Of the bytes in memory, so much may be in flight: the rest is left for what comes in. */
 const IN_FLIGHT_SHARE = 3 / 4;
-/** So many lanes of paused hosts are remembered: those beyond are read from the outbox again and again. */
-const MOST_PAUSED = 10_000;
+/** A request to a paused host in a lane of several hosts is deferred for so long, in milliseconds. */
+const PAUSED_MS = 10_000;
 /** So many lanes that had an answer are remembered. */
 const MOST_ANSWERED = 1_000;
 
@@ -100,8 +101,7 @@ export class Sender {
   readonly #perSecond: SenderSettings["perSecond"];
   /** Requests in memory by id: what sweeps leave out (rule leaveOutKnown). */
   readonly #known = new Map<bigint, Known>();
-  /** Lanes of which rows were left to the outbox since their host is paused, with that host. */
-  readonly #paused = new Map<Lane, string>();
+  readonly #paused: PausedLanes;
   /** Lanes that had an answer, with their hosts; the latest at the end. */
   readonly #answered = new Map<Lane, string>();
   readonly #shortage: Shortage;
@@ -115,6 +115,7 @@ export class Sender {
     const bytes = { bytes: memory.bytes * IN_FLIGHT_SHARE, largeFrom: largeFrom(memory.bytes) };
     const bounds = { ...concurrency, ...bytes, perSecond };
     this.#hosts = new Hosts(bounds, parts.rateOf, (host) => parts.answers.mayStart(host));
+    this.#paused = new PausedLanes((host) => this.#hosts.isPaused(host));
     this.#memory = new Memory(memory);
     this.#bounds = memory;
     this.#perSecond = perSecond;
@@ -165,7 +166,7 @@ export class Sender {
       bounds: this.#bounds,
       perSecond: this.#perSecond,
       preferred: this.#parts.random() < PREFERRING_SWEEPS ? preferred : [],
-      paused: this.#paused.keys(),
+      paused: this.#paused.lanes,
       now,
     });
   }
@@ -186,11 +187,9 @@ export class Sender {
     return host !== undefined && !this.#paused.has(lane) && this.#hosts.isResponsive(host, this.#parts.clock.now());
   }
 
-  /** True where `row` may not be sent for now, since its host is paused: it waits in the outbox. */
+  /** True where `row` may not be sent for now, since the host of its lane is paused: it waits in the outbox. */
   isPaused({ lane, host }: OutboxRow): boolean {
-    if (!this.#hosts.isPaused(host)) return false;
-    if (this.#paused.size < MOST_PAUSED) this.#paused.set(lane, host);
-    return true;
+    return this.#paused.leave(lane, host);
   }
 
   /** Makes room for one more request of `lane`, giving up what waits in longer lanes, and holds it there; false where it has to stay in the outbox. */
@@ -222,20 +221,25 @@ export class Sender {
 
   /** Takes a row that `hold` made room for, where it is not in memory already. */
   accept({ request, defect, lane, host, waitsSince }: OutboxRow, insertedBy: Inserter | null): void {
-    const { clock } = this.#parts;
+    const { clock, results } = this.#parts;
     const known = this.#known.get(request.id);
     if (known !== undefined) {
       known.seenAgain = true;
       this.drop(lane, request.bytes);
       return;
     }
-    const endedAt = defect === null ? Number.NaN : clock.now();
+    const isDeferred = defect === null && this.#paused.isMixed(lane, host);
+    const endedAt = defect === null && !isDeferred ? Number.NaN : clock.now();
     this.#known.set(request.id, { bytes: request.bytes, seenAgain: false, endedAt });
-    if (defect === null) {
+    if (defect === null && !isDeferred) {
       this.#hosts.add({ request, insertedBy, host, lane, waitsSince }, clock.now());
       return;
     }
     this.#memory.start(lane, request.bytes);
+    if (defect === null) {
+      results.write({ kind: "deferred", request, outcome: null, delayMs: PAUSED_MS }, insertedBy);
+      return;
+    }
     const outcome = defective(defect);
     this.#complete({ kind: "answered", request, outcome }, outcome, { host, insertedBy });
   }
@@ -244,16 +248,12 @@ export class Sender {
   configureHosts(settings: ReadonlyMap<string, HostSettings>): void {
     const { clock, events } = this.#parts;
     for (const { request, lane, host } of this.#hosts.configure(settings, clock.now())) {
-      if (this.#paused.size < MOST_PAUSED) this.#paused.set(lane, host);
+      this.#paused.leave(lane, host);
       this.#memory.giveUp(lane, request.bytes);
       this.#forget(request.id);
       events.givenUp(lane);
     }
-    for (const [lane, host] of this.#paused) {
-      if (this.#hosts.isPaused(host)) continue;
-      this.#paused.delete(lane);
-      events.low(lane);
-    }
+    for (const lane of this.#paused.resume()) events.low(lane);
   }
 
   /** The lanes of which something is in memory, or left to the outbox since their host is paused; the busiest first. */
@@ -262,9 +262,7 @@ export class Sender {
       load.map((lane) => ({ ...lane, host: name, isPaused: this.#paused.has(lane.lane), lastFailure })),
     );
     const known = new Set(active.map(({ lane }) => lane));
-    const nothing = { queued: 0, inFlight: 0, isPaused: true, lastFailure: null };
-    const paused = [...this.#paused].flatMap(([lane, host]) => (known.has(lane) ? [] : [{ ...nothing, lane, host }]));
-    return [...active, ...paused]
+    return [...active, ...this.#paused.activity(known)]
       .toSorted((one, other) => other.queued + other.inFlight - one.queued - one.inFlight)
       .slice(0, most);
   }

@@ -38,9 +38,11 @@ function idsByLane({ rows }: SweepResult): ReadonlyMap<string, readonly bigint[]
 
 const part = fc.oneof(
   fc.string({ unit: "binary", maxLength: 300 }),
+  fc.string({ unit: "binary", minLength: 2_000, maxLength: 2_100 }),
   fc.constantFrom(
     "http://",
     "https://",
+    "HTTP://",
     "//",
     "/",
     "@",
@@ -54,7 +56,10 @@ const part = fc.oneof(
     "İ",
   ),
 );
-const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join("").toWellFormed().replaceAll("\0", ""));
+const scheme = fc.constantFrom("", "", "http://", "Https://");
+const text = fc
+  .tuple(scheme, fc.array(part, { maxLength: 8 }))
+  .map(([begin, parts]) => [begin, ...parts].join("").toWellFormed().replaceAll("\0", ""));
 
 test("P6: the lane of a row is the same in SQL and in the daemon, whatever its url and name", async () => {
   await using db = await testDatabase();
@@ -219,10 +224,13 @@ test("P6: of a long url or name no more is unpacked than says its lane", async (
   };
   const unpacked = await timed("select max(length(url)) + max(length(lane)) from net.http_request_queue");
   const plan = { rows: 10, bytes: 1, perLane: 10 };
-  await sweepOnce(db, plan);
-  const since = performance.now();
-  await sweepOnce(db, plan);
-  expect(performance.now() - since).toBeLessThan(unpacked);
+  let quickest = Infinity;
+  for (let sweeps = 0; sweeps < 4; sweeps += 1) {
+    const since = performance.now();
+    await sweepOnce(db, plan);
+    quickest = Math.min(quickest, performance.now() - since);
+  }
+  expect(quickest).toBeLessThan(unpacked);
 });
 
 test("callers may name a lane within a destination", async () => {

@@ -1,17 +1,29 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
-import { laneOf } from "../../src/outbox/lane.ts";
+import { hostOf } from "../../src/outbox/host-settings.ts";
+import { hostOfLane, laneOf } from "../../src/outbox/lane.ts";
 
 test.each([
   ["http://example.com/hook", "example.com"],
   ["https://example.com", "example.com"],
   ["https://EXAMPLE.com:8443/A", "example.com:8443"],
   ["http://user:p@ss@example.com/a@b", "example.com"],
-  ["http://example.com?a=1/2", "example.com?a=1"],
+  ["HTTPS://example.com/", "example.com"],
+  ["https://api.example.com?email=x@b.com", "api.example.com"],
+  ["https://api.example.com?a=1/2", "api.example.com"],
+  ["https://api.example.com#x@b.com", "api.example.com"],
+  ["https://user@api.example.com\\x@b.com", "api.example.com"],
   ["http:///path", ""],
+  ["http://\\example.com", ""],
   ["http:/example.com", ""],
+  ["http:/example.com/b.com/", ""],
+  ["http:example.com//b.com/", ""],
+  ["http:\\\\example.com/x/b.com/", ""],
+  [" http://example.com/", ""],
+  ["httpx://example.com/", ""],
   ["example.com", ""],
   ["", ""],
-  ["//example.com/", "example.com"],
+  ["//example.com/", ""],
   ["http://Ä.example/", "Ä.example"],
 ])("the lane of %j is %j", (url, lane) => {
   expect(laneOf(url, null)).toBe(lane);
@@ -30,9 +42,62 @@ test("the key of a lane has 255 characters at most, counted as PostgreSQL counts
   expect(laneOf("http://a/", "😀".repeat(254))).toBe(`a ${"😀".repeat(253)}`);
 });
 
-test("of a url the first 2048 characters say the lane", () => {
-  const upTo = (length: number): string => `http:${"x".repeat(length - "http:".length - "//ab".length)}//ab`;
-  expect([laneOf(upTo(2_048), null), laneOf(upTo(2_049), null)]).toEqual(["ab", "a"]);
-  const wide = `${"😀".repeat(2_045)}//a`;
-  expect([laneOf(wide, null), laneOf(`😀${wide}`, null)]).toEqual(["a", ""]);
+test("of a url the first 2048 characters say the lane; where its authority goes on it has none", () => {
+  const ends = (length: number, pad = "x"): string => {
+    const rest = length - "http://".length - "@b.example".length;
+    return `http://${pad.repeat(rest)}@b.example`;
+  };
+  for (const pad of ["x", "😀"]) {
+    expect(laneOf(ends(2_048, pad), null)).toBe("b.example");
+    expect(laneOf(ends(2_049, pad), null)).toBe("");
+    expect(laneOf(`${ends(2_048, pad)}.dead.example/`, "name")).toBe(" name");
+    expect(laneOf(`${ends(2_047, pad)}/${pad}`, null)).toBe("b.example");
+  }
+  expect(laneOf(`http://b.example?${"x".repeat(3_000)}`, null)).toBe("b.example");
+});
+
+const PARTS = [
+  ["http:", "https://", "HTTP://", "ftp://", "//", "/", "\\", "?", "#", "@", ":", " ", "\t", "\n", "."],
+  ["b.example", "dead.example", "127.0.0.1", "0x7f.1", "%61", "[::1]", ":80", "ä", "\u00ad", "A".repeat(250)],
+  ["\u00ad".repeat(254), "u".repeat(2_030)],
+].flat();
+
+const part = fc.oneof(
+  { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 3 }) },
+  {
+    weight: 5,
+    arbitrary: fc.constantFrom(...PARTS),
+  },
+);
+
+test("P6: all requests of a lane with a host go to that host, whatever their urls", () => {
+  const url = fc
+    .tuple(fc.constantFrom("http://", "https://", ""), fc.array(part, { maxLength: 8 }))
+    .map(([scheme, parts]) => scheme + parts.join(""));
+  fc.assert(
+    fc.property(url, fc.option(fc.constantFrom("", "name", "x".repeat(255))), (text, name) => {
+      const [of, to] = [hostOfLane(laneOf(text, name)), hostOf(text)];
+      // What has no host is sent to none.
+      return of === null || to === "" || of === to;
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+test.each([
+  ["example.com:8443 tenant 7", "example.com"],
+  ["example.com.", "example.com"],
+  ["0x7f.1", "127.0.0.1"],
+  ["[::1]:80", "[::1]"],
+  ["", null],
+  [" tenant 7", null],
+  ["example.com:99999", null],
+])("the host of the lane %j is %j", (lane, host) => {
+  expect(hostOfLane(lane)).toBe(host);
+});
+
+test("a lane whose key may have been cut within the authority has no host", () => {
+  const long = (length: number): string => "a".repeat(length);
+  expect([hostOfLane(long(254)), hostOfLane(long(255))]).toEqual([long(254), null]);
+  expect(hostOfLane(`${long(200)} ${long(54)}`)).toBe(long(200));
 });

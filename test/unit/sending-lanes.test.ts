@@ -233,6 +233,24 @@ test("rows of a paused host stay in the outbox, and its lanes are looked after w
   expect([lab.events, lab.sender.isLow("a"), lab.sender.load.lanesPaused]).toEqual([["low a", "low a of b"], true, 0]);
 });
 
+test("P6: in a lane that has requests to several hosts, those to a paused host are deferred, and stop no other", async () => {
+  const lab = new Lab();
+  const [to, other] = [lab.row("", { host: "a" }), lab.row("", { host: "b" })];
+  lab.accept(lab.row("", { host: "a" }));
+  lab.sender.configureHosts(new Map([["a", PAUSED]]));
+  expect(lab.events.splice(0)).toEqual(["given up "]);
+  expect([lab.sender.isPaused(to), lab.sender.load.lanesPaused, lab.share("")]).toEqual([false, 0, undefined]);
+  lab.accept(to);
+  lab.accept(other);
+  await lab.start();
+  expect(lab.completions).toMatchObject([
+    { kind: "deferred", request: to.request, outcome: null, delayMs: 10_000 },
+    { kind: "answered", request: other.request },
+  ]);
+  lab.sender.settled(lab.completions);
+  expect([lab.sender.inMemory, lab.sender.memoryBytes, lab.events]).toEqual([0, 0, ["low ", "ended"]]);
+});
+
 test("the busiest lanes come first, those in flight and those that are paused among them", async () => {
   const lab = new Lab();
   lab.outcome = null;
