@@ -66,7 +66,7 @@ test.skipIf(!HAS_CHROMIUM)("the page says that its numbers are old while the dae
   await using daemon = await startDaemon({ databaseUrl: db.url });
   await using tab = await openTab(daemon.address);
   const connection = async (): Promise<string> => (await tab.page.locator("#connection").textContent()) ?? "";
-  await eventually(async () => (await tab.page.locator("#state").textContent()) !== "");
+  await eventually(async () => (await tab.page.locator("#state").textContent()) === "live");
   await eventually(async () => (await connection()) === "connected");
   daemon.signal("SIGSTOP");
   await eventually(async () => /^the daemon does not answer; the numbers are of \d/.test(await connection()), 30_000);
