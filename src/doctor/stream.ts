@@ -6,7 +6,7 @@ import { encodingProblem } from "../slot/preparation.ts";
 import { decideSlot } from "../slot/slot.ts";
 import { openDecoder } from "../wal/decoder.ts";
 import { readForeignPublications } from "../wal/foreign-publications.ts";
-import { assertPublished, selectPublications } from "../wal/publications.ts";
+import { assertPublished, selectPublications } from "../wal/publication-check.ts";
 import { type Check, type DatabaseContext, failure, mebibytes, ok, type Result, warning } from "./check.ts";
 import { setParameter } from "./remedies.ts";
 import { readSlotState } from "./slot-state.ts";

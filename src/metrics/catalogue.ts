@@ -1,6 +1,6 @@
 import type { FailureCode } from "../http/outcome.ts";
 import type { Phase } from "../dispatch/phase.ts";
-import type { WaitsFor } from "../sending/hosts.ts";
+import type { WaitsFor } from "../sending/host-scheduler.ts";
 import type { SlotHealth } from "../slot/health.ts";
 
 /** How one try ended: the class of its status, or why there was no answer. */

@@ -4,7 +4,7 @@ import type { DispatcherState } from "../dispatch/dispatcher.ts";
 import { mayStart } from "../dispatch/phase.ts";
 import { FailureLog } from "../pg/failure-log.ts";
 import type { Queryable } from "../pg/pool.ts";
-import type { SenderLoad } from "../sending/hosts.ts";
+import type { SenderLoad } from "../sending/host-scheduler.ts";
 import { type DatabaseReading, LONGEST_READING_MS, readDatabase } from "./database-reading.ts";
 import type { Heartbeat, HeartbeatMeter } from "./heartbeat.ts";
 import type { RequestMeter } from "./request-meter.ts";

@@ -3,7 +3,7 @@ import { totalmem } from "node:os";
 import { expectedMemory } from "../config/expected-memory.ts";
 import { mayStart } from "../dispatch/phase.ts";
 import type { Lsn } from "../pg/lsn.ts";
-import type { HostLoad, WaitsFor } from "../sending/hosts.ts";
+import type { HostLoad, WaitsFor } from "../sending/host-scheduler.ts";
 import type { BusiestHosts } from "./busiest-hosts.ts";
 import { type CATALOGUE, LABELS, type LabelName } from "./catalogue.ts";
 import type { Distribution } from "./distribution.ts";

@@ -4,7 +4,7 @@ import { LONGEST_URL } from "../base/url-start.ts";
 import { hostOfSettings } from "../outbox/host-settings.ts";
 import { hostOfLane } from "../outbox/lane.ts";
 import type { Queryable } from "../pg/pool.ts";
-import type { SenderLoad } from "../sending/hosts.ts";
+import type { SenderLoad } from "../sending/host-scheduler.ts";
 import { shownText, shownUrl, type ShownUrls } from "./masking.ts";
 
 const MOST_LANES = 30;

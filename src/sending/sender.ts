@@ -11,9 +11,9 @@ import type { OutboxRow } from "../outbox/row.ts";
 import type { Inserter } from "../pg/snapshot.ts";
 import type { SweepRoom } from "../outbox/sweep.ts";
 import type { Completion } from "../results/completion.ts";
-import { completionOf } from "./completion.ts";
+import { completionOf } from "./retry.ts";
 import type { Entry, Flight, LaneActivity } from "./host.ts";
-import { type Concurrency, Hosts, type Permits, type SenderLoad } from "./hosts.ts";
+import { type Concurrency, HostScheduler, type Permits, type SenderLoad } from "./host-scheduler.ts";
 import type { SendObserver } from "./observer.ts";
 import { defective, failureOf } from "./outcomes.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
@@ -94,7 +94,7 @@ interface Known {
 export class Sender {
   readonly #parts: SenderParts;
   /** What is queued or in flight, by host. */
-  readonly #hosts: Hosts;
+  readonly #hosts: HostScheduler;
   /** The room of all requests from `hold` on. */
   readonly #memory: Memory;
   readonly #bounds: MemoryBounds;
@@ -114,7 +114,7 @@ export class Sender {
     this.#parts = parts;
     const bytes = { bytes: memory.bytes * IN_FLIGHT_SHARE, largeFrom: largeFrom(memory.bytes) };
     const bounds = { ...concurrency, ...bytes, perSecond };
-    this.#hosts = new Hosts(bounds, parts.rateOf, (host) => parts.answers.mayStart(host));
+    this.#hosts = new HostScheduler(bounds, parts.rateOf, (host) => parts.answers.mayStart(host));
     this.#paused = new PausedLanes((host) => this.#hosts.isPaused(host));
     this.#memory = new Memory(memory);
     this.#bounds = memory;

@@ -3,7 +3,7 @@ import type pg from "pg";
 import { PgnetdError } from "../base/errors.ts";
 import type { Decoder } from "../wal/events.ts";
 import type { Lsn } from "../pg/lsn.ts";
-import { assertPublished, selectPublications } from "../wal/publications.ts";
+import { assertPublished, selectPublications } from "../wal/publication-check.ts";
 import { decideSlot, readSlot, selectSlot, type SlotOptions, type SlotRow } from "./slot.ts";
 import { makeSlot, type SlotMaking } from "./creation.ts";
 import { ask } from "../wal/wire.ts";

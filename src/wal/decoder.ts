@@ -1,7 +1,7 @@
 import type { Decoder } from "./events.ts";
 import { pgoutputDecoder } from "./pgoutput.ts";
 import { PUBLICATIONS } from "../pg/own-publications.ts";
-import { INSTALLATION_TABLE } from "./publications.ts";
+import { INSTALLATION_TABLE } from "./publication-check.ts";
 import { wal2jsonDecoder } from "./wal2json.ts";
 
 /** The decoder of an output plugin, by its configured name. */

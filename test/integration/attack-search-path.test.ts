@@ -7,7 +7,7 @@ import { readDatabaseStatus } from "../../src/ops/database-status.ts";
 import { readRemaining } from "../../src/ops/remaining.ts";
 import { connectionConfig, openPool } from "../../src/pg/pool.ts";
 import { PUBLICATIONS } from "../../src/pg/own-publications.ts";
-import { selectPublications } from "../../src/wal/publications.ts";
+import { selectPublications } from "../../src/wal/publication-check.ts";
 import { layDecoys, usedDecoys } from "../support/decoys.ts";
 import { emptied } from "../support/outbox.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";

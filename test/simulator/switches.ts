@@ -168,7 +168,7 @@ export const SWITCHES: readonly Switch[] = [
     "",
   ]),
   off("positions", "what was received is confirmed", [
-    "wal/positions.ts",
+    "wal/confirmed-position.ts",
     "if (position > this.#received) this.#received = position;",
     "",
   ]),
@@ -185,8 +185,12 @@ export const SWITCHES: readonly Switch[] = [
   off(
     "concurrency",
     "no more are in flight",
-    ["sending/hosts.ts", "if (free <= 0) return null;", ""],
-    ["sending/hosts.ts", "if (this.#bounds.total - this.#inFlight < needed) return this.#holdBack(turn, needed);", ""],
+    ["sending/host-scheduler.ts", "if (free <= 0) return null;", ""],
+    [
+      "sending/host-scheduler.ts",
+      "if (this.#bounds.total - this.#inFlight < needed) return this.#holdBack(turn, needed);",
+      "",
+    ],
   ),
   off("concurrency: host", "nor to one host", [
     "sending/host.ts",
@@ -201,7 +205,7 @@ export const SWITCHES: readonly Switch[] = [
       "return !this.#paused && this.#flights.size < this.#concurrency;",
       "return this.#flights.size < this.#concurrency;",
     ],
-    ["sending/hosts.ts", "return this.#settings.get(host)?.paused ?? false;", "return false;"],
+    ["sending/host-scheduler.ts", "return this.#settings.get(host)?.paused ?? false;", "return false;"],
   ),
   off(
     "rate",
@@ -210,7 +214,7 @@ export const SWITCHES: readonly Switch[] = [
     ["limits/allowance.ts", "const paceMs = (1 - this.#permits) / this.#permitsPerMs;", "const paceMs = 0;"],
   ),
   off("rate: host", "the rate of a host is held", [
-    "sending/hosts.ts",
+    "sending/host-scheduler.ts",
     "return this.#rateOf(host.name)?.tryTake() ?? true;",
     "return true;",
   ]),

@@ -1,5 +1,5 @@
 import type { Entry, Flight } from "../../src/sending/host.ts";
-import { Hosts, type Permits } from "../../src/sending/hosts.ts";
+import { HostScheduler, type Permits } from "../../src/sending/host-scheduler.ts";
 import { requestOf } from "./http-peer.ts";
 
 export const FREE: Permits = { isFree: () => true, tryTake: () => true };
@@ -20,8 +20,8 @@ export function open({
   perSecond = 200,
   rateOf = () => null,
   hasAnswerRoom = () => true,
-}: HostsOptions = {}): Hosts {
-  return new Hosts({ total, perHost, bytes, largeFrom: bytes / 4, perSecond }, rateOf, hasAnswerRoom);
+}: HostsOptions = {}): HostScheduler {
+  return new HostScheduler({ total, perHost, bytes, largeFrom: bytes / 4, perSecond }, rateOf, hasAnswerRoom);
 }
 
 let id = 0n;
@@ -30,23 +30,23 @@ export function entryFor(host: string, { bytes = 100, lane = host } = {}): Entry
   return { request: { ...requestOf(`http://${host}/`, { id }), bytes }, insertedBy: null, host, lane };
 }
 
-export function startAll(hosts: Hosts, now: number): Flight[] {
+export function startAll(hosts: HostScheduler, now: number): Flight[] {
   const started: Flight[] = [];
   for (let one = hosts.start(FREE, now); one !== null; one = hosts.start(FREE, now)) started.push(one);
   return started;
 }
 
 /** Adds `count` entries and starts what may start; returns those started. */
-export function fill(hosts: Hosts, host: string, count: number, { now = 0, bytes = 100 } = {}): Flight[] {
+export function fill(hosts: HostScheduler, host: string, count: number, { now = 0, bytes = 100 } = {}): Flight[] {
   for (let added = 0; added < count; added += 1) hosts.add(entryFor(host, { bytes }), now);
   return startAll(hosts, now);
 }
 
-export function finishAll(hosts: Hosts, flights: readonly Flight[], now: number, answered = true): void {
+export function finishAll(hosts: HostScheduler, flights: readonly Flight[], now: number, answered = true): void {
   for (const flight of flights) hosts.finish(flight, answered, now);
 }
 
 /** Shows that a host answers soon. */
-export function makeResponsive(hosts: Hosts, host: string): void {
+export function makeResponsive(hosts: HostScheduler, host: string): void {
   finishAll(hosts, fill(hosts, host, 1), 5);
 }

@@ -3,7 +3,7 @@ import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
 import type { Completion } from "../../src/results/completion.ts";
-import { Hosts } from "../../src/sending/hosts.ts";
+import { HostScheduler } from "../../src/sending/host-scheduler.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { testSender } from "../support/test-sender.ts";
 import { liveBytes } from "../support/live-heap.ts";
@@ -95,7 +95,7 @@ test("P5: of 12,000 answers nothing is held once they were taken, while others n
 });
 
 test("P5: of 200,000 hosts of which one request ended each, few are remembered", SLOW, async () => {
-  const hosts = new Hosts({ total: 256, perHost: 64, bytes: MIB, largeFrom: MIB, perSecond: 200 }, () => null);
+  const hosts = new HostScheduler({ total: 256, perHost: 64, bytes: MIB, largeFrom: MIB, perSecond: 200 }, () => null);
   const free = { isFree: () => true, tryTake: () => true };
   const grown = await growth(200_000, async (from, to) => {
     for (let host = from; host < to; host++) {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatLsn, lsn, parseLsn, ZERO_LSN } from "../../src/pg/lsn.ts";
-import { acknowledgement, Positions } from "../../src/wal/positions.ts";
+import { acknowledgement, Positions } from "../../src/wal/confirmed-position.ts";
 import { lowXid, widenXid, xid } from "../../src/pg/xid.ts";
 
 const anyLsn = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map(lsn);

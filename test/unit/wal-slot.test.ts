@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { lsn } from "../../src/pg/lsn.ts";
-import { assertPublished } from "../../src/wal/publications.ts";
+import { assertPublished } from "../../src/wal/publication-check.ts";
 import {
   createSlot,
   decideSlot,

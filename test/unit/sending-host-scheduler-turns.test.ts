@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { HostSettings } from "../../src/outbox/host-settings.ts";
-import type { Permits } from "../../src/sending/hosts.ts";
+import type { Permits } from "../../src/sending/host-scheduler.ts";
 import { entryFor, fill, finishAll, FREE, makeResponsive, open, startAll } from "../support/hosts-lab.ts";
 
 /** So many permits. */

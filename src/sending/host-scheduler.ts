@@ -75,7 +75,7 @@ const REMEMBERED = 1_024;
  * - *held back for memory* (`#answersHeldBack`): until there may be memory for its answers (`answersHaveRoom`).
  * - *blocked* by its own concurrency, rate or pause: until `finish`, `release` or `configure`.
  */
-export class Hosts {
+export class HostScheduler {
   readonly #bounds: FlightBounds;
   readonly #places: Places;
   readonly #rateOf: (host: string) => Permits | null;

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import type { Hosts, Permits } from "../../src/sending/hosts.ts";
+import type { HostScheduler, Permits } from "../../src/sending/host-scheduler.ts";
 import { entryFor, fill, finishAll, FREE, makeResponsive, open, startAll } from "../support/hosts-lab.ts";
 
 const NONE: Permits = { isFree: () => false, tryTake: () => false };
 
 /** What the next start of each host waits for. */
-function waits(hosts: Hosts, now = 0): Record<string, string> {
+function waits(hosts: HostScheduler, now = 0): Record<string, string> {
   return Object.fromEntries(hosts.load(now).hosts.map(({ host, waitsFor }) => [host, waitsFor]));
 }
 
@@ -66,7 +66,7 @@ describe("what the next start of a host waits for", () => {
 
 describe("P6: places that are lacking", () => {
   /** All but the reserved of 64 places are in flight to hosts that hang. */
-  function shortOfPlaces(perSecond: number | "unlimited" = "unlimited"): Hosts {
+  function shortOfPlaces(perSecond: number | "unlimited" = "unlimited"): HostScheduler {
     const hosts = open({ total: 64, perSecond });
     makeResponsive(hosts, "good");
     for (let host = 0; hosts.inFlight < 56; host += 1) fill(hosts, `hung${host}`, 1, { now: 10 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { completionOf } from "../../src/sending/completion.ts";
+import { completionOf } from "../../src/sending/retry.ts";
 import type { FailureCode, Outcome } from "../../src/http/outcome.ts";
 import type { Request, RequestOptions } from "../../src/outbox/request.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { HostSettings } from "../../src/outbox/host-settings.ts";
 import type { Flight } from "../../src/sending/host.ts";
-import { Hosts, type Permits } from "../../src/sending/hosts.ts";
+import { HostScheduler, type Permits } from "../../src/sending/host-scheduler.ts";
 import { entryFor, fill, finishAll, FREE, makeResponsive, open, startAll } from "../support/hosts-lab.ts";
 
 describe("P6: places", () => {
@@ -120,7 +120,7 @@ describe("P6: places", () => {
 
 describe("P6: turns", () => {
   /** Starts `count` with one permit at a time, each ended after what its host takes. */
-  function serve(hosts: Hosts, count: number, tookMs: (host: string) => number): string[] {
+  function serve(hosts: HostScheduler, count: number, tookMs: (host: string) => number): string[] {
     const order: string[] = [];
     let now = 0;
     const running: { readonly flight: Flight; readonly endsAt: number }[] = [];
@@ -207,7 +207,7 @@ describe("settings of a host", () => {
   it("a host whose own rate has no permit keeps nobody queued, and goes on when it has one", () => {
     let allowed = 1;
     const rate: Permits = { isFree: () => allowed > 0, tryTake: () => allowed-- > 0 };
-    const hosts = new Hosts({ total: 256, perHost: 64, bytes: 1e9, largeFrom: 1e9, perSecond: 200 }, (host) =>
+    const hosts = new HostScheduler({ total: 256, perHost: 64, bytes: 1e9, largeFrom: 1e9, perSecond: 200 }, (host) =>
       host === "limited" ? rate : null,
     );
     expect(fill(hosts, "limited", 10)).toHaveLength(1);
