@@ -3,18 +3,10 @@
 
 -- The expression is that of src/outbox/lane.ts: the authority of the url without user information, and the name.
 create index if not exists http_request_queue_lane_next on net.http_request_queue (
-  left(lower(split_part(split_part(split_part(split_part(split_part(case
-    when not lower(left(url, 8) collate "C") like any ('{http://%,https://}') then ''
-    when octet_length(url) <= 2048 or substr(url, 2049, 1) = '' then url
-    else left(url, 2048) || '@'
-  end, '/', 3), '?', 1), '#', 1), E'\\', 1), '@', -1) collate "C") || coalesce(' ' || left(lane, 255), ''), 255), id
+  left(lower(split_part(split_part(translate(left(url, 2048), E'?#\\', '///'), '/', 3), '@', -1) collate "C") || coalesce(' ' || left(lane, 255), ''), 255), id
 ) where next_attempt_at is null;
 create index if not exists http_request_queue_lane_deferred_next on net.http_request_queue (
-  left(lower(split_part(split_part(split_part(split_part(split_part(case
-    when not lower(left(url, 8) collate "C") like any ('{http://%,https://}') then ''
-    when octet_length(url) <= 2048 or substr(url, 2049, 1) = '' then url
-    else left(url, 2048) || '@'
-  end, '/', 3), '?', 1), '#', 1), E'\\', 1), '@', -1) collate "C") || coalesce(' ' || left(lane, 255), ''), 255), coalesce(next_attempt_at, 'infinity')
+  left(lower(split_part(split_part(translate(left(url, 2048), E'?#\\', '///'), '/', 3), '@', -1) collate "C") || coalesce(' ' || left(lane, 255), ''), 255), coalesce(next_attempt_at, 'infinity')
 ) where next_attempt_at is not null;
 drop index net.http_request_queue_lane, net.http_request_queue_lane_deferred;
 alter index net.http_request_queue_lane_next rename to http_request_queue_lane;
@@ -49,11 +41,7 @@ as $$
   -- knows of the table.
   with recursive request as not materialized (
     select q.id, q.created, q.next_attempt_at,
-      left(lower(split_part(split_part(split_part(split_part(split_part(case
-        when not lower(left(q.url, 8) collate "C") like any ('{http://%,https://}') then ''
-        when octet_length(q.url) <= 2048 or substr(q.url, 2049, 1) = '' then q.url
-        else left(q.url, 2048) || '@'
-      end, '/', 3), '?', 1), '#', 1), E'\\', 1), '@', -1) collate "C") || coalesce(' ' || left(q.lane, 255), ''), 255) as lane
+      left(lower(split_part(split_part(translate(left(q.url, 2048), E'?#\\', '///'), '/', 3), '@', -1) collate "C") || coalesce(' ' || left(q.lane, 255), ''), 255) as lane
     from net.http_request_queue q
   ), activity as (
     select * from net.http_lane_activity where reported > now() - interval '15 seconds'

@@ -110,8 +110,8 @@ index CREATE INDEX http_dead_letter_died ON net.http_dead_letter USING btree (di
 index CREATE INDEX http_dead_letter_id ON net.http_dead_letter USING btree (id) | Finds a dead letter by its request id.
 index CREATE UNIQUE INDEX http_host_settings_pkey ON net.http_host_settings USING btree (host) | 
 index CREATE UNIQUE INDEX http_request_queue_deduplication ON net.http_request_queue USING btree (deduplication_key) WHERE (deduplication_key IS NOT NULL) | One waiting request per deduplication key.
-index CREATE INDEX http_request_queue_lane ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(split_part(split_part(split_part( CASE     WHEN (NOT (lower(("left"(url, 8) COLLATE "C")) ~~ ANY ('{http://%,https://}'::text[]))) THEN ''::text     WHEN ((octet_length(url) <= 2048) OR (substr(url, 2049, 1) = ''::text)) THEN url     ELSE ("left"(url, 2048) || '@'::text) END, '/'::text, 3), '?'::text, 1), '#'::text, 1), '\'::text, 1), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || "left"(lane, 255)), ''::text)), 255), id) WHERE (next_attempt_at IS NULL) | What may be sent now, by lane, lowest id first.
-index CREATE INDEX http_request_queue_lane_deferred ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(split_part(split_part(split_part( CASE     WHEN (NOT (lower(("left"(url, 8) COLLATE "C")) ~~ ANY ('{http://%,https://}'::text[]))) THEN ''::text     WHEN ((octet_length(url) <= 2048) OR (substr(url, 2049, 1) = ''::text)) THEN url     ELSE ("left"(url, 2048) || '@'::text) END, '/'::text, 3), '?'::text, 1), '#'::text, 1), '\'::text, 1), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || "left"(lane, 255)), ''::text)), 255), COALESCE(next_attempt_at, 'infinity'::timestamp with time zone)) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, by lane, earliest first.
+index CREATE INDEX http_request_queue_lane ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(translate("left"(url, 2048), '?#\'::text, '///'::text), '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || "left"(lane, 255)), ''::text)), 255), id) WHERE (next_attempt_at IS NULL) | What may be sent now, by lane, lowest id first.
+index CREATE INDEX http_request_queue_lane_deferred ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(translate("left"(url, 2048), '?#\'::text, '///'::text), '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || "left"(lane, 255)), ''::text)), 255), COALESCE(next_attempt_at, 'infinity'::timestamp with time zone)) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, by lane, earliest first.
 index CREATE INDEX http_request_queue_parked ON net.http_request_queue USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, earliest first.
 index CREATE UNIQUE INDEX http_request_queue_pkey ON net.http_request_queue USING btree (id) | 
 index CREATE INDEX http_response_detail_created ON net.http_response_detail USING btree (created) | Finds what has expired.
@@ -760,11 +760,7 @@ AS $function$
   -- knows of the table.
   with recursive request as not materialized (
     select q.id, q.created, q.next_attempt_at,
-      left(lower(split_part(split_part(split_part(split_part(split_part(case
-        when not lower(left(q.url, 8) collate "C") like any ('{http://%,https://}') then ''
-        when octet_length(q.url) <= 2048 or substr(q.url, 2049, 1) = '' then q.url
-        else left(q.url, 2048) || '@'
-      end, '/', 3), '?', 1), '#', 1), E'\\', 1), '@', -1) collate "C") || coalesce(' ' || left(q.lane, 255), ''), 255) as lane
+      left(lower(split_part(split_part(translate(left(q.url, 2048), E'?#\\', '///'), '/', 3), '@', -1) collate "C") || coalesce(' ' || left(q.lane, 255), ''), 255) as lane
     from net.http_request_queue q
   ), activity as (
     select * from net.http_lane_activity where reported > now() - interval '15 seconds'

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { toError } from "../base/errors.ts";
 import { jsonbPairs } from "../pg/jsonb.ts";
 import { hostOf } from "./host-settings.ts";
-import { type Lane, laneOf } from "./lane.ts";
+import { hasPlainAuthority, type Lane, laneOf } from "./lane.ts";
 import type { Request, RequestOptions } from "./request.ts";
 
 /** What the objects around one request cost in memory, roughly, in bytes. */
@@ -103,6 +103,9 @@ function readSafely(row: unknown, lane: Lane, defaults: RowDefaults, committedAt
   }
 }
 
+/** P6: its lane may be another host's. */
+const NOT_PLAIN = "url: must begin with http:// or https://, and its host must end within 2048 characters";
+
 /** What is wrong with the row, where something is. */
 function readWhole(row: unknown, lane: Lane, defaults: RowDefaults, committedAt?: number): OutboxRow | string {
   const parsed = rowSchema.safeParse(row);
@@ -115,6 +118,8 @@ function readWhole(row: unknown, lane: Lane, defaults: RowDefaults, committedAt?
   if (pairs === null) return "headers: must be a JSON object of names and values";
   const options = readOptions(parsed.data.options, defaults);
   if (typeof options === "string") return options;
+  const host = hostOf(url);
+  if (host !== "" && !hasPlainAuthority(url)) return NOT_PLAIN;
   return {
     request: {
       id: BigInt(id),
@@ -131,7 +136,7 @@ function readWhole(row: unknown, lane: Lane, defaults: RowDefaults, committedAt?
     defect: null,
     nextAttemptAt: next_attempt_at,
     lane,
-    host: hostOf(url),
+    host,
     waitsSince: committedAt ?? Date.parse(next_attempt_at ?? created),
   };
 }

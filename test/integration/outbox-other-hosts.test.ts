@@ -50,8 +50,9 @@ test("P6: in a lane of several hosts one that is paused stops no other; what wai
   const insert = async (port: number, host: string): Promise<unknown> =>
     db.query(
       `insert into net.http_request_queue (method, url, timeout_milliseconds)
-      select 'GET', 'http:/' || $1 || '/' || g, 60000 from generate_series(1, 100) g`,
-      [`${host}:${port}`],
+      select 'GET', 'http://' || $1 || '/' || g, 60000 from generate_series(1, 100) g`,
+      // Which is nothing in a host, and more than a lane's key can have.
+      [`${"\u00ad".repeat(255)}${host}:${port}`],
     );
   await insert(paused.port, "127.0.0.2");
   await insert(receiver.port, "127.0.0.1");
@@ -63,4 +64,21 @@ test("P6: in a lane of several hosts one that is paused stops no other; what wai
   await db.query("update net.http_request_queue set next_attempt_at = now()");
   await emptied(db);
   expect(paused.countByPath().size).toBe(100);
+});
+
+test("P6: a url whose lane would be another host's ends as an error, in nobody's way", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using _daemon = await startInProcess(db.url, FAST);
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds)
+    select 'GET', 'http:/127.0.0.2/' || $1 || '/', 1000 from generate_series(1, 100)`,
+    [`127.0.0.1:${receiver.port}`],
+  );
+  await enqueue(db, receiver.url("/"), 100);
+  await emptied(db);
+  expect(receiver.countByPath().size).toBe(100);
+  expect(
+    await db.query("select error_msg, count(*)::int from net._http_response where error_msg is not null group by 1"),
+  ).toEqual([{ count: 100, error_msg: expect.stringContaining("must begin with http:// or https://") as string }]);
 });
