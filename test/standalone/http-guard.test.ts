@@ -105,6 +105,16 @@ describe("P12: of a name's addresses", () => {
     expect((await answered(client, `http://mixed.test:${peer.port}/`)).content.toString()).toBe("ok");
   });
 
+  test("those refused are not connected to, though they come first and would answer", async () => {
+    await using peer = await httpPeer(always("ok"), { host: "0.0.0.0" });
+    await using client = testClient({
+      resolve: names({ "mixed.test": [["127.0.0.2", "127.0.0.1"]] }),
+      allowNetworks: ["127.0.0.1"],
+    });
+    expect((await answered(client, `http://mixed.test:${peer.port}/`)).content.toString()).toBe("ok");
+    expect(peer.connections).toBe(1);
+  });
+
   test("none left is a refusal, whatever their family", async () => {
     await using client = testClient({
       resolve: names({ "bad.test": [["::ffff:127.0.0.2", "10.0.0.1"]] }),

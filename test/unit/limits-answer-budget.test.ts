@@ -350,13 +350,15 @@ describe("an answer that is received", () => {
     expect(order).toEqual(["a", "b", "c", "a", "b", "a"]);
   });
 
-  test("a redirect's content holds nothing when it is followed", () => {
+  test("a redirect's content holds nothing when it is followed, and what follows is charged anew", () => {
     const { budget } = open();
     const memory = budget.open("host");
     memory.received(5 * MB, null, never);
     expect(budget.bytes).toBe(5 * MB);
     memory.restart();
     expect(budget.bytes).toBe(0);
+    memory.received(4 * MB, null, never);
+    expect(budget.bytes).toBe(4 * MB);
   });
 });
 
