@@ -2,7 +2,7 @@
 export default {
   mutate: [
     "src/pg/{arrays,jsonb,lsn,snapshot,value-parsers,xid}.ts",
-    "src/wal/{message-limit,pgoutput,positions,publications,wal2json}.ts",
+    "src/wal/{confirmed-position,message-limit,pgoutput,publication-check,wal2json}.ts",
     "src/slot/{blockers,health,reading,slot,stream-outage}.ts",
     "src/leader/holder.ts",
     "src/outbox/{host-settings,lane,row}.ts",

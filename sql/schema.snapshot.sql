@@ -110,8 +110,8 @@ index CREATE INDEX http_dead_letter_died ON net.http_dead_letter USING btree (di
 index CREATE INDEX http_dead_letter_id ON net.http_dead_letter USING btree (id) | Finds a dead letter by its request id.
 index CREATE UNIQUE INDEX http_host_settings_pkey ON net.http_host_settings USING btree (host) | 
 index CREATE UNIQUE INDEX http_request_queue_deduplication ON net.http_request_queue USING btree (deduplication_key) WHERE (deduplication_key IS NOT NULL) | One waiting request per deduplication key.
-index CREATE INDEX http_request_queue_lane ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(translate("left"(url, 2048), '?#\'::text, '///'::text), '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || "left"(lane, 255)), ''::text)), 255), id) WHERE (next_attempt_at IS NULL) | What may be sent now, by lane, lowest id first.
-index CREATE INDEX http_request_queue_lane_deferred ON net.http_request_queue USING btree ("left"((lower((split_part(split_part(translate("left"(url, 2048), '?#\'::text, '///'::text), '/'::text, 3), '@'::text, '-1'::integer) COLLATE "C")) || COALESCE((' '::text || "left"(lane, 255)), ''::text)), 255), COALESCE(next_attempt_at, 'infinity'::timestamp with time zone)) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, by lane, earliest first.
+index CREATE INDEX http_request_queue_lane ON net.http_request_queue USING btree (net._lane(url, lane) COLLATE "C", id) WHERE (next_attempt_at IS NULL) | What may be sent now, by lane, lowest id first.
+index CREATE INDEX http_request_queue_lane_deferred ON net.http_request_queue USING btree (net._lane(url, lane) COLLATE "C", COALESCE(next_attempt_at, 'infinity'::timestamp with time zone)) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, by lane, earliest first.
 index CREATE INDEX http_request_queue_parked ON net.http_request_queue USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL) | What waits for its time, earliest first.
 index CREATE UNIQUE INDEX http_request_queue_pkey ON net.http_request_queue USING btree (id) | 
 index CREATE INDEX http_response_detail_created ON net.http_response_detail USING btree (created) | Finds what has expired.
@@ -427,6 +427,21 @@ begin
 end
 $function$
 | The headers for a JSON body: with a Content-Type where it is missing; raises where it is another. | -
+
+CREATE OR REPLACE FUNCTION net._lane(url text, lane text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE COST 1
+AS $function$
+begin
+  return pg_catalog.left(
+    pg_catalog.lower(pg_catalog.split_part(pg_catalog.split_part(
+      pg_catalog.translate(pg_catalog.left(url, 2048), E'?#\\', '///'), '/', 3), '@', -1) collate pg_catalog."C")
+      operator(pg_catalog.||) coalesce(' ' operator(pg_catalog.||) pg_catalog.left(lane, 255), ''),
+    255);
+end
+$function$
+| The key of a request's lane: the authority of its url without user information, and the name that the caller gave, if any. | public: execute
 
 CREATE OR REPLACE FUNCTION net._leader_pid()
  RETURNS integer
@@ -760,7 +775,7 @@ AS $function$
   -- knows of the table.
   with recursive request as not materialized (
     select q.id, q.created, q.next_attempt_at,
-      left(lower(split_part(split_part(translate(left(q.url, 2048), E'?#\\', '///'), '/', 3), '@', -1) collate "C") || coalesce(' ' || left(q.lane, 255), ''), 255) as lane
+      net._lane(q.url, q.lane) collate "C" as lane
     from net.http_request_queue q
   ), activity as (
     select * from net.http_lane_activity where reported > now() - interval '15 seconds'

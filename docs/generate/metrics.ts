@@ -20,12 +20,13 @@ scrape_configs:
   [prom-client's](https://github.com/siimon/prom-client#default-metrics): memory, CPU, descriptors, event-loop delay, garbage collection.
 * Units are seconds and bytes. Values of labels are from closed sets; that of \`host\` is bounded by [\`metrics.hosts\`](configuration.md#metrics).
 * A daemon on standby shows the same as the leader of what is read from the database; what it sends itself is 0. So take \`max by (database)\` of gauges
-  and \`sum by (database)\` of counters.
+  and \`sum by (database)\` of counters; but \`min\` of those of which less is worse: \`pgnetd_results_writable\`, \`pgnetd_outbox_readable\`, \`pgnetd_slot_safe_wal_bytes\` and
+  \`pgnetd_slot_seconds_to_limit\`.
 * A scrape reads the database with one statement, whose cost does not grow with the queue, and may write a [heartbeat](#heartbeat); a second
   scrape within a second has the same answer and runs nothing. Where that statement fails or takes longer than two seconds, \`pgnetd_database_read\` is 0 and
   what is read from the database is missing; the rest is there. \`pgnetd_database_up\` is 0 only where it answers nothing else, either. Without scrapes
   nothing is read or written.
-* Only that port says who may read it: it shows names of hosts and of the database, and nothing else of a request.
+* Whoever reaches the port ([\`server.host\`](configuration.md#server)) may read it: it shows names of hosts and of the database, and nothing else of a request.
 `;
 
 /** `docs/metrics.md`, made from the catalogue. */

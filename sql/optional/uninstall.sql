@@ -49,5 +49,6 @@ drop table if exists
   net.pgnetd_parts,
   net.pgnetd_migrations;
 
+drop function if exists net._lane(text, text);
 drop type if exists net.http_response_result, net.http_response, net.request_status;
 drop domain if exists net.http_method;

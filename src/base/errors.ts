@@ -6,7 +6,7 @@ const POLICY = {
   PG_REFUSED: {
     retry: true,
     exitCode: 77,
-    hint: "Check user, password and pg_hba.conf for the database in DATABASE_URL.",
+    hint: "Check user, password and pg_hba.conf for the database in DATABASE_URL. A daemon that runs needs a restart for a new password.",
   },
   SCHEMA_MISSING: { retry: true, exitCode: 65, hint: "Run pgnetd migrate against this database." },
   SCHEMA_NEWER: { retry: false, exitCode: 65, hint: "The database was migrated by a newer pgnetd: upgrade this one." },

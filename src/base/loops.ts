@@ -27,3 +27,16 @@ export async function stopped(signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }
+
+/** Resolves or rejects as `promise` does; to null when `signal` fires before. Leaves nothing at the signal, however long that lives. */
+export async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  const { promise: ended, resolve } = Promise.withResolvers<null>();
+  const end = (): void => resolve(null);
+  if (signal.aborted) end();
+  signal.addEventListener("abort", end, { once: true });
+  try {
+    return await Promise.race([promise, ended]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
+}

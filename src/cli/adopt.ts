@@ -10,28 +10,39 @@ import { usage } from "./usage.ts";
 const ADOPTIONS: readonly Adoption[] = ["discard", "keep", "moved"];
 
 /** What `pgnetd adopt` takes: one of `ADOPTIONS` at most. */
-export type AdoptFlags = ConfigFlag & { readonly [adoption in Adoption]?: boolean };
+export type AdoptFlags = ConfigFlag & { readonly [adoption in Adoption | "json"]?: boolean };
 
 /** `pgnetd adopt`: makes a copy of a database an installation of its own; without a flag it only says what is there. */
 export async function runAdopt(flags: AdoptFlags, { env, print, stop }: CommandContext): Promise<void> {
   const { database } = loadConfig({ env, file: flags.config });
+  const isJson = flags.json === true;
   const adoption = ADOPTIONS.find((one) => flags[one] === true);
   const client = await connect(database.url, "adopt");
   try {
     const missing = await missingAccess(client);
     if (missing !== null) throw missing;
     if (adoption === undefined) {
-      for (const line of planLines(await readAdoptable(client), database.environment)) print(line);
+      const found = await readAdoptable(client);
+      const lines = isJson ? [asJson(found, database.environment, null)] : planLines(found, database.environment);
+      for (const line of lines) print(line);
       throw usage(`nothing was changed: adopt needs one of ${ADOPTIONS.map((one) => `--${one}`).join(", ")}`, "adopt");
     }
     // Whatever it is recorded for: the schema may be of a version that knows no environments.
-    const waiting = ({ message, hint }: PgnetdError): void => print(`${message}. ${hint}`);
+    const waiting = ({ message, hint }: PgnetdError): void => (isJson ? undefined : print(`${message}. ${hint}`));
     await migrate(client, { url: database.url, signal: stop, waiting });
     const before = await adopt(client, database.environment, adoption);
-    for (const line of doneLines(before, database.environment, adoption)) print(line);
+    if (isJson) print(asJson(before, database.environment, adoption));
+    else for (const line of doneLines(before, database.environment, adoption)) print(line);
   } finally {
     await client.end();
   }
+}
+
+/** What was there, and the environment that it is recorded for now, or, where nothing was adopted, would be. */
+function asJson(found: Adoptable, environment: string | null, adopted: Adoption | null): string {
+  const { installation, requests, deadLetters } = found;
+  const environmentBefore = installation?.environment ?? null;
+  return JSON.stringify({ adopted, environment, environmentBefore, requests, deadLetters });
 }
 
 function planLines({ installation, requests, deadLetters }: Adoptable, environment: string | null): readonly string[] {

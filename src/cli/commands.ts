@@ -124,6 +124,7 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
     .option("--due-only", "Do not wait for requests that wait for a later time, or for a host that is paused or slow")
     .option("--drop-slot", "Then drop the replication slot, so that it holds no WAL; the next run recreates it")
     .option("--drop-publications", "Then drop the publications, too; without them pgnetd run only polls")
+    .option("--json", "Print progress, and at the end the sum, as lines of JSON")
     .action(async (flags: DrainFlags) => (await import("./drain.ts")).drain(flags, context));
 
   addWithConfig("replay")
@@ -133,7 +134,7 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
     )
     .valued("--id <id>", "Of one request")
     .addOption(new Option("--all", "Of all that are there").conflicts("id"))
-    .option("--json", "Print the sum as JSON")
+    .option("--json", "Print the sum as JSON, and no progress")
     .action(async (flags: ReplayFlags) => (await import("./replay.ts")).replay(flags, context));
 
   addWithConfig("adopt")
@@ -151,6 +152,7 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
         "keep",
       ]),
     )
+    .option("--json", "Print what was there, and what was done, as JSON")
     .action(async (flags: AdoptFlags) => (await import("./adopt.ts")).runAdopt(flags, context));
 
   addWithConfig("uninstall")
@@ -160,6 +162,7 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
     )
     .option("--yes", "Do it")
     .option("--force", "Also where requests wait or dead letters are there; they are lost")
+    .option("--json", "Print what was dropped, or without --yes would be lost, as JSON")
     .action(async (flags: UninstallFlags) => (await import("./uninstall.ts")).runUninstall(flags, context));
 
   add("receiver")

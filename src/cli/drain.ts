@@ -25,6 +25,7 @@ export interface DrainFlags extends ConfigFlag {
   readonly dueOnly?: boolean;
   readonly dropSlot?: boolean;
   readonly dropPublications?: boolean;
+  readonly json?: boolean;
 }
 
 /** `pgnetd drain`: sends until nothing waits, then ends; throws NOT_DONE where it was asked to end before. */
@@ -35,33 +36,48 @@ export async function drain(flags: DrainFlags, context: CommandContext): Promise
   await using db = openPool({ ...database, size: 1 });
   const problem = await schemaProblem(db);
   if (problem !== null) throw problem;
-  const isEmptied = await sendAll({ db, load, dueOnly: flags.dueOnly === true }, context);
-  if (!isEmptied) throw await unfinished(db);
+  const isJson = flags.json === true;
+  const isEmptied = await sendAll({ db, load, dueOnly: flags.dueOnly === true, isJson }, context);
+  if (!isEmptied) {
+    const left = await readRemaining(db, null).catch(() => null);
+    if (isJson) print(JSON.stringify({ state: "ended", ...figuresOf(left) }));
+    throw unfinished(left);
+  }
+  const say = (line: string): void => (isJson ? undefined : print(line));
   const left = await readRemaining(db, null);
-  print(isEmpty(left, false) ? "drained: the outbox is empty" : `drained; left in the outbox: ${described(left)}`);
+  say(isEmpty(left, false) ? "drained: the outbox is empty" : `drained; left in the outbox: ${described(left)}`);
+  const wanted = { name: slot.name, waitMs: SLOT_WAIT_MS, clock: systemClock };
+  const dropped = flags.dropSlot === true ? await dropSlot(db, wanted) : null;
   if (flags.dropSlot === true) {
-    const dropped = await dropSlot(db, { name: slot.name, waitMs: SLOT_WAIT_MS, clock: systemClock });
-    print(dropped === null ? "there is no replication slot to drop" : `replication slot ${dropped} is dropped`);
+    say(dropped === null ? "there is no replication slot to drop" : `replication slot ${dropped} is dropped`);
   }
-  if (flags.dropPublications === true) {
-    for (const name of await dropPublications(db)) {
-      const again = PUBLICATIONS.find((one) => one.name === name)?.make ?? "";
-      print(`publication ${name} is dropped; to have it again: ${again};`);
-    }
-  }
+  const publications = (flags.dropPublications === true ? await dropPublications(db) : []).map(publicationOf);
+  for (const { name, make } of publications) say(`publication ${name} is dropped; to have it again: ${make};`);
+  if (isJson) print(JSON.stringify({ state: "drained", ...figuresOf(left), slot: dropped, publications }));
+}
+
+/** A publication, and the statement that makes it. */
+interface Publication {
+  readonly name: string;
+  readonly make: string;
+}
+
+function publicationOf(name: string): Publication {
+  return { name, make: PUBLICATIONS.find((one) => one.name === name)?.make ?? "" };
 }
 
 interface Draining {
   readonly db: Queryable;
   readonly load: () => LoadedConfig;
   readonly dueOnly: boolean;
+  readonly isJson: boolean;
 }
 
 /** Runs a daemon until nothing waits; false where it was asked to end before. */
-async function sendAll({ db, load, dueOnly }: Draining, context: CommandContext): Promise<boolean> {
+async function sendAll({ db, load, dueOnly, isJson }: Draining, context: CommandContext): Promise<boolean> {
   // Connecting takes a moment, and is no news.
-  using shown = new Progress(context, systemClock, UNKNOWN);
-  const watch = new OutboxWatch(db, systemClock, shown, dueOnly);
+  using shown = new Progress(isJson ? { print: context.print } : context, systemClock, UNKNOWN);
+  const watch = new OutboxWatch({ db, clock: systemClock, progress: shown, dueOnly, isJson });
   await runLoops(context.stop, [
     async (signal) => run({ load, log: await openDrainLog(load()), stop: signal, watched: (now) => watch.look(now) }),
     (signal) => watch.untilEmpty(signal),
@@ -69,8 +85,7 @@ async function sendAll({ db, load, dueOnly }: Draining, context: CommandContext)
   return watch.isEmptied;
 }
 
-async function unfinished(db: Queryable): Promise<PgnetdError> {
-  const left = await readRemaining(db, null).catch(() => null);
+function unfinished(left: Remaining | null): PgnetdError {
   const what = left === null ? "" : `: ${described(left)}`;
   return new PgnetdError("NOT_DONE", `ended before the outbox was empty${what}`, {
     hint: "What is left waits in the outbox; pgnetd drain or pgnetd run goes on with it.",
@@ -91,21 +106,24 @@ async function openDrainLog({ config }: LoadedConfig): Promise<Log> {
 /** Nothing is known of the outbox, or of the daemon. */
 const UNKNOWN = "unknown";
 
+/** What the watch of the outbox needs. */
+interface Watching {
+  readonly db: Queryable;
+  readonly clock: Clock;
+  readonly progress: Progress;
+  readonly dueOnly: boolean;
+  readonly isJson: boolean;
+}
+
 /** Reads the outbox while it is drained, and reports progress. */
 class OutboxWatch {
-  readonly #db: Queryable;
-  readonly #clock: Clock;
-  readonly #progress: Progress;
-  readonly #dueOnly: boolean;
+  readonly #given: Watching;
   readonly #timeLeft = new TimeLeft();
   #health: (() => Health) | null = null;
   #isEmptied = false;
 
-  constructor(db: Queryable, clock: Clock, progress: Progress, dueOnly: boolean) {
-    this.#db = db;
-    this.#clock = clock;
-    this.#progress = progress;
-    this.#dueOnly = dueOnly;
+  constructor(given: Watching) {
+    this.#given = given;
   }
 
   /** True once nothing waited any more while this daemon led. */
@@ -120,22 +138,23 @@ class OutboxWatch {
 
   /** Resolves when nothing waits any more, and this daemon is the one that sends. */
   async untilEmpty(signal: AbortSignal): Promise<void> {
+    const { db, clock, progress, dueOnly, isJson } = this.#given;
     let before: Remaining | null = null;
     while (!signal.aborted) {
       const health = this.#health?.() ?? null;
-      const left: Remaining | null = await readRemaining(this.#db, before).catch(() => null);
+      const left: Remaining | null = await readRemaining(db, before).catch(() => null);
       if (signal.aborted) return;
-      this.#isEmptied = isLeading(health) && left !== null && isEmpty(left, this.#dueOnly);
+      this.#isEmptied = isLeading(health) && left !== null && isEmpty(left, dueOnly);
       if (this.#isEmptied) return;
-      const [kind, line] = progress(health, left, this.#estimate(left));
-      if (this.#progress.report(kind, line) && left !== null) before = left;
-      await this.#clock.sleep(LOOK_EVERY_MS, signal);
+      const news = newsOf(health, left, this.#estimate(left));
+      if (progress.report(news.state, isJson ? JSON.stringify(news) : news.detail) && left !== null) before = left;
+      await clock.sleep(LOOK_EVERY_MS, signal);
     }
   }
 
   /** Of a count that ended at its bound nothing is known. */
   #estimate(left: Remaining | null): number | null {
-    return left === null || left.due >= COUNT_MOST ? null : this.#timeLeft.after(this.#clock.now(), left.due);
+    return left === null || left.due >= COUNT_MOST ? null : this.#timeLeft.after(this.#given.clock.now(), left.due);
   }
 }
 
@@ -147,12 +166,41 @@ function isEmpty({ due, later }: Remaining, dueOnly: boolean): boolean {
   return due === 0 && (dueOnly || later === 0);
 }
 
-/** What is reported, and what kind of news it is. */
-function progress(
+/** What is left, as figures. */
+type Figures = Pick<Remaining, "due" | "later" | "nextDue" | "pausedHosts">;
+
+function figuresOf(left: Remaining | null): Figures | Readonly<Record<string, never>> {
+  if (left === null) return {};
+  const { due, later, nextDue, pausedHosts } = left;
+  return { due, later, nextDue, pausedHosts };
+}
+
+/** One report of progress: `state` says what kind of news it is, `detail` all of it in words. */
+interface News extends Partial<Figures> {
+  readonly state: string;
+  readonly detail: string;
+  readonly inFlight?: number | undefined;
+  readonly answeredPerSecond?: number | null | undefined;
+  readonly secondsLeft?: number | null | undefined;
+}
+
+function newsOf(health: Health | null, left: Remaining | null, timeLeftMs: number | null): News {
+  const [state, detail] = wordsOf(health, left, timeLeftMs);
+  return {
+    state,
+    detail,
+    ...figuresOf(left),
+    inFlight: health?.requests.inFlight,
+    answeredPerSecond: left?.answeredPerSecond,
+    secondsLeft: timeLeftMs === null ? null : Math.ceil(timeLeftMs / 1_000),
+  };
+}
+
+function wordsOf(
   health: Health | null,
   left: Remaining | null,
   timeLeftMs: number | null,
-): readonly [kind: string, line: string] {
+): readonly [state: string, detail: string] {
   if (left === null || health === null) return [UNKNOWN, "the database does not answer; trying again"];
   if (!isLeading(health)) {
     if (!health.ready) return ["waiting", health.detail];

@@ -28,8 +28,11 @@ export async function replay(flags: ReplayFlags, context: CommandContext): Promi
   const problem = await schemaProblem(db);
   if (problem !== null) throw problem;
   const ids = one === null ? (await db.query<{ id: string }>({ text: SELECT_IDS })).rows.map(({ id }) => id) : [one];
-  const { replayed, waiting, left } = await replayAll(db, ids, context);
-  if (flags.json === true) print(JSON.stringify({ replayed, waiting, left }));
+  const isJson = flags.json === true;
+  // Nothing but the one object is printed with --json.
+  const shown = isJson ? { print: () => undefined, stop: context.stop } : context;
+  const { replayed, waiting, left } = await replayAll(db, ids, shown);
+  if (isJson) print(JSON.stringify({ replayed, waiting, left }));
   else print(`${replayed} dead letters are in the outbox again`);
   if (left > 0) {
     throw new PgnetdError("NOT_DONE", `ended early: ${left} dead letters are left as they were`, {
@@ -56,7 +59,9 @@ interface Replayed {
   readonly left: number;
 }
 
-async function replayAll(db: Queryable, ids: readonly string[], context: CommandContext): Promise<Replayed> {
+type Shown = Pick<CommandContext, "print" | "live" | "stop">;
+
+async function replayAll(db: Queryable, ids: readonly string[], context: Shown): Promise<Replayed> {
   using progress = new Progress(context, systemClock, "replaying");
   const timeLeft = new TimeLeft();
   const waiting: string[] = [];

@@ -13,8 +13,10 @@ import { usage } from "./usage.ts";
 
 const STATEMENT_TIMEOUT_MS = 10_000;
 const LOOK = { firstMs: 20, maxMs: 500 };
-/** What a request may take beyond its own timeout: to be started, and to be stored. */
-const SPARE_SECONDS = 30;
+/** A request's own timeout where none is given, in milliseconds. */
+const TIMEOUT_MS = 5_000;
+/** What a request may take beyond its own timeout, in milliseconds: to be started, and to be stored. */
+const SPARE_MS = 30_000;
 
 /** Options of `pgnetd send`. */
 export interface SendFlags extends ConfigFlag {
@@ -37,30 +39,41 @@ export async function send(url: string, flags: SendFlags, { env, print, stop }: 
   await using db = openPool({ url: database.url, size: 1, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
   const problem = await schemaProblem(db);
   if (problem !== null) throw problem;
-  const { method = flags.data === undefined ? "GET" : "POST", data = null, timeout = 5_000 } = flags;
+  const { method = flags.data === undefined ? "GET" : "POST", data = null, timeout = TIMEOUT_MS } = flags;
   const values = [method, url, data, headers === null ? null : JSON.stringify(headers), timeout];
-  const id = await enqueue(db, values);
-  const waitMs = (flags.wait ?? timeout / 1_000 + SPARE_SECONDS) * 1_000;
-  const result = await resultOf(db, id, { waitMs, stop, clock: systemClock });
-  if (result === null) throw await unfinished(db, id);
+  const sent = await enqueue(db, values);
+  const { id } = sent;
+  const result = await resultOf(db, sent, { waitMs: waitMsOf(flags), stop, clock: systemClock });
+  if (result === null) throw await unfinished(db, sent);
   if (flags.json === true) print(JSON.stringify({ id, ...result }, null, 2));
   else for (const line of asText(result, flags.include === true)) print(line);
   const failure = failureOf(id, result);
   if (failure !== null) throw failure;
 }
 
-const ENQUEUE = `
-select net.http_request(method := $1, url := $2, body := $3::text, headers := $4::jsonb, timeout_milliseconds := $5::int4)::text as id`;
+/** How long the result is waited for, in milliseconds. */
+export function waitMsOf({ wait, timeout = TIMEOUT_MS }: SendFlags): number {
+  return wait === undefined ? timeout + SPARE_MS : wait * 1_000;
+}
 
-async function enqueue(db: Queryable, values: unknown[]): Promise<string> {
-  return (await db.query<{ id: string }>({ text: ENQUEUE, values })).rows[0]?.id ?? "";
+/** Which row of the outbox: ids alone may be given again. */
+const rowSchema = z.object({ id: z.string(), created: z.string() });
+
+type Row = z.infer<typeof rowSchema>;
+
+const ENQUEUE = `
+select net.http_request(method := $1, url := $2, body := $3::text, headers := $4::jsonb, timeout_milliseconds := $5::int4)::text as id,
+  pg_catalog.now()::text as created`;
+
+async function enqueue(db: Queryable, values: unknown[]): Promise<Row> {
+  return rowSchema.parse((await db.query({ text: ENQUEUE, values })).rows[0]);
 }
 
 const SELECT = `
 select r.status_code as status, r.headers::json, r.content, r.error_msg as error, d.error_code as code, d.attempts, d.total_ms as "totalMs",
   pg_catalog.octet_length(d.content_bytes) as bytes
-from net._http_response r left join net.http_response_detail d on d.id = r.id and d.created = r.created
-where r.id = $1::int8 order by r.created desc limit 1`;
+from net.http_response_detail d join net._http_response r on r.id = d.id and r.created = d.created
+where d.id = $1::int8 and d.enqueued = $2::timestamptz`;
 
 const resultSchema = z.object({
   status: z.int().nullable(),
@@ -68,7 +81,7 @@ const resultSchema = z.object({
   content: z.string().nullable(),
   error: z.string().nullable(),
   code: z.string().nullable(),
-  attempts: z.int().nullable(),
+  attempts: z.int(),
   totalMs: z.number().nullable(),
   /** Length of content that is no text. */
   bytes: z.int().nullable(),
@@ -83,22 +96,26 @@ interface Waiting {
 }
 
 /** The stored result; null where there is none in time, or `stop` fired. */
-async function resultOf(db: Queryable, id: string, { waitMs, stop, clock }: Waiting): Promise<SendResult | null> {
+async function resultOf(
+  db: Queryable,
+  { id, created }: Row,
+  { waitMs, stop, clock }: Waiting,
+): Promise<SendResult | null> {
   const until = clock.now() + waitMs;
   for (let attempt = 0; ; attempt++) {
-    const [row] = (await db.query({ text: SELECT, values: [id] })).rows;
+    const [row] = (await db.query({ text: SELECT, values: [id, created] })).rows;
     if (row !== undefined) return resultSchema.parse(row);
     if (stop.aborted || clock.now() >= until) return null;
     await clock.sleep(Math.min(backoffMs(attempt, LOOK), until - clock.now()), stop);
   }
 }
 
-async function unfinished(db: Queryable, id: string): Promise<PgnetdError> {
+async function unfinished(db: Queryable, { id, created }: Row): Promise<PgnetdError> {
   const problem = leaderProblem(await readHolder(db));
   const why = problem === null ? "" : `: ${problem.message}`;
-  const cancel = `To cancel it: delete from net.http_request_queue where id = ${id};`;
+  const cancel = `To cancel it: delete from net.http_request_queue where id = ${id} and created = '${created}';`;
   return new PgnetdError("NOT_DONE", `request ${id} has no result yet${why}`, {
-    hint: `It waits in the outbox, and its result will be in net._http_response. ${problem === null ? "" : `${problem.hint} `}${cancel}`,
+    hint: `Unless it was deleted it waits in the outbox, and its result will be in net._http_response. ${problem === null ? "" : `${problem.hint} `}${cancel}`,
   });
 }
 

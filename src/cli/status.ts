@@ -4,6 +4,7 @@ import { loadConfig } from "../config/load.ts";
 import { redact } from "../config/redact.ts";
 import type { Config } from "../config/settings.ts";
 import { counted, type DatabaseStatus, readDatabaseStatus } from "../ops/database-status.ts";
+import { askLocalDaemon, stallProblem } from "../ops/local-daemon.ts";
 import { leaderProblem, slotProblem } from "../ops/status-problem.ts";
 import type { HttpMode } from "../http/mode.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
@@ -48,7 +49,7 @@ export async function printStatus(flags: StatusFlags, context: CommandContext): 
   if (reading.problem !== null) throw reading.problem;
 }
 
-async function read(db: Queryable, { database, slot, http }: Config): Promise<Reading> {
+async function read(db: Queryable, { database, slot, http, server }: Config): Promise<Reading> {
   const unusable = await schemaProblem(db);
   if (unusable !== null) throw unusable;
   const status = await readDatabaseStatus(db, slot.name);
@@ -59,7 +60,8 @@ async function read(db: Queryable, { database, slot, http }: Config): Promise<Re
     environment: installation?.environment ?? null,
     mode: http.mode,
     foreign: await readForeignPublications(db),
-    problem: others ?? leaderProblem(status.leader) ?? slotProblem(status),
+    problem:
+      others ?? leaderProblem(status.leader) ?? stallProblem(await askLocalDaemon(server)) ?? slotProblem(status),
   };
 }
 

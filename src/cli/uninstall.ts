@@ -9,6 +9,7 @@ import { usage } from "./usage.ts";
 export interface UninstallFlags extends ConfigFlag {
   readonly yes?: boolean;
   readonly force?: boolean;
+  readonly json?: boolean;
 }
 
 /** `pgnetd uninstall`: drops slot, publications and schema; without --yes it only says what would go. */
@@ -16,17 +17,27 @@ export async function runUninstall(flags: UninstallFlags, { env, print }: Comman
   const { database, slot } = loadConfig({ env, file: flags.config });
   const client = await connect(database.url, "uninstall");
   try {
+    const isJson = flags.json === true;
     const callers = await readCallers(client);
     if (flags.yes !== true) {
-      for (const line of planLines(await readLosses(client), callers)) print(line);
+      const losses = await readLosses(client);
+      const lines = isJson ? [JSON.stringify({ uninstalled: false, losses, callers })] : planLines(losses, callers);
+      for (const line of lines) print(line);
       throw usage("nothing was dropped: uninstall needs --yes", "uninstall");
     }
     const force = flags.force === true;
     const done = await uninstall(client, { slotName: slot.name, force, clock: systemClock });
-    for (const line of [...summaryLines(done), ...callerLines(callers)]) print(line);
+    if (isJson) print(asJson(done, callers));
+    else for (const line of [...summaryLines(done), ...callerLines(callers)]) print(line);
   } finally {
     await client.end();
   }
+}
+
+function asJson(done: Uninstalled, callers: readonly string[]): string {
+  const { losses, slot, publications, dropped, kept, placeholder } = done;
+  const schemas = { dropped, kept };
+  return JSON.stringify({ uninstalled: true, losses, callers, slot, publications, schemas, placeholder });
 }
 
 function planLines(losses: Losses | null, callers: readonly string[]): readonly string[] {

@@ -13,8 +13,7 @@ import { openClient } from "../http/mode.ts";
 import { Heartbeat } from "../metrics/heartbeat.ts";
 import type { Meters } from "../metrics/sample.ts";
 import { AnswerBudget } from "../limits/answer-budget.ts";
-import { HostRates } from "../limits/host-rates.ts";
-import { openRateLimit } from "../limits/rate.ts";
+import { Rates } from "../limits/rates.ts";
 import { ratesOf, readHostSettings } from "../outbox/host-settings.ts";
 import type { SchemaWatch } from "../outbox/schema-watch.ts";
 import { currentSnapshot, sweep } from "../outbox/sweep.ts";
@@ -70,8 +69,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
   const events = new DispatcherEvents();
 
   const onPermit = (host: string | null): void => events.emit({ kind: "permit", host });
-  const limit = opened.use(openRateLimit({ perSecond: rate.perSecond, onPermit: () => onPermit(null), clock }));
-  const hostRates = opened.use(new HostRates(clock, onPermit));
+  const rates = opened.use(new Rates({ perSecond: rate.perSecond, onPermit, clock }));
   const answers = new AnswerBudget({
     bounds: {
       bytes: answerMemory({ http, results }),
@@ -125,13 +123,10 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
     },
     readHosts: () => readHostSettings(db),
     configureHosts: (settings) => {
-      hostRates.configure(ratesOf(settings));
+      rates.hosts.configure(ratesOf(settings));
       events.emit({ kind: "hosts-configured", settings });
     },
-    assumeSpent: () => {
-      limit.assumeSpent();
-      hostRates.assumeSpent();
-    },
+    assumeSpent: () => rates.assumeSpent(),
     restart: () => restart(refresh),
     heartbeat,
     readOutbox: (when) => events.emit({ kind: "read-outbox", when }),
@@ -161,8 +156,8 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       },
       results: writer,
       answers,
-      rate: limit,
-      rateOf: (host) => hostRates.of(host),
+      rate: rates.all,
+      rateOf: (host) => rates.hosts.of(host),
       control,
       clock,
       log,

@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import { type Loop, runLoops } from "../base/loops.ts";
 import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import { HOST_SETTINGS_TABLE, type HostSettings } from "../outbox/host-settings.ts";
+import { poolerHint } from "../pg/pooler.ts";
 import { sqlstateOf } from "../pg/sqlstate.ts";
 
 /** What the control acts on. */
@@ -167,8 +168,9 @@ export class Control {
     } catch (error) {
       if (error instanceof PgnetdError && !error.retry) throw error;
       if (!this.#isFailing) {
+        const hint = poolerHint(error);
         log.warn(
-          { sqlstate: sqlstateOf(error), reason: toError(error).message },
+          { sqlstate: sqlstateOf(error), reason: toError(error).message, ...(hint !== undefined && { hint }) },
           this.#hosts === null
             ? "settings of hosts could not be read; no request starts before, and it is tried again"
             : "settings of hosts could not be read; those before stay in force, and it is tried again",

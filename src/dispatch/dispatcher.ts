@@ -101,7 +101,7 @@ export class Dispatcher implements SessionListener {
   readonly #sender: Sender;
   readonly #intake: Intake;
   #phase: Phase = "not-leading";
-  /** The server of the last leadership; null before the first. */
+  /** The server at which it led or stood by last; null before the first time. */
   #identity: ServerIdentity | null = null;
   /** When the server was last heard. */
   #heardAt = 0;
@@ -176,7 +176,8 @@ export class Dispatcher implements SessionListener {
 
   // What the session reports.
 
-  standby(holder: LockHolder | null): void {
+  standby(holder: LockHolder | null, server: ServerIdentity): void {
+    if (!this.#join(server)) this.#cut(false);
     this.#standby = true;
     this.#holder = holder;
     if (holder === null || !isStranger(holder)) {
@@ -188,16 +189,20 @@ export class Dispatcher implements SessionListener {
   }
 
   leading(server: ServerIdentity): void {
-    const { systemId, timeline } = server;
-    const known = this.#identity;
-    const sameHistory = known === null || (known.systemId === systemId && known.timeline === timeline);
-    if (!sameHistory) this.#reconnect();
-    this.#cut(sameHistory);
-    this.#identity = server;
+    this.#cut(this.#join(server));
     this.#standby = false;
     this.#knowsHosts = false;
     this.#control.leading();
     this.#move("leading");
+  }
+
+  /** False after a failover or a restore: the connections to the server of before are dropped, and its history is over. */
+  #join(server: ServerIdentity): boolean {
+    const known = this.#identity;
+    this.#identity = server;
+    if (known === null || (known.systemId === server.systemId && known.timeline === server.timeline)) return true;
+    this.#reconnect();
+    return false;
   }
 
   streaming(): void {

@@ -49,6 +49,8 @@ export interface ServerFacts {
   readonly provider: Provider;
   /** `server_version_num`, such as 180004. */
   readonly version: number;
+  /** True for a standby server. */
+  readonly isStandby: boolean;
   readonly database: string;
   readonly role: string;
   /** The name of the replication slot, configured or by default. */
@@ -76,6 +78,8 @@ export interface HostCheck extends AnyCheck {
 /** A check that asks the database. Its statements do not grow with the queue. */
 export interface DatabaseCheck extends AnyCheck {
   readonly on: "database";
+  /** True where it makes sense on a standby server, too: others would speak of the wrong server. */
+  readonly onStandby?: true;
   readonly run: (context: DatabaseContext) => Promise<Result>;
 }
 

@@ -1,6 +1,7 @@
 import type { Check } from "./check.ts";
 import { CONNECTION_CHECKS } from "./connection.ts";
 import { DAEMON_CHECK } from "./daemon.ts";
+import { DESTINATIONS_CHECK } from "./destinations.ts";
 import { EGRESS_CHECKS } from "./egress.ts";
 import { HOST_CHECKS } from "./host.ts";
 import { RIGHTS_CHECKS } from "./rights.ts";
@@ -27,7 +28,7 @@ const ORDER: readonly (readonly string[])[] = [
     "slot-plugin",
   ],
   // Some requests fail, or something will.
-  ["schema-objects", "url", "tls-store", "dns", "slot-wal-limit", "foreign-publications"],
+  ["schema-objects", "destinations", "url", "tls-store", "dns", "slot-wal-limit", "foreign-publications"],
   ["idle-slots", "old-transactions", "autovacuum", "dead-rows", "clock", "descriptors", "memory"],
 ];
 
@@ -44,6 +45,7 @@ export const CHECKS: readonly Check[] = [
   ...STREAM_CHECKS,
   ...HOST_CHECKS,
   ...EGRESS_CHECKS,
+  DESTINATIONS_CHECK,
   ...TABLE_CHECKS,
 ].toSorted((a, b) => (RANKS.get(a.id) ?? Infinity) - (RANKS.get(b.id) ?? Infinity));
 

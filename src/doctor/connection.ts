@@ -105,6 +105,7 @@ export const CONNECTION_CHECKS: readonly Check[] = [
     group: "connection",
     stage: "always",
     on: "database",
+    onStandby: true,
     run: async ({ db }) => {
       const { rows } = await db.query<ReadOnlyRow>({ text: SELECT_READ_ONLY });
       const { standby = false, readonly = "off", reset = null } = rows[0] ?? {};
@@ -125,6 +126,7 @@ export const CONNECTION_CHECKS: readonly Check[] = [
     group: "connection",
     stage: "always",
     on: "database",
+    onStandby: true,
     run: async ({ server }) => judgeVersion(server.version),
   },
 ];

@@ -1,22 +1,5 @@
-import { isIPv6 } from "node:net";
-
-import { z } from "zod";
-
-import { toError } from "../base/errors.ts";
+import { askLocalDaemon, stallProblem } from "../ops/local-daemon.ts";
 import { type CheckContext, failure, type HostCheck, ok, type Result } from "./check.ts";
-
-/** A daemon answers at once, whatever the database does. */
-const ANSWER_MS = 3_000;
-
-/** Addresses to listen on that stand for all there are. */
-const ANY: ReadonlySet<string> = new Set(["0.0.0.0", "::", "[::]"]);
-
-const healthSchema = z.object({
-  state: z.string(),
-  ready: z.boolean(),
-  detail: z.string(),
-  stalled: z.string().nullable(),
-});
 
 /** Whether the daemon of this machine answers, and starts requests: only it knows why it does not. */
 export const DAEMON_CHECK: HostCheck = {
@@ -28,34 +11,21 @@ export const DAEMON_CHECK: HostCheck = {
 };
 
 async function checkDaemon({ config }: CheckContext): Promise<Result> {
-  const { host, port } = config.server;
-  const reached = ANY.has(host) ? "127.0.0.1" : host;
-  const at = `${isIPv6(reached) ? `[${reached}]` : reached}:${port}`;
-  const answer = await ask(`http://${at}/readyz`);
-  if (answer === "none") return ok(`none answers at ${at}: this does not run where one does`);
-  if (answer === "silent") {
-    return failure(
-      `something has ${at} and does not answer: a daemon that hangs sends nothing`,
-      `see what it is (ss -ltnp 'sport = :${port}'), end it (kill -9), and start a daemon: pgnetd run`,
-    );
-  }
-  const health = healthSchema.safeParse(answer).data;
-  if (health === undefined) return ok(`what answers at ${at} is no daemon of this version`);
-  const { state, ready, stalled, detail } = health;
-  const isLeading = state === "live" || state === "polling" || state === "catch-up";
-  if (!isLeading || (ready && stalled === null)) return ok(`the one at ${at} is ${state}`);
-  return failure(
-    `the one at ${at} leads and sends nothing: ${stalled ?? detail}`,
-    "mend what it names; it goes on by itself",
-  );
-}
-
-async function ask(url: string): Promise<unknown> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
-    const text = await response.text();
-    return text.startsWith("{") ? JSON.parse(text) : null;
-  } catch (error) {
-    return toError(error).name === "TimeoutError" ? "silent" : "none";
+  const daemon = await askLocalDaemon(config.server);
+  const { at } = daemon;
+  const problem = stallProblem(daemon);
+  if (problem !== null) return failure(problem.message, problem.hint);
+  switch (daemon.kind) {
+    case "none":
+      return ok(`none answers at ${at}: this does not run where one does`);
+    case "silent":
+      return failure(
+        `something has ${at} and does not answer: a daemon that hangs sends nothing`,
+        `see what it is (ss -ltnp 'sport = :${config.server.port}'), end it (kill -9), and start a daemon: pgnetd run`,
+      );
+    case "unknown":
+      return ok(`what answers at ${at} is no daemon of this version`);
+    case "daemon":
+      return ok(`the one at ${at} is ${daemon.state}`);
   }
 }

@@ -18,7 +18,7 @@ import {
 
 /** What this machine, or container, gives the daemon. */
 export const HOST_CHECKS: readonly Check[] = [
-  { id: "clock", group: "host", stage: "always", on: "database", run: checkClock },
+  { id: "clock", group: "host", stage: "always", on: "database", onStandby: true, run: checkClock },
   { id: "descriptors", group: "host", stage: "always", on: "host", run: checkDescriptors },
   { id: "memory", group: "host", stage: "always", on: "host", run: checkMemory },
 ];

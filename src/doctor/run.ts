@@ -97,6 +97,8 @@ async function runOne(check: Check, { context, db, server, results }: Run): Prom
   try {
     if (check.on === "host") return await check.run(context);
     if (server === undefined || server.facts === null) return skipped(server?.why ?? "there is no connection");
+    if (server.facts.isStandby && check.onStandby !== true)
+      return skipped("not looked at, since this is a standby server");
     return await check.run({ ...context, db, server: server.facts });
   } catch (error) {
     return skipped(whyNot(error));
@@ -120,13 +122,14 @@ async function readFacts(
     return { facts: null, why: "there is no connection" };
   }
   try {
-    const { rows } = await db.query<{ version: number; role: string }>({
-      text: "select pg_catalog.current_setting('server_version_num')::int4 as version, current_user::text as role",
+    const { rows } = await db.query<{ version: number; role: string; standby: boolean }>({
+      text: `select pg_catalog.current_setting('server_version_num')::int4 as version, current_user::text as role,
+        pg_catalog.pg_is_in_recovery() as standby`,
     });
-    const { version = 0, role = "" } = rows[0] ?? {};
+    const { version = 0, role = "", standby: isStandby = false } = rows[0] ?? {};
     const database = await currentDatabase(db);
     const slotName = config.slot.name ?? defaultSlotName(database);
-    return { facts: { provider: await readProvider(db), version, database, role, slotName } };
+    return { facts: { provider: await readProvider(db), version, isStandby, database, role, slotName } };
   } catch (error) {
     return { facts: null, why: whyNot(error) };
   }

@@ -1,6 +1,6 @@
 import { PgnetdError } from "../base/errors.ts";
-import { holderText } from "../pg/lock-owner.ts";
-import { readHolder } from "../leader/holder.ts";
+import { endHint, holderText } from "../pg/lock-owner.ts";
+import { readHolder, readWaitingStranger } from "../leader/holder.ts";
 import { leaderProblem, slotProblem } from "../ops/status-problem.ts";
 import { encodingProblem } from "../slot/preparation.ts";
 import { decideSlot } from "../slot/slot.ts";
@@ -22,6 +22,11 @@ export const STREAM_CHECKS: readonly Check[] = [
       const holder = await readHolder(db);
       const problem = leaderProblem(holder);
       if (problem !== null) return failure(problem.message, problem.hint);
+      const waiting = await readWaitingStranger(db);
+      if (waiting !== null) {
+        const found = `${holderText(waiting)} waits for the leader's lock and is no pgnetd: it has the lock when the daemon ends, and nothing is sent then`;
+        return warning(found, endHint(waiting));
+      }
       return ok(holder === null ? "" : `${holderText(holder)} leads`);
     },
   },
@@ -41,7 +46,10 @@ async function checkPublications({ db, config }: DatabaseContext): Promise<Resul
     return ok(`${publications.map(({ name }) => name).join(" and ")} publish every insert, whole`);
   } catch (error) {
     if (!(error instanceof PgnetdError)) throw error;
-    return failure(`${error.message}: there is no stream, and requests are sent once a second`, error.hint);
+    return failure(
+      `${error.message}: requests do not come by the stream. A daemon notices within seconds, and sweeps the outbox once a second from then on`,
+      error.hint,
+    );
   }
 }
 

@@ -7,6 +7,8 @@ import { type ReadWaiter, paceReads } from "./paced-read.ts";
 export interface AssignedRequest extends Dispatcher.DispatchHandler, ReadWaiter {
   /** Called when `connection` was assigned; false when the request has ended meanwhile and must not be sent. */
   assign(connection: Connection): boolean;
+  /** The connection failed; whether its response was whole is for the request to say. */
+  connectionFailed(error: Error): void;
 }
 
 /** One connection, opened when first needed and again after it was closed; carries one request at a time. */
@@ -26,6 +28,8 @@ export class Connection extends Client {
           if (result[1] !== null) {
             paceReads(result[1], () => this.#request, connecting.pace);
             readHeads(result[1], () => this.#request);
+            // Before undici's own listener: it takes a reset for the end of a response without a length.
+            result[1].prependListener("error", (error: Error) => this.#request?.connectionFailed(error));
           }
           opened(...result);
         });

@@ -50,6 +50,8 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
   #headers: HeaderPairs = [];
   #headerBytes = 0;
   readonly #content = new ContentBuffer();
+  /** How the connection failed before the response ended; null where it did not. */
+  #failed: Error | null = null;
   /** The content's length where the server said it. */
   #expected: number | null = null;
 
@@ -141,8 +143,16 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
     this.#controller?.resume();
   }
 
+  connectionFailed(error: Error): void {
+    this.#failed = error;
+  }
+
   onResponseEnd(): void {
     if (this.#ended) return;
+    if (this.#failed !== null) {
+      this.onResponseError(null, this.#failed);
+      return;
+    }
     this.#finish();
     this.#owner.exchangeReplied({ status: this.#status, headers: this.#headers, content: this.#content.take() });
   }

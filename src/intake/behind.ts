@@ -1,4 +1,5 @@
 import type { Lane } from "../outbox/lane.ts";
+import type { SweptLanes } from "./swept-snapshots.ts";
 
 /** With more lanes behind than this, every lane is. */
 const MOST_NAMED = 20_000;
@@ -38,12 +39,13 @@ export class Behind {
     this.#lanes.clear();
   }
 
-  /** Only `lanes` are, from now on. True where a lane that was is not any more. */
-  set(lanes: ReadonlySet<Lane>): boolean {
-    const caughtUp = this.#every || [...this.#lanes].some((lane) => !lanes.has(lane));
+  /** A sweep read `lanes`: those of `left` are behind from now on, the others not any more. True where one of these was. */
+  swept(lanes: SweptLanes, left: ReadonlySet<Lane>): boolean {
+    const were = lanes === "every" ? [...this.#lanes] : [...lanes].filter((lane) => this.#lanes.has(lane));
+    const caughtUp = this.#every || were.some((lane) => !left.has(lane));
     this.#every = false;
-    this.#lanes.clear();
-    for (const lane of lanes) this.add(lane);
+    for (const lane of were) this.#lanes.delete(lane);
+    for (const lane of left) this.add(lane);
     return caughtUp;
   }
 }

@@ -4,12 +4,16 @@ import type { Begin } from "../wal/events.ts";
 import { type Lsn, ZERO_LSN } from "../pg/lsn.ts";
 import { lowXid, widenXid, type Xid } from "../pg/xid.ts";
 import { Behind } from "./behind.ts";
+import { type SweptLanes, SweptSnapshots } from "./swept-snapshots.ts";
 
 /** P5: so many transactions are watched at most; with more of them every lane is behind, and the outbox is swept anew. */
 const MOST_WATCHED = 10_000;
 
 /** P5: so many lanes that lost rows are remembered while a sweep runs; with more of them every lane has. */
 const MOST_LOST = 20_000;
+
+/** P5: the snapshots of so many lanes are remembered; with more of them every lane is behind, and the outbox is swept as a whole. */
+const MOST_SWEPT = 20_000;
 
 /** What becomes of one streamed row. */
 export type Verdict =
@@ -31,7 +35,7 @@ export interface SweepReport {
   readonly nextXid: bigint;
   /** Lanes of which rows were left for want of room. */
   readonly left: ReadonlySet<Lane>;
-  /** False where there are lanes that the sweep did not look at. */
+  /** False where there are lanes that the sweep should have read, and did not. */
   readonly isWhole: boolean;
 }
 
@@ -69,6 +73,7 @@ interface Transaction extends Begin {
 }
 
 interface Sweep {
+  readonly lanes: SweptLanes;
   /** Lanes that lost rows while the sweep ran, since they did not fit or were given up. */
   readonly lost: Set<Lane>;
   /** Transactions with buffered rows of those lanes. */
@@ -91,11 +96,11 @@ interface Sweep {
  * The handoff as a whole, too:
  *
  * - *between sweeps*: rows are judged at once. Until `sweepStarts`.
- * - *sweeping*: rows of lanes that lost none meanwhile are buffered, since whether the sweep brings them is known with its
- *   snapshot. Until `sweepReturned`, `sweepFailed` or `cut`.
+ * - *sweeping*, all lanes or some: rows of these lanes are buffered unless their lane lost some meanwhile, since whether the sweep
+ *   brings them is known with its snapshot; all others are judged at once. Until `sweepReturned`, `sweepFailed` or `cut`.
  *
  * A transaction is *received* from `begin` to `commit`; one that may have rows nobody brought is *watched*, until it is
- * accepted whole, or a sweep has seen its end, or a cut.
+ * accepted whole, or a sweep of all lanes has seen its end, or a cut.
  */
 export class Handoff<Row> {
   /** Where accepted and buffered rows hold a place. */
@@ -110,8 +115,7 @@ export class Handoff<Row> {
   #wholeInBuffer: Xid[] = [];
   /** Transactions of the time of a sweep with deferred rows: the sweep may not have seen them. */
   #deferredInSweep = new Set<Xid>();
-  /** The snapshot of the last sweep; its transactions are ignored until the stream has passed `until`. */
-  #swept: { readonly snapshot: Snapshot; readonly until: Lsn } | null = null;
+  readonly #snapshots = new SweptSnapshots();
   /** Transactions of which rows may have been dropped before a sweep could see them. */
   readonly #watched = new Set<Xid>();
   /** The furthest commit record whose receipt began. */
@@ -132,7 +136,7 @@ export class Handoff<Row> {
   /** True where no row of `lane` in the transaction being received can be accepted: `skip` does for `row`, unread. */
   drops(lane: Lane): boolean {
     if (this.#current === null || this.#current.wasSeen) return true;
-    return this.#sweep === null ? this.#behind.has(lane) : this.#hasLost(this.#sweep, lane);
+    return this.#sweep !== null && isOf(this.#sweep, lane) ? hasLost(this.#sweep, lane) : this.#behind.has(lane);
   }
 
   /** The transaction being received; null between two. */
@@ -149,7 +153,7 @@ export class Handoff<Row> {
     const { commitLsn } = transaction;
     this.#current = { ...transaction, wasSeen: commitLsn <= this.#begunBeforeCut, isWhole: true };
     if (commitLsn > this.#begun) this.#begun = commitLsn;
-    if (this.#swept !== null && commitLsn >= this.#swept.until) this.#swept = null;
+    this.#snapshots.passed(commitLsn);
   }
 
   /** Judges a row of the transaction being received. Where it is accepted or buffered, memory holds a place for it. */
@@ -186,35 +190,27 @@ export class Handoff<Row> {
   #judge(current: Transaction, lane: Lane, bytes: number): Verdict {
     // notTwice: the sweep after the cut has it, or it is watched.
     if (current.wasSeen) return "drop";
-    if (this.#sweep !== null) {
-      if (this.#hasLost(this.#sweep, lane)) return "drop";
+    if (this.#sweep !== null && isOf(this.#sweep, lane)) {
+      if (hasLost(this.#sweep, lane)) return "drop";
       if (this.#memory.hold(lane, bytes)) return "buffer";
       // bufferBounded
       this.givenUp(lane);
       this.#unbuffer(lane, this.#sweep);
       return "full";
     }
-    if (this.#behind.has(lane) || this.#isSwept(current)) return "drop";
+    if (this.#behind.has(lane) || this.#snapshots.has(lane, current.xid)) return "drop";
     if (this.#memory.hold(lane, bytes)) return "accept";
     this.givenUp(lane);
     return "full";
   }
 
-  /** ignoreSwept */
-  #isSwept({ xid }: Transaction): boolean {
-    return this.#swept !== null && sees(this.#swept.snapshot, xid);
-  }
-
   /** evictBehind: what waited in `lane` was given up, also where that happens while a sweep runs. */
   givenUp(lane: Lane): void {
+    const wereNamed = !this.#behind.isEvery;
     this.#behind.add(lane);
     if (this.#sweep === null) return;
     this.#sweep.lost.add(lane);
-    if (this.#sweep.lost.size > MOST_LOST) this.#loseEvery();
-  }
-
-  #hasLost({ lost, lostEvery }: Sweep, lane: Lane): boolean {
-    return lostEvery || lost.has(lane);
+    if ((wereNamed && this.#behind.isEvery) || this.#sweep.lost.size > MOST_LOST) this.#loseEvery();
   }
 
   #keep(streamed: Streamed<Row>): void {
@@ -240,8 +236,9 @@ export class Handoff<Row> {
     else this.#wholeInBuffer.push(current.xid);
   }
 
-  sweepStarts(): void {
-    this.#sweep = { lost: new Set(), partial: new Set(), lostEvery: false };
+  /** A sweep of `lanes` begins; of some alone only where not every lane is behind. */
+  sweepStarts(lanes: SweptLanes): void {
+    this.#sweep = { lanes, lost: new Set(), partial: new Set(), lostEvery: false };
   }
 
   /** The sweep's rows go to sending in any case; this says what else follows. */
@@ -257,33 +254,35 @@ export class Handoff<Row> {
       return { accepted: [], dropped: buffer, hasCaughtUp: false };
     }
     // partly
-    const caughtUp = this.#behind.set(new Set([...report.left, ...sweep.lost]));
-    this.#watch(report, caughtUp);
-    this.#swept = { snapshot: report.snapshot, until: report.insertLsn };
+    const caughtUp = this.#behind.swept(sweep.lanes, new Set([...report.left, ...sweep.lost]));
+    if (sweep.lanes === "every") this.#unwatch(report.snapshot);
+    if (caughtUp) this.#watch(report);
+    this.#snapshots.add(sweep.lanes, report.snapshot, report.insertLsn);
     const accepted: Streamed<Row>[] = [];
     const dropped: Streamed<Row>[] = [];
     const { partial } = sweep;
     for (const one of buffer) {
       const isBehind = this.#behind.has(one.lane);
       if (isBehind) partial.add(one.xid);
-      if (isBehind || sees(report.snapshot, one.xid)) dropped.push(one);
+      if (isBehind || this.#snapshots.has(one.lane, one.xid)) dropped.push(one);
       else accepted.push(one);
     }
     if (this.#current !== null && partial.has(this.#current.xid)) this.#currentIsPartial();
     for (const xid of wholeInBuffer) if (!partial.has(xid)) this.#watched.delete(xid);
     for (const xid of deferred) if (!sees(report.snapshot, xid)) this.#watched.add(xid);
+    if (this.#snapshots.size > MOST_SWEPT) this.#loseEvery();
     return { accepted, dropped, hasCaughtUp: caughtUp };
   }
 
-  /**
-   * watch: what is in progress now may have been decoded, and dropped, already. Where no lane has caught up, only those
-   * still in progress stay watched: later ones were or will be accepted from the stream, or their lane is behind.
-   */
-  #watch({ snapshot, nextXid }: SweepReport, caughtUp: boolean): void {
+  /** A sweep of every lane has seen the end of these: whatever of them was dropped, it brought. */
+  #unwatch(snapshot: Snapshot): void {
     for (const xid of this.#watched) {
       if (hasEnded(snapshot, widenXid(xid, snapshot.xmax))) this.#watched.delete(xid);
     }
-    if (!caughtUp) return;
+  }
+
+  /** watch: what is in progress while a lane catches up may have been decoded, and dropped, already. */
+  #watch({ snapshot, nextXid }: SweepReport): void {
     for (const id of snapshot.inProgress) this.#watched.add(lowXid(id));
     for (let id = snapshot.xmax; id < nextXid; id++) this.#watched.add(lowXid(id));
   }
@@ -308,7 +307,7 @@ export class Handoff<Row> {
     const buffer = [...this.#buffer.values()].flat();
     this.#endSweep();
     this.#loseEvery();
-    this.#swept = null;
+    this.#snapshots.clear();
     this.#watched.clear();
     this.#current = null;
     if (!sameHistory) this.#begun = ZERO_LSN;
@@ -333,4 +332,14 @@ export class Handoff<Row> {
   #currentIsPartial(): void {
     if (this.#current !== null) this.#current.isWhole = false;
   }
+}
+
+/** True where the sweep reads `lane`. */
+function isOf({ lanes }: Sweep, lane: Lane): boolean {
+  return lanes === "every" || lanes.has(lane);
+}
+
+/** True where `lane` lost rows while the sweep ran. */
+function hasLost({ lost, lostEvery }: Sweep, lane: Lane): boolean {
+  return lostEvery || lost.has(lane);
 }

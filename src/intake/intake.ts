@@ -1,4 +1,3 @@
-import { backoffMs } from "../base/backoff.ts";
 import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Lane } from "../outbox/lane.ts";
 import type { OutboxRow } from "../outbox/row.ts";
@@ -8,19 +7,21 @@ import { FailureLog } from "../pg/failure-log.ts";
 import type { Begin } from "../wal/events.ts";
 import type { Lsn } from "../pg/lsn.ts";
 import type { Xid } from "../pg/xid.ts";
+import { CheckTimes } from "./check-times.ts";
 import { Handoff, type Streamed } from "./handoff.ts";
 import type { IntakeParts } from "./parts.ts";
-import { nextStep, type ScheduleState } from "./schedule.ts";
+import { nextStep, type ScheduleState, type Sweeping, type SweepTime } from "./schedule.ts";
 import { StreamStall } from "./stream-stall.ts";
-import { sweepBounds } from "./sweep-bounds.ts";
 import { SweepFailures } from "./sweep-failures.ts";
-
-/** Waits between two checks of the watched transactions. */
-const CHECK = { firstMs: 50, maxMs: 5_000 };
+import { canBeNamed, planSweep } from "./sweep-plan.ts";
+import type { SweptLanes } from "./swept-snapshots.ts";
 
 /** After a sweep that brought nothing the next one comes no sooner than this, in milliseconds, and than so many times what it took. */
 const EMPTY_PAUSE_MS = 5;
 const EMPTY_PAUSE = 2;
+
+const NEVER: SweepTime = { at: 0, ms: 0 };
+const AT_ONCE: ScheduleState["notBefore"] = { every: 0, behind: 0, preferred: 0 };
 
 /** Rows that did not fit are read again no sooner than this, in milliseconds. */
 const REFUSED_PAUSE_MS = 100;
@@ -45,18 +46,19 @@ export class Intake {
   readonly #handoff: Handoff<OutboxRow>;
   /** Ends the wait of `read`. */
   readonly #notified = new AutoResetEvent();
-  /** Where the next sweep begins; null is at the first lane. */
+  /** Where the next sweep of every lane begins; null is at the first one. */
   #from: LaneCursor | null = null;
-  /** When the last sweep ended, and how long it took. */
-  #sweptAt = 0;
-  #sweepMs = 0;
-  /** No sweep before this: the last one failed, found nothing, or brought rows that did not fit. */
-  #notBefore = 0;
+  /** The last sweep of each kind. */
+  readonly #swept: Record<Sweeping, SweepTime> = { every: NEVER, behind: NEVER, preferred: NEVER };
+  /** No sweep of each kind before this: the last one failed, found nothing, or brought rows that did not fit. */
+  #notBefore = AT_ONCE;
   readonly #failures: SweepFailures;
   readonly #checkLog: FailureLog;
-  /** When the earliest deferred row is due, or a lane is looked after that was given up; null without any. */
+  /** When the earliest deferred row is due; null without any. */
   #dueAt: number | null = null;
-  /** Somebody asked for a sweep since the last one began. */
+  /** When a lane is looked after that was given up; null without any. */
+  #lookAt: number | null = null;
+  /** Somebody asked for a sweep of every lane since the last one began. */
   #asked = false;
   /** A lane that is behind could take more. */
   #wanted = false;
@@ -65,9 +67,7 @@ export class Intake {
   #stall = new StreamStall();
   /** When the reader of the outbox has its next step. */
   #readsAt = 0;
-  /** Checks since watching began, and when the last one ended. */
-  #checks = 0;
-  #checkedAt = 0;
+  readonly #checks = new CheckTimes();
   /** Changes with each cut, so that a sweep from before it is not taken for one after it. */
   #epoch = 0;
   /** Fires when the history of the server is over, with a failover: its transactions are decided then. */
@@ -166,10 +166,10 @@ export class Intake {
 
   /** The transaction being received did something that only a sweep, or another reading, can see: that is done when it is visible. */
   watch(): void {
-    const isSoon = this.#handoff.isWatching && this.#checks === 0;
+    const isCheckedSoon = this.#isCheckedSoon;
     this.#handoff.defer();
     if (this.#handoff.behind.isEvery) this.#parts.events.swept(true);
-    if (!isSoon) this.#startChecking(this.#parts.clock.now());
+    if (!isCheckedSoon) this.#checks.restart(this.#parts.clock.now());
     this.#notified.notify();
   }
 
@@ -189,7 +189,8 @@ export class Intake {
     this.#drop(this.#handoff.cut(sameHistory));
     this.#from = null;
     this.#dueAt = null;
-    this.#notBefore = 0;
+    this.#lookAt = null;
+    this.#notBefore = AT_ONCE;
     this.#stall = new StreamStall();
     this.#notified.notify();
   }
@@ -213,7 +214,9 @@ export class Intake {
   /** What waited of `lane` was given up: the outbox has it. */
   givenUp(lane: Lane): void {
     this.#handoff.givenUp(lane);
-    this.dueIn(GIVEN_UP_MS);
+    if (this.#lookAt !== null) return;
+    this.#lookAt = this.#parts.clock.now() + GIVEN_UP_MS;
+    this.#notified.notify();
   }
 
   /** A deferred row is due in `ms`. */
@@ -241,7 +244,7 @@ export class Intake {
       const step = nextStep(this.#schedule());
       switch (step.kind) {
         case "sweep":
-          await this.#sweep();
+          await this.#sweep(step.of);
           break;
         case "check":
           await this.#check();
@@ -256,18 +259,18 @@ export class Intake {
 
   #schedule(): ScheduleState {
     const { sender, clock, reading } = this.#parts;
-    const checkAt = this.#checkedAt + backoffMs(this.#checks, CHECK);
+    const checkAt = this.#checks.next;
     return {
       reading: reading(),
       now: clock.now(),
       hasRoom: sender.hasRoom,
       isLimited: sender.isLimited,
       isStocked: sender.isStocked,
-      isEveryBehind: this.#handoff.behind.isEvery,
-      sweptAt: this.#sweptAt,
-      sweepMs: this.#sweepMs,
+      lanesBehind: this.lanesBehind,
+      swept: this.#swept,
       notBefore: this.#notBefore,
       dueAt: this.#dueAt,
+      lookAt: this.#lookAt,
       asked: this.#asked,
       wanted: this.#wanted,
       wantedSoon: this.#wantedSoon,
@@ -276,31 +279,30 @@ export class Intake {
     };
   }
 
-  async #sweep(): Promise<void> {
+  async #sweep(wanted: Sweeping): Promise<void> {
     const { sender, outbox, clock, events } = this.#parts;
     const epoch = this.#epoch;
-    this.#handoff.sweepStarts();
-    this.#asked = false;
-    this.#wanted = false;
-    this.#wantedSoon = false;
-    this.#dueAt = null;
     const startedAt = clock.now();
-    const bounds = sweepBounds({
+    const { behind } = this.#handoff;
+    const sweeping = wanted === "behind" && !canBeNamed(behind.lanes) ? "every" : wanted;
+    const { lanes, plan, readsBehind } = planSweep(sweeping, {
       now: startedAt,
-      room: sender.room,
-      isLimited: sender.isLimited,
-      lanesBehind: this.lanesBehind,
+      sender,
+      behind,
+      from: this.#from,
       stalledSince: this.#stall.since,
-      sweptAt: this.#sweptAt,
     });
+    this.#begins(sweeping, readsBehind);
+    if (lanes !== "every" && lanes.size === 0) {
+      this.#ended([sweeping], startedAt);
+      this.#lookForLow(behind.lanes);
+      return;
+    }
+    this.#handoff.sweepStarts(lanes);
     try {
-      const plan = { ...bounds, from: this.#from, known: sender.knownIds };
-      const found = await outbox.sweep(plan).finally(() => {
-        this.#sweptAt = clock.now();
-        this.#sweepMs = this.#sweptAt - startedAt;
-      });
+      const found = await outbox.sweep(plan).finally(() => this.#ended([wanted, sweeping], startedAt));
       this.#failures.succeeded();
-      if (epoch === this.#epoch) this.#found(found);
+      if (epoch === this.#epoch) this.#found(found, lanes, sweeping);
     } catch (error) {
       this.#failed(error);
       if (epoch === this.#epoch) this.#drop(this.#handoff.sweepFailed());
@@ -308,28 +310,53 @@ export class Intake {
     }
   }
 
-  #found(found: SweepResult): void {
+  /** What the sweep does need not be done once more. */
+  #begins(sweeping: Sweeping, readsBehind: boolean): void {
+    if (readsBehind) {
+      this.#wanted = false;
+      this.#wantedSoon = false;
+      this.#lookAt = null;
+    }
+    if (sweeping !== "every") return;
+    this.#asked = false;
+    this.#dueAt = null;
+  }
+
+  #ended(kinds: readonly Sweeping[], startedAt: number): void {
+    const at = this.#parts.clock.now();
+    for (const kind of kinds) this.#swept[kind] = { at, ms: at - startedAt };
+  }
+
+  #found(found: SweepResult, lanes: SweptLanes, sweeping: Sweeping): void {
     const { sender, clock, events } = this.#parts;
     const left = new Set(found.left);
     const refused = found.rows.filter((row) => !this.#accept(row));
     for (const { lane } of refused) left.add(lane);
+    const isCheckedSoon = this.#isCheckedSoon;
     const { accepted, dropped, hasCaughtUp } = this.#handoff.sweepReturned({ ...found, left });
     this.#drop(dropped);
     for (const { row, xid } of accepted) sender.accept(row, this.#inserter(xid));
     const now = clock.now();
     const { behind } = this.#handoff;
-    this.#from = found.next;
+    if (lanes === "every") this.#from = found.next;
     this.#stall.swept(now, found.insertLsn);
-    const emptyMs = found.rows.length === 0 ? Math.max(EMPTY_PAUSE_MS, EMPTY_PAUSE * this.#sweepMs) : 0;
-    this.#notBefore = now + (refused.length > 0 ? REFUSED_PAUSE_MS : emptyMs);
+    const emptyMs = found.rows.length === 0 ? Math.max(EMPTY_PAUSE_MS, EMPTY_PAUSE * this.#swept[sweeping].ms) : 0;
+    const pauseMs = refused.length > 0 ? REFUSED_PAUSE_MS : emptyMs;
+    this.#notBefore = { ...this.#notBefore, [sweeping]: now + pauseMs };
     if (found.nextDueMs !== null) this.dueIn(found.nextDueMs);
-    const low = [...behind.lanes].filter((lane) => sender.isLow(lane));
-    this.#wanted ||= low.length > 0;
-    this.#wantedSoon ||= low.some((lane) => sender.isWantedSoon(lane));
-    if (hasCaughtUp) this.#startChecking(now);
+    this.#lookForLow(sweeping === "preferred" ? left : behind.lanes);
+    if (hasCaughtUp && !isCheckedSoon) this.#checks.restart(now);
     events.swept(behind.isEvery);
     events.accepted();
     if (!behind.isEvery && !this.#handoff.isWatching) events.visible();
+  }
+
+  /** P2: nothing is queued of some lanes that are behind, so that no start says that they could take more. */
+  #lookForLow(lanes: Iterable<Lane>): void {
+    const { sender } = this.#parts;
+    const low = [...lanes].filter((lane) => sender.isLow(lane));
+    this.#wanted ||= low.length > 0;
+    this.#wantedSoon ||= low.some((lane) => sender.isWantedSoon(lane));
   }
 
   /** P5: the sweep was planned before its rows had company. */
@@ -345,14 +372,15 @@ export class Intake {
   }
 
   #failed(error: unknown): void {
-    this.#notBefore = this.#parts.clock.now() + this.#failures.failed(error);
+    const at = this.#parts.clock.now() + this.#failures.failed(error);
+    this.#notBefore = { every: at, behind: at, preferred: at };
     this.#asked = true;
   }
 
   async #check(): Promise<void> {
     const { outbox, clock } = this.#parts;
     const epoch = this.#epoch;
-    this.#checks++;
+    this.#checks.begins();
     try {
       const snapshot = await outbox.snapshot();
       this.#checkLog.succeeded();
@@ -360,11 +388,11 @@ export class Intake {
     } catch (error) {
       this.#checkLog.failed(error);
     }
-    this.#checkedAt = clock.now();
+    this.#checks.ended(clock.now());
   }
 
-  #startChecking(now: number): void {
-    this.#checks = 0;
-    this.#checkedAt = now;
+  /** P2: however often there is a reason to check soon, that is when it is done. */
+  get #isCheckedSoon(): boolean {
+    return this.#handoff.isWatching && this.#checks.isFirst;
   }
 }

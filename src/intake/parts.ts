@@ -17,8 +17,12 @@ export interface RowSender extends RowMemory {
   readonly isLimited: boolean;
   /** True where what is queued lasts for seconds. */
   readonly isStocked: boolean;
-  /** What a sweep may bring now. */
+  /** What a sweep of every lane may bring now. */
   readonly room: SweepRoom;
+  /** What a sweep of `lanes` may bring now: its shares are those of them that have room. */
+  roomOf(lanes: Iterable<Lane>): SweepRoom;
+  /** Lanes of responsive hosts. */
+  readonly preferred: readonly Lane[];
   /** True where half of what may wait of `lane` does not. */
   isLow(lane: Lane): boolean;
   /** True where `lane` is to be read soon, however much is queued of others. */

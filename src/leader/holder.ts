@@ -21,15 +21,18 @@ export interface LockHolder extends LockOwner {
 
 /** Who holds the lock or has it handed over, of several first who may lead; `where` narrows it down. */
 export function selectHolder(where: string): string {
+  return `${selectOwners(`l.granted and ${where}`)} order by "mayLead" desc nulls last, l.classid desc limit 1`;
+}
+
+function selectOwners(where: string): string {
   return `select l.pid, p.gid, coalesce(a.usename, p.owner)::text as user, a.application_name as application, a.client_addr::text as address,
     pg_catalog.has_table_privilege(
       a.usesysid, pg_catalog.to_regclass('net.http_response_detail')::oid, 'insert'::text) as "mayLead"
   from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid
   ${JOIN_PREPARED}
-  where l.granted and l.locktype = 'advisory' and l.objsubid = 2::int2
+  where l.locktype = 'advisory' and l.objsubid = 2::int2
     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
-    and l.classid in ('${LOCK_CLASS_ID}'::oid, '${HANDOVER_CLASS_ID}'::oid) and ${where}
-  order by "mayLead" desc nulls last, l.classid desc limit 1`;
+    and l.classid in ('${LOCK_CLASS_ID}'::oid, '${HANDOVER_CLASS_ID}'::oid) and ${where}`;
 }
 
 /** Of one set of daemons, and of one of the two locks where `classId` is given. */
@@ -48,6 +51,24 @@ const SELECT_HOLDER = selectHolder("l.objid = '0'::oid");
 /** Who has the leader's lock, asked over an ordinary connection; null where nobody has. */
 export async function readHolder(db: Queryable): Promise<LockHolder | null> {
   return (await db.query<LockHolder & pg.QueryResultRow>({ text: SELECT_HOLDER })).rows[0] ?? null;
+}
+
+const LEADS = `select exists (
+    select from pg_catalog.pg_locks l
+    where l.pid = $1 and l.granted and l.locktype = 'advisory' and l.objsubid = 2::int2 and l.classid in ('${LOCK_CLASS_ID}'::oid, '${HANDOVER_CLASS_ID}'::oid)
+  ) as leads`;
+
+/** True where the session of the server's process `pid` has the leader's lock, or has it handed over; asked over an ordinary connection. */
+export async function leads(db: Queryable, pid: number): Promise<boolean> {
+  return (await db.query<{ leads: boolean }>({ text: LEADS, values: [pid] })).rows[0]?.leads === true;
+}
+
+const SELECT_WAITING = `${selectOwners("not l.granted and l.objid = '0'::oid")} order by l.pid limit 100`;
+
+/** Who waits for the leader's lock and is no pgnetd: it would have it as soon as the daemon ends. Null where nobody does. */
+export async function readWaitingStranger(db: Queryable): Promise<LockHolder | null> {
+  const { rows } = await db.query<LockHolder & pg.QueryResultRow>({ text: SELECT_WAITING });
+  return rows.find((row) => isStranger(row)) ?? null;
 }
 
 /**

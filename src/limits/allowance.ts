@@ -6,6 +6,8 @@ const PACE = 0.995;
 const GUARD_MS = 5;
 /** Permits that went unused for so long may be used late, so that a late timer costs no rate. */
 const BANK_MS = 20;
+/** Of these, so many are kept for who seldom asks; whole ones, so at 200 per second one. */
+const KEPT_MS = 5;
 /** Permits are handed out in groups about this far apart where somebody waits for them. */
 const TICK_MS = 10;
 
@@ -17,6 +19,8 @@ const TICK_MS = 10;
 export class Allowance {
   /** The time in which one group of permits accrues, in milliseconds. */
   readonly groupMs: number;
+  /** Permits that are to be left by whoever could take all that accrue. */
+  readonly kept: number;
   readonly #permitsPerMs: number;
   readonly #bank: number;
   readonly #bounds: { readonly max: number; readonly spanMs: number };
@@ -29,6 +33,7 @@ export class Allowance {
     if (!(perSecond > 0 && Number.isFinite(perSecond))) throw new RangeError(`not a rate: ${perSecond}`);
     this.#permitsPerMs = (perSecond * PACE) / 1_000;
     this.#bank = (BANK_MS * perSecond) / 1_000;
+    this.kept = Math.floor((KEPT_MS * perSecond) / 1_000);
     this.groupMs = Math.ceil(TICK_MS * this.#permitsPerMs) / this.#permitsPerMs;
     this.#accruedAt = now;
     const max = Math.ceil(perSecond);
@@ -43,11 +48,11 @@ export class Allowance {
     }
   }
 
-  /** Milliseconds until one start is allowed; 0 when it is now. */
-  waitMs(now: number): number {
+  /** Milliseconds until one start is allowed that leaves `left` permits; 0 when it is now. */
+  waitMs(now: number, left = 0): number {
     this.#accrue(now);
-    const paceMs = (1 - this.#permits) / this.#permitsPerMs;
-    return Math.max(0, paceMs, this.#window.freeAt() - now);
+    const paceMs = (1 + left - this.#permits) / this.#permitsPerMs;
+    return Math.max(0, paceMs, this.#window.freeAt(left) - now);
   }
 
   /** Records one start, allowed by `waitMs` at the same `now`. */

@@ -11,6 +11,8 @@ export interface RateLimit extends Disposable {
   tryTake(): boolean;
   /** As `tryTake`, without counting a start: for a caller that has other limits to ask, too. */
   isFree(): boolean;
+  /** As `isFree`, with what is kept for who seldom asks left for them. */
+  hasSpare(): boolean;
   /** Counts the time until now as spent at the full rate, as at opening: for when another daemon may have sent until now. */
   assumeSpent(): void;
   /** Takes effect at once; starts so far count under the new rate as well. */
@@ -55,8 +57,16 @@ class PacedRate implements RateLimit {
   }
 
   isFree(): boolean {
+    return this.#leaves(0);
+  }
+
+  hasSpare(): boolean {
+    return this.#leaves(this.#allowance?.kept ?? 0);
+  }
+
+  #leaves(kept: number): boolean {
     const allowance = this.#allowance;
-    if (allowance === null || allowance.waitMs(this.#clock.now()) === 0) return true;
+    if (allowance === null || allowance.waitMs(this.#clock.now(), kept) === 0) return true;
     this.#waiting = true;
     this.#ask(allowance);
     return false;

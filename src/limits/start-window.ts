@@ -32,9 +32,9 @@ export class StartWindow {
     );
   }
 
-  /** The time from which one more start is allowed; may lie in the past. */
-  freeAt(): number {
-    return (this.#times[this.#oldest] ?? 0) + this.#spanMs;
+  /** The time from which one more start is allowed that leaves `left` more; may lie in the past. */
+  freeAt(left = 0): number {
+    return (this.#times[(this.#oldest + left) % this.#times.length] ?? 0) + this.#spanMs;
   }
 
   /** Records a start at `now`; times never go back. */

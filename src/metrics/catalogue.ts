@@ -70,7 +70,7 @@ export const SECTIONS = {
   state: "What the daemon does.",
   slot: "The replication slot, and the write-ahead log that it makes the server keep. All positions are those of the server that is read.",
   heartbeat:
-    "While scrapes come at least now and then, or somebody watches [the page](page.md), the leader writes a logical message into the WAL, and measures how long it takes to come back by the stream: at a scrape, at most every ten seconds, and at most every five minutes where no request was received or sent since the last. Each is one transaction of 160 bytes of WAL, with its flush and its transaction id, and waits for no synchronous standby: without requests, 46 kB a day; where `archive_timeout` is set it is also what makes the server archive a segment each time. `metrics.heartbeat` turns it off.",
+    "While `/metrics` is scraped, or somebody watches [the page](page.md), the leader writes a logical message into the WAL, and measures how long it takes to come back by the stream: at a scrape, at most every ten seconds, and at most every five minutes where no request was received or sent since the last. Each is one transaction of 160 bytes of WAL, with its flush and its transaction id, and waits for no synchronous standby: without requests, 46 kB a day; where `archive_timeout` is set it is also what makes the server archive a segment each time. `metrics.heartbeat` turns it off.",
 } as const;
 
 /** All metrics by section. The only place that names them. */

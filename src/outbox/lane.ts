@@ -14,14 +14,11 @@ const LONGEST = 255;
 const LONGEST_URL = 2048;
 
 /**
- * The lane of the row called `row`, in built-in immutable functions: the expression of the indexes in `sql/`, which must be the same.
- * Each function more costs callers, so it takes urls as they are mostly written; see `hasPlainAuthority`.
+ * The lane of the row called `row`: the expression of the indexes by lane. Its function takes urls as they are mostly written; see
+ * `hasPlainAuthority`.
  */
 export function laneSql(row: string): string {
-  const ended = String.raw`pg_catalog.translate(pg_catalog.left(${row}.url, ${LONGEST_URL}), E'?#\\', '///')`;
-  const authority = `pg_catalog.split_part(pg_catalog.split_part(${ended}, '/', 3), '@', -1)`;
-  const name = `pg_catalog.left(${row}.lane, ${LONGEST})`;
-  return `pg_catalog.left(pg_catalog.lower(${authority} collate "C") || coalesce(' ' || ${name}, ''), ${LONGEST})`;
+  return `(net._lane(${row}.url, ${row}.lane) collate pg_catalog."C")`;
 }
 
 /** The lane of a row, as `laneSql` has it. `name` is its column `lane`. */

@@ -29,7 +29,7 @@ function lanes(name: string, condition: string, when = "true"): string {
   const step = (compared: string): string =>
     `select ${laneSql("q")} from net.http_request_queue q where ${condition} and ${laneSql("q")} ${compared} order by 1 limit 1`;
   return `${name} (lane, n) as (
-  (select lane, 1 from (${step(`>= ${FIRST_LANE}`)}) first (lane) where ${when})
+  (select lane, 1 from (${step(`>= ${FIRST_LANE}`)}) first (lane) where $10::int > 0 and ${when})
   union all
   select (${step("> l.lane")}), l.n + 1 from ${name} l where l.lane is not null and l.n < $10::int
 )`;
@@ -66,7 +66,7 @@ const DUE_TIME = "coalesce(q.next_attempt_at, 'infinity'::timestamptz)";
  * the lane, what is queued in memory included: in its order lanes of which least is queued come first. Those with less than nothing are
  * preferred: how much is read of each does not depend on how many others there are. Between those at the same place it is another one's `turn` in each sweep. $1 is the lane to begin at, $2 the
  * most rows, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
- * lanes, what of them waits and their room; $10 is how many lanes are looked for.
+ * lanes, what of them waits and their room; $10 is how many lanes are looked for, 0 where only those of $6 are read.
  */
 export const CHOSEN = `${lanes("fresh_lane", "q.next_attempt_at is null")},
 known as materialized (
@@ -75,7 +75,7 @@ known as materialized (
   select (extract(epoch from pg_catalog.statement_timestamp()) * 1000::numeric)::bigint as seed
 ), first_due as materialized (
   select ${laneSql("q")} as lane from net.http_request_queue q
-  where q.next_attempt_at <= pg_catalog.statement_timestamp() order by q.next_attempt_at limit ${MOST_DUE} + 1
+  where $10::int > 0 and q.next_attempt_at <= pg_catalog.statement_timestamp() order by q.next_attempt_at limit ${MOST_DUE} + 1
 ), ${lanes("deferred_lane", "q.next_attempt_at is not null", `(select count(*) from first_due) > ${MOST_DUE}`)}, lane as (
   select lane, coalesce(max(queued), 0) as queued, coalesce(max(room), $4::int) as room,
     bool_or(is_fresh or is_due) as is_found, bool_or(is_fresh) or coalesce(max(room) > 0 and max(queued) < 0, false) as is_fresh, bool_or(is_due) as is_due
@@ -83,7 +83,7 @@ known as materialized (
     select lane, true as is_fresh, false as is_due, null::int as queued, null::int as room from fresh_lane where lane is not null
     union all select lane, false, true, null, null from deferred_lane where lane is not null
     union all select lane, false, true, null, null from first_due
-    union all select lane, false, false, queued, room from unnest($6::text[], $7::int[], $8::int[]) as s (lane, queued, room)
+    union all select lane, $10::int = 0, $10::int = 0, queued, room from unnest($6::text[], $7::int[], $8::int[]) as s (lane, queued, room)
   ) found
   group by lane
 ), rooms as materialized (

@@ -29,8 +29,8 @@ export interface SweepRoom {
 export interface SweepPlan extends SweepRoom {
   /** Where to begin; null is at the first lane. */
   readonly from: LaneCursor | null;
-  /** Most lanes beside the preferred ones of `shares`. */
-  readonly lanes: number;
+  /** Most lanes beside the preferred ones of `shares`; "shares" reads those of `shares` alone. */
+  readonly lanes: number | "shares";
   /** Ids in memory: they are left out (rule leaveOutKnown). */
   readonly known: readonly bigint[];
 }
@@ -104,7 +104,7 @@ async function query(db: Queryable, statement: typeof SWEEP, plan: SweepPlan): P
     shares.map(({ queued }) => queued),
     shares.map(({ room }) => room),
     largest,
-    lanes,
+    lanes === "shares" ? 0 : lanes,
   ];
   return (await db.query<Record<string, unknown>>({ ...statement, values })).rows;
 }

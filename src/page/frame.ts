@@ -5,6 +5,7 @@ import { Distribution } from "../metrics/distribution.ts";
 import type { Sample } from "../metrics/sample.ts";
 import { type Labels, valuesOf } from "../metrics/values.ts";
 import type { Health } from "../ops/health.ts";
+import type { LastMinute } from "./history.ts";
 
 /** A number, or several by the label that tells them apart. */
 type Value = number | null | Readonly<Record<string, number>>;
@@ -28,6 +29,7 @@ export interface Frame {
   } | null;
   /** Starts per second since the frame before; null in the first. */
   readonly startedPerSecond: number | null;
+  readonly lastMinute: LastMinute;
   readonly values: Readonly<Record<string, Value>>;
   /** Whether there are actions. */
   readonly hasActions: boolean;
@@ -40,11 +42,12 @@ export interface FrameParts {
   readonly health: Health | null;
   readonly settings: Config["page"];
   readonly startedPerSecond: number | null;
+  readonly lastMinute: LastMinute;
   readonly at: number;
 }
 
 /** Makes it. */
-export function frameOf({ sample, health, settings, startedPerSecond, at }: FrameParts): Frame {
+export function frameOf({ sample, health, settings, startedPerSecond, lastMinute, at }: FrameParts): Frame {
   const holder = sample.state?.standby === true ? sample.state.holder : null;
   return {
     at,
@@ -56,6 +59,7 @@ export function frameOf({ sample, health, settings, startedPerSecond, at }: Fram
     mode: health?.mode ?? null,
     holder: holder === null ? null : { pid: holder.pid, address: holder.address, isStranger: isStranger(holder) },
     startedPerSecond,
+    lastMinute,
     values: numbersOf(sample),
     hasActions: settings.token !== null,
     urls: settings.urls,

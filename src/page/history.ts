@@ -5,6 +5,7 @@ import { quantile } from "./quantile.ts";
 
 /** How far apart points are, in milliseconds. */
 export const STEP_MS = 5_000;
+const MINUTE_MS = 60_000;
 /** Points that are kept: an hour. */
 const MOST = 720;
 
@@ -30,6 +31,12 @@ export const COLUMNS = [
   "retainedBytes",
 ] as const;
 
+/** How tries ended lately. */
+export interface LastMinute {
+  readonly ended: number;
+  readonly failed: number;
+}
+
 /** One point, in the order of `COLUMNS`. */
 export type Point = readonly (number | null)[];
 
@@ -47,22 +54,32 @@ const FAILED = LABELS.outcome.filter((outcome) => !/^\dxx$/.test(outcome));
 /** The last hour in memory: what was counted, and what the database said while somebody watched. */
 export class History {
   readonly #points: Point[] = [];
-  #before: Counts | null = null;
+  /** The counts of the last minute, the oldest first. */
+  #recent: Counts[] = [];
 
   get points(): readonly Point[] {
     return this.#points;
   }
 
+  /** Tries that ended in the last minute, and those of them without an answer or with a status from 500 on. */
+  get lastMinute(): LastMinute {
+    const [first] = this.#recent;
+    const last = this.#recent.at(-1);
+    if (first === undefined || last === undefined) return { ended: 0, failed: 0 };
+    const ended = (outcomes: readonly OutcomeClass[]): number => endedBetween(first, last, outcomes);
+    return { ended: ended(LABELS.outcome), failed: ended(["5xx", ...FAILED]) };
+  }
+
   /** Adds the time since the last call; returns nothing for the first, or where another database is counted now. */
   record(meter: RequestMeter, sample: Sample | null, at: number): Point | null {
-    const before = this.#before;
+    const before = this.#recent.at(-1);
     const now = countsOf(meter, at);
-    this.#before = now;
-    if (before === null || before.meter !== meter || at <= before.at) return null;
+    if (before !== undefined && before.meter !== meter) this.#recent = [];
+    this.#recent.push(now);
+    if (this.#recent.length > MINUTE_MS / STEP_MS + 1) this.#recent.shift();
+    if (before === undefined || before.meter !== meter || at <= before.at) return null;
     const seconds = (at - before.at) / 1_000;
-    const ended = (outcomes: readonly OutcomeClass[]): number =>
-      outcomes.reduce((sum, outcome) => sum + (now.ended.get(outcome) ?? 0) - (before.ended.get(outcome) ?? 0), 0) /
-      seconds;
+    const ended = (outcomes: readonly OutcomeClass[]): number => endedBetween(before, now, outcomes) / seconds;
     const database = sample?.database ?? null;
     const point = [
       at / 1_000,
@@ -79,6 +96,10 @@ export class History {
     if (this.#points.length > MOST) this.#points.shift();
     return point;
   }
+}
+
+function endedBetween(before: Counts, now: Counts, outcomes: readonly OutcomeClass[]): number {
+  return outcomes.reduce((sum, outcome) => sum + (now.ended.get(outcome) ?? 0) - (before.ended.get(outcome) ?? 0), 0);
 }
 
 function countsOf(meter: RequestMeter, at: number): Counts {

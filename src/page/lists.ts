@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { LONGEST_URL } from "../base/url-start.ts";
-import { hostOfSettings } from "../outbox/host-settings.ts";
+import { type HostSettings, readHostSettings } from "../outbox/host-settings.ts";
 import { hostOfLane } from "../outbox/lane.ts";
 import type { Queryable } from "../pg/pool.ts";
 import type { SenderLoad } from "../sending/host-scheduler.ts";
@@ -23,24 +23,15 @@ export function startOfUrl(column: string, longest = LONGEST_URL): string {
   return `pg_catalog.left(${column}, ${longest})`;
 }
 
-/** The host in a lane's key, where the daemon reports none: it has not read a request of the lane yet. */
-const HOST_OF_LANE = String.raw`pg_catalog.substring(l.lane, '^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?( |$)')`;
-
 const SELECT_LANES = {
   name: "pgnetd_page_lanes",
   text: `
-select l.lane, coalesce(l.host, ${HOST_OF_LANE}) as host, l.outbox_rows::float8 as "outboxRows", l.deferred::float8 as deferred,
+select l.lane, l.host, l.outbox_rows::float8 as "outboxRows", l.deferred::float8 as deferred,
   case when pg_catalog.isfinite(l.oldest) then extract(epoch from pg_catalog.clock_timestamp() - l.oldest)::float8 end as "oldestSeconds",
-  l.queued, l.in_flight as "inFlight", l.is_behind as "isBehind", coalesce(s.paused, l.is_paused, false) as "isPaused",
-  l.last_error as "lastError", extract(epoch from pg_catalog.clock_timestamp() - l.last_error_at)::float8 as "lastErrorSeconds", s.rate_per_second::float8 as "ratePerSecond", s.concurrency
+  l.queued, l.in_flight as "inFlight", l.is_behind as "isBehind", coalesce(l.is_paused, false) as "isPaused",
+  l.last_error as "lastError", extract(epoch from pg_catalog.clock_timestamp() - l.last_error_at)::float8 as "lastErrorSeconds"
 from net.http_lane_status(${MOST_LANES}) l
-left join net.http_host_settings s on s.host = coalesce(l.host, ${HOST_OF_LANE})
 order by l.outbox_rows desc, l.lane`,
-};
-
-const SELECT_PAUSED = {
-  name: "pgnetd_page_paused",
-  text: `select host from net.http_host_settings where paused order by host limit ${MOST_HOSTS}`,
 };
 
 const SELECT_FAILURES = {
@@ -78,8 +69,6 @@ const laneSchema = z.object({
   /** Code of the host's last failure, or its status from 500 on; a host that answers again has it still. */
   lastError: z.string().nullable(),
   lastErrorSeconds: z.number().nullable(),
-  ratePerSecond: z.number().nullable(),
-  concurrency: z.int().nullable(),
 });
 
 const endedSchema = z.object({
@@ -94,8 +83,11 @@ const endedSchema = z.object({
   totalMs: z.number().nullable(),
 });
 
-/** One lane as it is shown. */
-export type ShownLane = z.infer<typeof laneSchema>;
+/** One lane as it is shown, with the settings of its host. */
+export interface ShownLane extends z.infer<typeof laneSchema> {
+  readonly ratePerSecond: number | null;
+  readonly concurrency: number | null;
+}
 
 /** One request that ended, as it is shown. */
 export type ShownRequest = z.infer<typeof endedSchema>;
@@ -114,15 +106,27 @@ export type LastFailures = SenderLoad["lastFailures"];
 /** Reads them: ranges of indexes, of bounded length each. The database knows the failures of busy lanes alone: others are added. */
 export async function readLists(db: Queryable, urls: ShownUrls, lastFailures: LastFailures): Promise<Lists> {
   const lanes = z.array(laneSchema).parse((await db.query(SELECT_LANES)).rows);
-  const paused = (await db.query<{ host: string }>(SELECT_PAUSED)).rows;
+  const settings = await readHostSettings(db);
   const failures = z.array(endedSchema).parse((await db.query(SELECT_FAILURES)).rows);
   const deadLetters = z.array(endedSchema).parse((await db.query(SELECT_DEAD_LETTERS)).rows);
   return {
-    lanes: lanes.map((lane) => withFailure({ ...lane, host: lane.host ?? hostOfLane(lane.lane) }, lastFailures)),
-    pausedHosts: [...new Set(paused.map(({ host }) => hostOfSettings(host)))],
+    lanes: lanes.map((lane) => withFailure(withSettings(lane, settings), lastFailures)),
+    pausedHosts: pausedAmong(settings),
     failures: failures.map((row) => masked(row, urls)),
     deadLetters: deadLetters.map((row) => masked(row, urls)),
   };
+}
+
+/** The daemon reports no host of a lane of which it has not read a request yet, and what it knows of a pause is seconds old. */
+function withSettings(lane: z.infer<typeof laneSchema>, settings: ReadonlyMap<string, HostSettings>): ShownLane {
+  const host = lane.host ?? hostOfLane(lane.lane);
+  const { ratePerSecond = null, concurrency = null, paused } = (host === null ? null : settings.get(host)) ?? {};
+  return { ...lane, host, ratePerSecond, concurrency, isPaused: paused ?? lane.isPaused };
+}
+
+function pausedAmong(settings: ReadonlyMap<string, HostSettings>): readonly string[] {
+  const paused = [...settings].flatMap(([host, one]) => (one.paused ? [host] : []));
+  return paused.toSorted().slice(0, MOST_HOSTS);
 }
 
 function withFailure(lane: ShownLane, lastFailures: LastFailures): ShownLane {

@@ -104,6 +104,7 @@ export class LiveView implements Disposable {
         health: healthOf(health),
         settings: settings(),
         startedPerSecond,
+        lastMinute: this.#history.lastMinute,
         at: Date.now(),
       });
       this.watchers.send("frame", this.#frame);

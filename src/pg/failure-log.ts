@@ -1,5 +1,6 @@
 import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { poolerHint } from "./pooler.ts";
 import { causeOf } from "./sqlstate.ts";
 
 /** What is logged of work that fails and is tried again. */
@@ -24,7 +25,11 @@ export class FailureLog {
     const code = causeOf(error);
     if (this.#causes.has(code)) return;
     this.#causes.add(code);
-    this.#log.warn({ code, reason: toError(error).message }, this.#messages.failed);
+    const hint = poolerHint(error);
+    this.#log.warn(
+      { code, reason: toError(error).message, ...(hint !== undefined && { hint }) },
+      this.#messages.failed,
+    );
   }
 
   succeeded(): void {

@@ -21,7 +21,7 @@ export const JOIN_PREPARED = `left join lateral (
     limit 1
   ) p on true`;
 
-/** A gid may contain anything, line breaks and terminal sequences too. */
+/** A gid or the name of a role may contain anything, line breaks and terminal sequences too. */
 const SHOWABLE = /^[\p{L}\p{N}\p{P}\p{S} ]+$/u;
 
 /** Who it is, for a person to read. */
@@ -32,9 +32,16 @@ export function holderText({ pid, gid, user, application }: LockOwner): string {
   return details.length === 0 ? what : `${what} (${details.join(", ")})`;
 }
 
-/** How to end it. */
-export function endHint({ pid, gid }: Pick<LockOwner, "pid" | "gid">): string {
-  if (pid !== null) return `End it: select pg_terminate_backend(${pid});`;
-  if (gid !== null && SHOWABLE.test(gid)) return `End it: rollback prepared ${pg.escapeLiteral(gid).trim()};`;
+/** How to end it, and who may: the role of the daemon often may not. */
+export function endHint({ pid, gid, user }: Pick<LockOwner, "pid" | "gid" | "user">): string {
+  // A name with a line break would end the comment.
+  const roles = [
+    ...(user === null || !SHOWABLE.test(user) ? [] : [`role ${user}`]),
+    ...(pid === null ? [] : ["a member of pg_signal_backend"]),
+  ];
+  const as = [...roles, "a superuser"].join(" or ");
+  if (pid !== null) return `End it: select pg_terminate_backend(${pid}); -- as ${as}`;
+  if (gid !== null && SHOWABLE.test(gid))
+    return `End it: rollback prepared ${pg.escapeLiteral(gid).trim()}; -- as ${as}`;
   return "End it: rollback prepared with its gid, which pg_prepared_xacts shows.";
 }

@@ -17,6 +17,8 @@ export const MIGRATIONS = [
   "0013_traceparent.sql",
   "0014_dead_letter_lane.sql",
   "0015_lane_authority.sql",
+  "0016_lane_function.sql",
+  "0017_lane_function_indexes.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */

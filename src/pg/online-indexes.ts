@@ -11,7 +11,11 @@ const LARGE_ROWS = 10_000;
 const NO_TIMEOUT = "set statement_timeout = 0; set lock_timeout = 0";
 const RESET = "reset statement_timeout; reset lock_timeout";
 
-const SELECT_LARGE = `select pg_catalog.count(*) > ${LARGE_ROWS} as large
+/** Also where an earlier try left one of the indexes of $1 unfinished, which the migration's `if not exists` would take for made. */
+const SELECT_NEEDED = `select pg_catalog.count(*) > ${LARGE_ROWS} or exists (
+  select from pg_catalog.pg_index i join unnest($1::text[]) as made (name) on i.indexrelid = pg_catalog.to_regclass(made.name)
+  where not i.indisvalid
+) as needed
 from (select from net.http_request_queue limit ${LARGE_ROWS} + 1) as first_rows`;
 
 const SELECT_VALID = `select indisvalid as valid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass($1)`;
@@ -35,7 +39,8 @@ export async function createIndexesOnline(
 ): Promise<void> {
   const statements = [...text.matchAll(CREATE_INDEX)];
   if (statements.length === 0) return;
-  if ((await client.query<{ large: boolean }>(SELECT_LARGE)).rows[0]?.large !== true) return;
+  const names = statements.map(([, name = ""]) => `net.${name}`);
+  if ((await client.query<{ needed: boolean }>(SELECT_NEEDED, [names])).rows[0]?.needed !== true) return;
   await migrationLock(client, wait, "session")();
   try {
     if (((await client.query<{ version: number }>(SELECT_VERSION)).rows[0]?.version ?? 0) >= version) return;

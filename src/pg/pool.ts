@@ -110,7 +110,9 @@ export function openPool(options: PoolOptions): Pool {
     // On the server, too: a statement that waits for a lock would else outlive the client's livenessTimeout.
     ...configWith(options.url, OWN_SESSIONS, `${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`),
     Client: KnownClient,
-    verify: (client, done) => client.query(PIN_PATH, (error) => done(error)),
+    // Not `verify`: where the wait for a connection times out meanwhile, pg-pool never lends that connection again. It waits for the
+    // promise, which its type does not say.
+    onConnect: pinPath,
     max: options.size,
     idleTimeoutMillis: 30_000,
     query_timeout: options.statementTimeoutMs,
@@ -151,6 +153,10 @@ export function openPool(options: PoolOptions): Pool {
     },
     [Symbol.asyncDispose]: () => pool.end(),
   };
+}
+
+function pinPath(client: pg.ClientBase): unknown {
+  return client.query(PIN_PATH);
 }
 
 /** Where it fails, the connection keeps the timeout. */

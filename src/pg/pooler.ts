@@ -4,15 +4,19 @@ import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 const HINT = "A pooler answers in PostgreSQL's place: give DATABASE_URL the host and port of PostgreSQL itself.";
 
+/** Statements are prepared once for each session, and never dropped. */
+const OF_OTHERS: ReadonlySet<string> = new Set([SQLSTATE.duplicatePreparedStatement, SQLSTATE.invalidStatementName]);
+
 /**
  * What mends an error that comes from a pooler; undefined for all others. PgBouncer and its like refuse a login as a violation of the
  * protocol, without the routine that PostgreSQL's own errors name; one that passes over what was asked for at login gives an
- * ordinary session, which does not know the commands of replication.
+ * ordinary session, which does not know the commands of replication; and one that gives the sessions of the server to others between two
+ * transactions loses prepared statements, or has those of others.
  */
 export function poolerHint(error: unknown): string | undefined {
   if (!(error instanceof pg.DatabaseError)) return undefined;
   const sqlstate = sqlstateOf(error);
   const isRefused = sqlstate === SQLSTATE.protocolViolation && error.routine === undefined;
   const isOrdinary = sqlstate === SQLSTATE.syntaxError && error.message.includes("IDENTIFY_SYSTEM");
-  return isRefused || isOrdinary ? HINT : undefined;
+  return isRefused || isOrdinary || OF_OTHERS.has(sqlstate ?? "") ? HINT : undefined;
 }

@@ -8,6 +8,8 @@ export const SQLSTATE = {
   undefinedColumn: "42703",
   undefinedFunction: "42883",
   syntaxError: "42601",
+  duplicatePreparedStatement: "42P05",
+  invalidStatementName: "26000",
   protocolViolation: "08P01",
   invalidSchema: "3F000",
   readOnlyTransaction: "25006",

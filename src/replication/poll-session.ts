@@ -6,7 +6,8 @@ import type { Log } from "../base/log.ts";
 import { stopped } from "../base/loops.ts";
 import type { LockKey } from "../wal/advisory-lock.ts";
 import { takeLockBack, takeOver, type TakenOver } from "../leader/handover.ts";
-import { takeLeaderLock } from "../leader/lock.ts";
+import type { LockHolder } from "../leader/holder.ts";
+import { type LockWait, takeLeaderLock } from "../leader/lock.ts";
 import type { SessionListener } from "./stream-session.ts";
 import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "../wal/wire.ts";
 
@@ -45,12 +46,14 @@ export async function pollSession(
   const lead = async (): Promise<void> => {
     await client.connect();
     await endWithPeer(client, senderTimeoutMs);
-    const held = await takeLock(client, options, listener, signal);
-    if (held === null) return;
-    let { hasLock } = held;
     const [identity] = await ask<{ systemid: string; timeline: number }>(client, IDENTITY, answerMs);
     if (identity === undefined) throw new PgnetdError("INTERNAL", "pg_control_system() returned nothing");
-    listener.leading({ systemId: identity.systemid, timeline: identity.timeline });
+    const server = { systemId: identity.systemid, timeline: identity.timeline };
+    const waiting = (holder: LockHolder | null): void => listener.standby(holder, server);
+    const held = await takeLock(client, options, waiting, signal);
+    if (held === null) return;
+    let { hasLock } = held;
+    listener.leading(server);
     listener.heard(held.at);
     options.begun();
     while (!signal.aborted) {
@@ -74,7 +77,7 @@ export async function pollSession(
 async function takeLock(
   client: pg.Client,
   { lock, handover, senderTimeoutMs, fenceMs, clock, log }: PollSessionOptions,
-  listener: Pick<SessionListener, "standby">,
+  waiting: LockWait["waiting"],
   signal: AbortSignal,
 ): Promise<TakenOver | null> {
   const answerMs = senderTimeoutMs / 4;
@@ -87,6 +90,6 @@ async function takeLock(
       askEveryMs: askEveryMs({ senderTimeoutMs, fenceMs }),
     });
   }
-  const at = await takeLeaderLock(client, lock, { ...shared, waiting: (holder) => listener.standby(holder) });
+  const at = await takeLeaderLock(client, lock, { ...shared, waiting });
   return at === null ? null : { at, hasLock: true };
 }

@@ -32,3 +32,8 @@ export function tooLarge(bytes: number): PgnetdError {
     hint: "The slot is recreated, past that message: a request too large to be sent, or a logical message of somebody.",
   });
 }
+
+/** The ids of the outbox start over: rows that came before mean other requests. */
+export function madeAnew(): PgnetdError {
+  return new PgnetdError("STREAM_LOST", "the tables of schema net were recreated");
+}

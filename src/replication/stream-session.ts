@@ -1,11 +1,11 @@
 import type pg from "pg";
 import { LogicalReplicationService } from "pg-logical-replication";
 
+import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { runLoops, stopped } from "../base/loops.ts";
-import { FailureLog } from "../pg/failure-log.ts";
+import { type Loop, runLoops, stopped } from "../base/loops.ts";
 import { type Queryable, socketOf } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { LockKey } from "../wal/advisory-lock.ts";
@@ -17,15 +17,18 @@ import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "../pg/lsn.ts";
 import type { LivenessTimeout } from "./liveness-timeout.ts";
 import { LARGEST_MESSAGE_BYTES } from "../wal/message-limit.ts";
 import { acknowledgement, Positions } from "../wal/confirmed-position.ts";
-import { assertPublished, INSTALLATION_TABLE, selectPublications } from "../wal/publication-check.ts";
+import { INSTALLATION_TABLE } from "../wal/publication-check.ts";
 import { defaultSlotName, type SlotOptions, startReplication } from "../slot/slot.ts";
 import { dropSlot, prepareSlot } from "../slot/preparation.ts";
-import { tooLarge, unreadable } from "./stream-failure.ts";
+import { proveLead } from "./proof-of-lead.ts";
+import { type WatchedStream, watchPublications } from "./publication-watch.ts";
+import { madeAnew, tooLarge, unreadable } from "./stream-failure.ts";
 import type { StreamOutage } from "../slot/stream-outage.ts";
 import {
   ask,
   bytesReceived,
   askEveryMs,
+  doubtMs,
   endWithPeer,
   hangUp,
   limitMessages,
@@ -43,8 +46,8 @@ export interface ServerIdentity {
 export interface SessionListener extends Omit<WalSink, "message" | "relation"> {
   /** A control message written since the session began: one from before has been followed by a start already. */
   message(content: string): void;
-  /** Another session holds the leader's lock; this one waits for it. */
-  standby(holder: LockHolder | null): void;
+  /** Another session holds the leader's lock of this server; this one waits for it. */
+  standby(holder: LockHolder | null, server: ServerIdentity): void;
   /** The lock is held: this daemon leads until the session ends. There may be no stream yet. */
   leading(server: ServerIdentity): void;
   /** From here on every commit reaches the sink. */
@@ -88,7 +91,7 @@ export interface SessionOptions extends Silence {
   readonly decoder: Decoder;
   /** P5: a stream with a larger message, in bytes, is not read: its slot is recreated. `LARGEST_MESSAGE_BYTES` unless set. */
   readonly largestMessageBytes?: number;
-  /** A publication that was dropped or altered leaves the stream silent: interval of checks, in milliseconds; 60,000 unless set. */
+  /** See `PublicationWatch.everyMs`. */
   readonly publicationsEveryMs?: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -116,7 +119,8 @@ export async function streamSession(
     await runLoops(signal, [
       (all) => session.receive(all),
       (all) => session.confirm(all),
-      (all) => session.lookAtPublications(all),
+      session.publications,
+      session.proof,
     ]);
   } finally {
     await session.close();
@@ -125,11 +129,6 @@ export async function streamSession(
 
 /** pg-logical-replication 2.5 takes PostgreSQL's epoch to be a week before the first of January 2000. */
 const LIBRARY_IS_LATE_MS = 604_800_000;
-
-/** Its ids start over: rows that came before mean other requests. */
-function madeAnew(): PgnetdError {
-  return new PgnetdError("STREAM_LOST", "the tables of schema net were recreated");
-}
 
 class Session {
   readonly #options: SessionOptions;
@@ -153,6 +152,12 @@ class Session {
   #heardAt = 0;
   #bytes = 0;
   #bytesAt = 0;
+  /** The session's process on the server; null before it is known. */
+  #pid: number | null = null;
+  /** Something came after a silence, see `doubtMs`. */
+  readonly #doubted = new AutoResetEvent();
+  /** False where this process had stalled, and asked nothing, when that came. */
+  #wasAsking = false;
 
   constructor(options: SessionOptions, listener: SessionListener) {
     this.#options = options;
@@ -223,32 +228,23 @@ class Session {
     this.#bytesAt = this.#options.clock.now();
   }
 
-  async lookAtPublications(signal: AbortSignal): Promise<void> {
-    const { clock, log, decoder, publicationsEveryMs = 60_000 } = this.#options;
-    const failures = new FailureLog(log, {
-      failed: "the publications could not be checked; trying again",
-      succeeded: "the publications are checked again",
-    });
-    while (!signal.aborted && decoder.publications.length > 0) {
-      await clock.sleep(publicationsEveryMs, signal);
-      if (signal.aborted || this.#stage !== "streaming") continue;
-      const found = await this.#publications(failures);
-      if (found === null || assertPublished(found) === this.#published) continue;
-      throw new PgnetdError("STREAM_LOST", "the publications were changed: rows may have passed unpublished");
-    }
-    await stopped(signal);
+  /** P2: see `watchPublications`. */
+  get publications(): Loop {
+    const { decoder, db, publicationsEveryMs, clock, log } = this.#options;
+    const stream = (): WatchedStream | null =>
+      this.#stage === "streaming" ? { position: this.#positions.received, published: this.#published } : null;
+    const { publications } = decoder;
+    return watchPublications({ publications, stream, db, everyMs: publicationsEveryMs, clock, log });
   }
 
-  async #publications(failures: FailureLog): Promise<unknown> {
-    const { db, decoder } = this.#options;
-    try {
-      const { rows } = await db.query({ text: selectPublications(decoder.publications) });
-      failures.succeeded();
-      return rows;
-    } catch (error) {
-      failures.failed(error);
-      return null;
-    }
+  get proof(): Loop {
+    const { db, clock, log } = this.#options;
+    // P3: a server that was not asked meanwhile may not have heard this session for long, and end it any moment: the fence waits for an answer.
+    const proven = (at: number): void => {
+      if (this.#wasAsking) this.#heard(at);
+      else this.#heardAt = Math.max(this.#heardAt, at);
+    };
+    return proveLead({ db, doubted: this.#doubted, pid: () => this.#pid, proven, clock, log });
   }
 
   async close(): Promise<void> {
@@ -264,6 +260,8 @@ class Session {
     // A large message takes longer to come than the fence allows for silence.
     socketOf(client).prependListener("data", () => this.#bytesCame());
     await endWithPeer(client, senderTimeoutMs);
+    const [backend] = await ask<{ pid: number }>(client, "select pg_catalog.pg_backend_pid() as pid", senderTimeoutMs);
+    this.#pid = backend?.pid ?? null;
     // From PostgreSQL 16 on the timeline is an int8, which comes as text.
     const [identity] = await ask<{ systemid: string; timeline: number | string; xlogpos: string; dbname: string }>(
       client,
@@ -272,10 +270,11 @@ class Session {
     );
     if (identity === undefined) throw new PgnetdError("STREAM_LOST", "IDENTIFY_SYSTEM returned nothing");
     this.#begunAt = parseLsn(identity.xlogpos);
-    this.#identity = { systemId: identity.systemid, timeline: Number(identity.timeline) };
+    const server = { systemId: identity.systemid, timeline: Number(identity.timeline) };
+    this.#identity = server;
     const answerMs = senderTimeoutMs;
     if (handover === null) {
-      const waiting = (holder: LockHolder | null): void => this.#listener.standby(holder);
+      const waiting = (holder: LockHolder | null): void => this.#listener.standby(holder, server);
       if ((await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs })) === null) return;
     }
     const slot = { ...this.#options.slot, name: this.#options.slot.name ?? defaultSlotName(identity.dbname) };
@@ -315,12 +314,16 @@ class Session {
   }
 
   #heard(at = this.#askedAt): void {
-    this.#heardAt = at;
+    this.#heardAt = Math.max(this.#heardAt, at);
     this.#listener.heard(at);
   }
 
   #bytesCame(): void {
-    if (this.#stage === "streaming") this.#heard();
+    if (this.#stage !== "streaming") return;
+    const now = this.#options.clock.now();
+    if (now - this.#heardAt <= doubtMs(this.#options)) return this.#heard();
+    this.#wasAsking = now - this.#askedAt <= 2 * askEveryMs(this.#options);
+    this.#doubted.notify();
   }
 
   /** The server has accepted START_REPLICATION. */

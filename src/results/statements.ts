@@ -141,15 +141,21 @@ function deadStatement(items: readonly Item[]): Statement {
   };
 }
 
-// The number of tries is set, not added to: a batch whose commit was not heard of is written twice.
+// The number of tries is set, not added to: a batch whose commit was not heard of is written twice. P3: and never set back: a former leader
+// may write the result of a try after its successor wrote that of the same one, or of a later one.
 const PARKED = `
 with given as materialized (
   select * from unnest($1::bigint[], $2::text[], $3::float8[], $4::integer[])
     as given (id, made, delay_ms, attempts)
 ), ${FREE}, taken as (
   update net.http_request_queue as waiting
-  set next_attempt_at = pg_catalog.clock_timestamp() + free.delay_ms * interval '1 millisecond',
-    attempts = coalesce(free.attempts, waiting.attempts)
+  set next_attempt_at = case
+      when free.attempts <= waiting.attempts then waiting.next_attempt_at
+      else greatest(
+        pg_catalog.clock_timestamp() + free.delay_ms * interval '1 millisecond',
+        case when free.attempts is null then waiting.next_attempt_at end)
+    end,
+    attempts = greatest(free.attempts, waiting.attempts)
   from free where waiting.ctid = free.at
   returning waiting.id
 )${VERDICT}`;

@@ -1,3 +1,4 @@
+import { poolerHint } from "../pg/pooler.ts";
 import { causeOf, isDataError, SQLSTATE } from "../pg/sqlstate.ts";
 
 /** What a failed write means for its batch. */
@@ -34,7 +35,7 @@ export function writeFailure(error: unknown): WriteFailure {
     code,
     message,
     dataFault: isDataError(error),
-    hint: HINTS[code] ?? "Results are kept and written as soon as the database takes them.",
+    hint: HINTS[code] ?? poolerHint(error) ?? "Results are kept and written as soon as the database takes them.",
   };
 }
 

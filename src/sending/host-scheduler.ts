@@ -26,6 +26,11 @@ export interface Permits {
   tryTake(): boolean;
 }
 
+/** Those of the rate of all hosts: of what is free some is kept for lanes that are sent to seldom, the rest is spare. */
+export interface AllPermits extends Permits {
+  hasSpare(): boolean;
+}
+
 /** What the next start of a host waits for. */
 export type WaitsFor = "rate" | "host_rate" | "host_concurrency" | "places" | "answer_memory";
 
@@ -152,9 +157,9 @@ export class HostScheduler {
   }
 
   /** Takes the next entry whose host has room and a permit, with one of `permits`; null where nothing may start now. */
-  start(permits: Permits, now: number): Flight | null {
+  start(permits: AllPermits, now: number): Flight | null {
     if (this.#queued === 0 || !permits.isFree()) return null;
-    for (let turn = this.#next(now); turn !== null; turn = this.#next(now)) {
+    for (let turn = this.#next(permits, now); turn !== null; turn = this.#next(permits, now)) {
       const { member: host } = turn;
       if (host.next === null || !this.#mayStart(turn, now)) continue;
       permits.tryTake();
@@ -171,15 +176,17 @@ export class HostScheduler {
     return null;
   }
 
-  #next(now: number): Turn<Host> | null {
+  #next(permits: AllPermits, now: number): Turn<Host> | null {
     const free = this.#bounds.total - this.#inFlight;
     if (free <= 0) return null;
     if (free >= this.#heldBackUntilFree) this.#listHeldBack(now);
     const responsive = this.#responsive.peek();
     const other = this.#places.areReserved(free) ? null : this.#others.peek();
-    const isOthersTurn = responsive === null || this.#sinceOther >= OTHERS_ONE_OF - 1;
-    if (other !== null && isOthersTurn) return this.#others.take();
-    return responsive === null ? null : this.#responsive.take();
+    if (responsive !== null && other !== null && this.#sinceOther >= OTHERS_ONE_OF - 1) return this.#others.take();
+    const first = responsive ?? other;
+    // P6: a backlog takes spare permits alone; what came alone may take a kept one, when it is its turn.
+    if (first === null || !(first.member.isNextSparse || permits.hasSpare())) return null;
+    return first === responsive ? this.#responsive.take() : this.#others.take();
   }
 
   /** False where the host, taken out of its list, is held back or blocked now. */

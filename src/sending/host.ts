@@ -68,6 +68,8 @@ interface LaneQueue {
   readonly lane: Lane;
   readonly entries: Denque<Entry>;
   inFlight: number;
+  /** What is queued came alone: nothing waited before it, or came after it. */
+  isSparse: boolean;
 }
 
 /**
@@ -177,9 +179,10 @@ export class Host {
   add(entry: Entry): void {
     let turn = this.#lanes.get(entry.lane);
     if (turn === undefined) {
-      turn = new Turn<LaneQueue>({ lane: entry.lane, entries: new Denque(), inFlight: 0 });
+      turn = new Turn<LaneQueue>({ lane: entry.lane, entries: new Denque(), inFlight: 0, isSparse: false });
       this.#lanes.set(entry.lane, turn);
     }
+    turn.member.isSparse = turn.member.entries.isEmpty();
     turn.member.entries.push(entry);
     this.#queued++;
     if (turn.listing === null) this.#turns.list(turn);
@@ -187,9 +190,17 @@ export class Host {
 
   /** The entry that `take` would give; null without any. */
   get next(): Entry | null {
+    return this.#nextLane?.entries.peekFront() ?? null;
+  }
+
+  /** True where the entry that `take` would give came alone in its lane: such lanes are sent to seldom. */
+  get isNextSparse(): boolean {
+    return this.#nextLane?.isSparse ?? false;
+  }
+
+  get #nextLane(): LaneQueue | null {
     for (let turn = this.#turns.peek(); turn !== null; turn = this.#turns.peek()) {
-      const entry = turn.member.entries.peekFront();
-      if (entry !== undefined) return entry;
+      if (!turn.member.entries.isEmpty()) return turn.member;
       this.#turns.take();
       this.#forget(turn.member);
     }

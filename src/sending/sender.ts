@@ -13,13 +13,14 @@ import type { SweepRoom } from "../outbox/sweep.ts";
 import type { Completion } from "../results/completion.ts";
 import { completionOf } from "./retry.ts";
 import type { Entry, Flight, LaneActivity } from "./host.ts";
-import { type Concurrency, HostScheduler, type Permits, type SenderLoad } from "./host-scheduler.ts";
+import { type AllPermits, type Concurrency, HostScheduler, type Permits, type SenderLoad } from "./host-scheduler.ts";
 import type { SendObserver } from "./observer.ts";
 import { defective, failureOf } from "./outcomes.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
 import { PausedLanes } from "./paused-lanes.ts";
 import { Shortage } from "./shortage.ts";
-import { isWorthwhile, mostRows, PREFERRING_SWEEPS, sweepRoom } from "./sweep-room.ts";
+import { AnsweredLanes } from "./answered-lanes.ts";
+import { isWorthwhile, mostRows, PREFERRING_SWEEPS, type RoomState, sweepRoom, sweepRoomOf } from "./sweep-room.ts";
 
 /** What the sender asks of its neighbours. */
 export interface SenderParts {
@@ -31,7 +32,7 @@ export interface SenderParts {
   readonly results: { write(completion: Completion, insertedBy: Inserter | null, memory?: AnswerMemory): void };
   /** The memory for answers (P5, P6). */
   readonly answers: Pick<AnswerBudget, "mayStart" | "open">;
-  readonly rate: Permits;
+  readonly rate: AllPermits;
   /** The rate of a host that has one of its own. */
   readonly rateOf: (host: string) => Permits | null;
   readonly clock: Clock;
@@ -67,8 +68,6 @@ export interface SenderSettings {
 const IN_FLIGHT_SHARE = 3 / 4;
 /** A request to a paused host in a lane of several hosts is deferred for so long, in milliseconds. */
 const PAUSED_MS = 10_000;
-/** So many lanes that had an answer are remembered. */
-const MOST_ANSWERED = 1_000;
 
 interface Known {
   readonly bytes: number;
@@ -102,8 +101,7 @@ export class Sender {
   /** Requests in memory by id: what sweeps leave out (rule leaveOutKnown). */
   readonly #known = new Map<bigint, Known>();
   readonly #paused: PausedLanes;
-  /** Lanes that had an answer, with their hosts; the latest at the end. */
-  readonly #answered = new Map<Lane, string>();
+  readonly #answered = new AnsweredLanes();
   readonly #shortage: Shortage;
   /** For `empty`. */
   readonly #emptied = new AutoResetEvent();
@@ -157,18 +155,30 @@ export class Sender {
     return this.queued >= mostRows(this.#perSecond);
   }
 
-  /** What a sweep may bring now; see `sweepRoom`. */
+  /** What a sweep of every lane may bring now; see `sweepRoom`. */
   get room(): SweepRoom {
-    const now = this.#parts.clock.now();
-    const preferred = [...this.#answered.keys()].filter((lane) => this.#isPreferred(lane));
-    return sweepRoom({
+    const isPreferring = this.#parts.random() < PREFERRING_SWEEPS;
+    return sweepRoom({ ...this.#roomState, preferred: isPreferring ? this.preferred : [] });
+  }
+
+  /** What a sweep of `lanes` may bring now, those of them that have room. */
+  roomOf(lanes: Iterable<Lane>): SweepRoom {
+    return sweepRoomOf(lanes, { ...this.#roomState, preferred: this.preferred });
+  }
+
+  get #roomState(): Omit<RoomState, "preferred"> {
+    return {
       memory: this.#memory,
       bounds: this.#bounds,
       perSecond: this.#perSecond,
-      preferred: this.#parts.random() < PREFERRING_SWEEPS ? preferred : [],
       paused: this.#paused.lanes,
-      now,
-    });
+      now: this.#parts.clock.now(),
+    };
+  }
+
+  /** Lanes of responsive hosts. */
+  get preferred(): readonly Lane[] {
+    return [...this.#answered.lanes].filter((lane) => this.#isPreferred(lane));
   }
 
   /** True where half of what may wait of `lane` does not. */
@@ -183,7 +193,7 @@ export class Sender {
 
   /** True for a lane of a responsive host. */
   #isPreferred(lane: Lane): boolean {
-    const host = this.#answered.get(lane);
+    const host = this.#answered.hostOf(lane);
     return host !== undefined && !this.#paused.has(lane) && this.#hosts.isResponsive(host, this.#parts.clock.now());
   }
 
@@ -325,7 +335,7 @@ export class Sender {
     const failure = failureOf(outcome);
     if (failure !== null) this.#hosts.failed(host, failure, clock.now());
     this.#hosts.finish(flight, outcome.kind === "answered", clock.now());
-    if (outcome.kind === "answered") this.#remember(flight.entry);
+    if (outcome.kind === "answered") this.#answered.answered(flight.entry.lane, host);
     // The row stays in the outbox and is sent by whoever leads next.
     if (outcome.kind === "failed" && (outcome.code === "aborted" || outcome.code === "shortage")) {
       memory.release();
@@ -348,14 +358,6 @@ export class Sender {
     const { results, observer } = this.#parts;
     observer?.ended(of.host, outcome, completion.kind);
     results.write(completion, of.insertedBy, memory);
-  }
-
-  #remember({ lane, host }: Entry): void {
-    this.#answered.delete(lane);
-    this.#answered.set(lane, host);
-    if (this.#answered.size <= MOST_ANSWERED) return;
-    const [oldest] = this.#answered.keys();
-    if (oldest !== undefined) this.#answered.delete(oldest);
   }
 
   /** These need no memory any more. */

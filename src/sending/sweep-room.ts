@@ -1,6 +1,6 @@
 import type { Lane } from "../outbox/lane.ts";
 import type { SweepRoom } from "../outbox/sweep.ts";
-import type { Memory, MemoryBounds } from "./memory.ts";
+import type { LaneShare, Memory, MemoryBounds } from "./memory.ts";
 
 /** Sweeps are worth their while from this share of memory on. */
 const WORTHWHILE_SHARE = 1 / 16;
@@ -35,25 +35,41 @@ export function isWorthwhile({ room: { rows, bytes } }: Memory, bounds: MemoryBo
  * What a sweep may bring now. Lanes of responsive hosts come first. Where memory is full that is a little of these, and of lanes of
  * which nothing is queued: longer ones make room for it.
  */
-export function sweepRoom({ memory, bounds, perSecond, preferred, paused, now }: RoomState): SweepRoom {
-  const { rows, bytes, largest } = memory.room;
-  const { perLane } = memory;
-  const isFull = !isWorthwhile(memory, bounds);
+export function sweepRoom(state: RoomState): SweepRoom {
+  const { memory, preferred, paused, now } = state;
   const isPreferred = new Set(preferred);
   const others = memory.shares(now).filter(({ lane }) => !isPreferred.has(lane));
-  const shares = [
-    ...preferred
-      .map((lane) => memory.share(lane, now))
-      .map((share) => ({ ...share, queued: share.queued - PREFERRED })),
-    ...others.map((share) => (isFull ? { ...share, room: 0 } : share)),
-    ...[...paused].map((lane) => ({ lane, queued: 0, room: 0 })),
-  ];
+  const shares = sharesOf([...preferred.map((lane) => memory.share(lane, now)), ...others], state);
+  const left = [...paused].map((lane) => ({ lane, queued: 0, room: 0 }));
+  return { ...inAll(state), shares: [...shares, ...left] };
+}
+
+/** The same of `lanes` alone, as far as they have room. */
+export function sweepRoomOf(lanes: Iterable<Lane>, state: RoomState): SweepRoom {
+  const { memory, paused, now } = state;
+  const isPaused = new Set(paused);
+  const read = [...lanes].filter((lane) => !isPaused.has(lane)).map((lane) => memory.share(lane, now));
+  return { ...inAll(state), shares: sharesOf(read, state).filter(({ room }) => room > 0) };
+}
+
+function sharesOf(shares: readonly LaneShare[], { memory, bounds, preferred }: RoomState): LaneShare[] {
+  const isPreferred = new Set(preferred);
+  const isFull = !isWorthwhile(memory, bounds);
+  return shares.map((share) => {
+    if (isPreferred.has(share.lane)) return { ...share, queued: share.queued - PREFERRED };
+    return isFull && share.queued > 0 ? { ...share, room: 0 } : share;
+  });
+}
+
+function inAll({ memory, bounds, perSecond }: RoomState): Omit<SweepRoom, "shares"> {
+  const { rows, bytes, largest } = memory.room;
+  const { perLane } = memory;
   const little = {
     rows: Math.ceil(bounds.requests * WORTHWHILE_SHARE),
     bytes: Math.ceil(bounds.bytes * WORTHWHILE_SHARE),
   };
   const much = { rows: Math.min(rows, mostRows(perSecond)), bytes: Math.min(bytes, MOST_BYTES) };
-  return { ...(isFull ? little : much), largest, perLane, shares };
+  return { ...(isWorthwhile(memory, bounds) ? much : little), largest, perLane };
 }
 
 /** How many requests start in seconds; without a limit there are never so many. */

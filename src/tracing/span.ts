@@ -37,13 +37,15 @@ type Attributes = Readonly<Record<string, string | number>>;
 
 /** What is known at the start. P5, P11: the start of the url, without user and password, and with *** in place of its query. */
 export function startAttributes(request: Request): Attributes {
-  const { id, method, attempts } = request;
+  const { id, created, method, attempts } = request;
   const url = urlStart(request.url);
   return {
     "http.request.method": METHODS.has(method) ? method : "_OTHER",
     ...(url === null ? {} : addressOf(url)),
     ...(attempts === 0 ? {} : { "http.request.resend_count": attempts }),
+    // Both say which request: ids alone may be given again.
     "pgnetd.request.id": String(id),
+    "pgnetd.request.created": created,
   };
 }
 

@@ -6,6 +6,12 @@ import { type NeededPublication, PUBLICATIONS } from "../pg/own-publications.ts"
 /** A row in it means that the schema was recreated, where the plugin brings it. */
 export const INSTALLATION_TABLE = "net.pgnetd_installation";
 
+/** Of publication `p`; a list of columns is of less than the table as soon as that has one more. */
+const VERSION = `pg_catalog.concat(p.oid, '/', p.xmin, '/', (
+        select pg_catalog.string_agg(pg_catalog.concat(r.oid, '/', r.xmin, '/', c.relnatts), ',' order by r.oid)
+        from pg_catalog.pg_publication_rel r join pg_catalog.pg_class c on c.oid = r.prrelid where r.prpubid = p.oid
+      ))`;
+
 /**
  * One row for each of `needed`. Without parameters, as a replication connection demands. Row filters and column lists
  * exist from PostgreSQL 15 on, hence the detour by `to_jsonb`.
@@ -22,16 +28,30 @@ export function selectPublications(needed: readonly NeededPublication[]): string
             where a.attrelid = pg_catalog.format('%I.%I', w.schema, w.tab)::regclass and a.attnum > 0 and not a.attisdropped
           ), true)
       ) as whole,
-      pg_catalog.concat(p.oid, '/', p.xmin, '/', (
-        select pg_catalog.string_agg(pg_catalog.concat(r.oid, '/', r.xmin), ',' order by r.oid)
-        from pg_catalog.pg_publication_rel r where r.prpubid = p.oid
-      )) as version
+      ${VERSION} as version
     from (values ${values}) as w (name, schema, tab)
     left join pg_catalog.pg_publication p on p.pubname = w.name
     order by w.name`;
 }
 
+/** The same `version` alone: it reads catalogs by their indexes and locks no table, so that it can be asked often. */
+export function selectVersion(needed: readonly NeededPublication[]): string {
+  return `select ${VERSION} as version
+    from (values ${needed.map(({ name }) => `('${name}')`).join(", ")}) as w (name)
+    left join pg_catalog.pg_publication p on p.pubname = w.name
+    order by w.name`;
+}
+
+const versionsSchema = z.array(z.object({ version: z.string() }));
 const rowsSchema = z.array(z.object({ name: z.string(), there: z.boolean(), whole: z.boolean(), version: z.string() }));
+
+/** What changes with every change of the publications, of the rows of `selectVersion` or `selectPublications`. */
+export function readVersion(rows: unknown): string {
+  return versionsSchema
+    .parse(rows)
+    .map(({ version }) => version)
+    .join(" ");
+}
 
 /**
  * Throws STREAM_UNAVAILABLE where the rows of `selectPublications` show that the stream would stay silent; else returns
@@ -40,7 +60,7 @@ const rowsSchema = z.array(z.object({ name: z.string(), there: z.boolean(), whol
 export function assertPublished(rows: unknown): string {
   const found = rowsSchema.parse(rows);
   const idle = found.find(({ whole }) => !whole);
-  if (idle === undefined) return found.map(({ version }) => version).join(" ");
+  if (idle === undefined) return readVersion(found);
   const { name, there } = idle;
   const { make } = PUBLICATIONS.find((one) => one.name === name) ?? { make: "" };
   throw there

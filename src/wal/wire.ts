@@ -64,6 +64,14 @@ export function askEveryMs({ senderTimeoutMs, fenceMs }: Silence, isBusy = false
   return Math.min(senderTimeoutMs / 5, fenceMs / 3, isBusy ? BUSY_MS : Infinity);
 }
 
+/**
+ * P3: what comes after a longer silence, in milliseconds, is no sign of life. Else what was written before it could pass for one, and requests start
+ * for another `fenceMs`, when the server has ended the session.
+ */
+export function doubtMs({ senderTimeoutMs, fenceMs }: Silence): number {
+  return Math.min(fenceMs, senderTimeoutMs - fenceMs);
+}
+
 /** Runs one statement that must be answered within `withinMs`; else it rejects, and the connection is of no more use. */
 export async function ask<Row extends pg.QueryResultRow>(
   client: pg.ClientBase,

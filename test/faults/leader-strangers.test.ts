@@ -62,7 +62,9 @@ test("a role that takes the leader's lock under the leader's name is taken for n
   const named = new RegExp(
     `^process \\d+ \\(pgnetd \\(pg_net\\) leader, role ${role}\\) has the leader's lock and is no pgnetd`,
   );
-  const hint = /^End it: select pg_terminate_backend\(\d+\);$/;
+  const hint = new RegExp(
+    `^End it: select pg_terminate_backend\\(\\d+\\); -- as role ${role} or a member of pg_signal_backend or a superuser$`,
+  );
   expect(await status(db)).toMatchObject({
     message: expect.stringMatching(named) as unknown,
     exitCode: 69,
@@ -152,7 +154,7 @@ test.for([
   await using db = await testDatabase();
   await using prepared = await preparedBy(db, classId);
   const text = `a prepared transaction ('it''s ${db.name}', role ${role}) has the leader's lock and is no pgnetd`;
-  const hint = `End it: ${prepared.end};`;
+  const hint = `End it: ${prepared.end}; -- as role ${role} or a superuser`;
   expect(await status(db)).toMatchObject({ message: expect.stringContaining(text) as unknown, exitCode: 69, hint });
   await using daemon = await startDaemon({ databaseUrl: db.url, waitUntilReady: false });
   await eventually(async () => {
@@ -171,7 +173,7 @@ test("commands that no daemon may run beside name a prepared transaction that ha
   await using prepared = await preparedBy(db, LOCK_CLASS_ID);
   await expect(db.pool.connect().then(refusedBy)).rejects.toMatchObject({
     message: expect.stringMatching(/^a prepared transaction \(.*\) has the leader's lock and is no pgnetd$/) as unknown,
-    hint: `End it: ${prepared.end};`,
+    hint: `End it: ${prepared.end}; -- as role ${role} or a superuser`,
   });
 });
 

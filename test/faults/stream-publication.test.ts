@@ -87,6 +87,26 @@ test.skipIf(!HAS_PUBLICATIONS)(
   },
 );
 
+/** Long before a check that came once a minute, and long after one that comes each few seconds. */
+const SOON_MS = 25_000;
+
+test.skipIf(!HAS_PUBLICATIONS).for([
+  ["altered, and left so", "alter publication pgnetd_outbox set (publish = 'delete')", null],
+  ["dropped and recreated", "drop publication pgnetd_outbox", MAKE],
+] as const)(
+  "P2 P6: what is requested while a publication is %s is sent within seconds, by a sweep",
+  async ([, silence, mend]) => {
+    await using db = await testDatabase();
+    await using receiver = await startReceiver();
+    await using _daemon = await startInProcess(db.url);
+    await db.query(silence);
+    await enqueue(db, receiver.url("/unpublished"), 20);
+    if (mend !== null) await db.query(mend);
+    await emptied(db, SOON_MS);
+    await expectExactlyOnce(db, receiver, 20);
+  },
+);
+
 test("P2: a publication dropped and recreated while the daemon is away", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();

@@ -7,7 +7,7 @@ import { readDatabaseStatus } from "../../src/ops/database-status.ts";
 import { readRemaining } from "../../src/ops/remaining.ts";
 import { connectionConfig, openPool } from "../../src/pg/pool.ts";
 import { PUBLICATIONS } from "../../src/pg/own-publications.ts";
-import { selectPublications } from "../../src/wal/publication-check.ts";
+import { selectPublications, selectVersion } from "../../src/wal/publication-check.ts";
 import { layDecoys, usedDecoys } from "../support/decoys.ts";
 import { emptied } from "../support/outbox.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -167,6 +167,7 @@ test("functions and operators with a closer match for the daemon's arguments are
     await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
     await pool.query({ text: "select pg_catalog.set_config('search_path', 'public', false)" });
     await pool.query({ text: selectPublications(PUBLICATIONS) });
+    await pool.query({ text: selectVersion(PUBLICATIONS) });
     await readRemaining(pool, await readRemaining(pool, null));
     await readDatabaseStatus(pool, null);
   }

@@ -94,6 +94,21 @@ test("without a flag, or with two, adopt changes nothing and says what there is"
   expect(await state(db)).toEqual(before);
 });
 
+test("adopt --json prints one object: what there is, and what was done with it", async () => {
+  await using db = await copyOfProduction();
+  const found = { environment: "staging", environmentBefore: "production", requests: 2, deadLetters: 0 };
+  const plan = await adopt(db, STAGING, "--json");
+  expect(plan.failure).toMatchObject({ exitCode: 64 });
+  expect(plan.lines.map((line) => JSON.parse(line) as unknown)).toEqual([{ adopted: null, ...found }]);
+  const done = await adopt(db, STAGING, "--discard", "--json");
+  expect(done.failure).toBeNull();
+  expect(done.lines.map((line) => JSON.parse(line) as unknown)).toEqual([{ adopted: "discard", ...found }]);
+  const moved = await adopt(db, {}, "--moved", "--json");
+  expect(moved.lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+    { adopted: "moved", environment: null, environmentBefore: "staging", requests: 0, deadLetters: 0 },
+  ]);
+});
+
 test("adopt leaves a database of its own environment, and one that a daemon leads, as they are", async () => {
   await using db = await copyOfProduction();
   const before = await state(db);

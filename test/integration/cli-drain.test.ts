@@ -69,6 +69,60 @@ test("drain sends what waits and ends; with its flags slot and publications are 
   await using _daemon = await startInProcess(db.url);
 });
 
+test("drain --json prints nothing but lines of JSON: progress, and at the end what is left and what was dropped", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using daemon = await startInProcess(db.url);
+  await enqueue(db, receiver, 1, "1 hour");
+  const drain = startDrain(db.url, "--json", "--due-only", "--drop-slot", "--drop-publications");
+  const news = (): readonly unknown[] => drain.lines.map((line) => JSON.parse(line) as unknown);
+  await eventually(() => {
+    expect(news()).toContainEqual(
+      expect.objectContaining({
+        state: "standby",
+        detail: expect.stringMatching(/^another pgnetd leads this database/) as unknown,
+        due: 0,
+        later: 1,
+        inFlight: 0,
+      }),
+    );
+    return true;
+  }, 20_000);
+  await daemon.stop();
+  expect(await drain.ended).toBeNull();
+  const last = news().at(-1) as { readonly publications: readonly { readonly make: string }[] };
+  expect(last).toEqual({
+    state: "drained",
+    due: 0,
+    later: 1,
+    nextDue: expect.stringMatching(/^2\d{3}-/) as unknown,
+    pausedHosts: [],
+    slot: `pgnetd_${db.name}`,
+    publications: [
+      { name: "pgnetd_outbox", make: expect.any(String) as unknown },
+      { name: "pgnetd_settings", make: expect.any(String) as unknown },
+    ],
+  });
+  for (const { make } of last.publications) await db.query(make);
+});
+
+test("drain --json that is asked to end early says what is left, and nothing of a slot that stays", async () => {
+  await using db = await testDatabase();
+  await db.query("insert into net.http_host_settings (host, paused) values ('paused.example', true)");
+  await db.query("select net.http_get('https://paused.example/')");
+  const drain = startDrain(db.url, "--json", "--drop-slot");
+  await eventually(() => drain.lines.some((line) => line.includes('"state":"leading"')), 20_000);
+  drain.stop();
+  expect(await drain.ended).toMatchObject({ code: "NOT_DONE", exitCode: 75 });
+  expect(JSON.parse(drain.lines.at(-1) ?? "")).toEqual({
+    state: "ended",
+    due: 1,
+    later: 0,
+    nextDue: null,
+    pausedHosts: ["paused.example"],
+  });
+});
+
 test("while a transaction of another database holds up the making of a slot, drain sends what waits and leaves no slot", async () => {
   await using other = await testDatabase();
   await using db = await testDatabase();

@@ -1,13 +1,27 @@
 import { expect, test } from "vitest";
+import type { CommandContext } from "../../src/cli/context.ts";
+import type { LiveView } from "../../src/cli/live-view.ts";
 import { runProgram } from "../../src/cli/program.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
+interface Replaying {
+  readonly url: string;
+  readonly live?: CommandContext["live"];
+}
+
 async function replay(url: string, ...flags: string[]): Promise<{ lines: string[]; failure: unknown }> {
+  return replayShown({ url }, ...flags);
+}
+
+async function replayShown(
+  { url, live }: Replaying,
+  ...flags: string[]
+): Promise<{ lines: string[]; failure: unknown }> {
   const lines: string[] = [];
   const print = (line: string): void => void lines.push(line);
-  const context = { env: { DATABASE_URL: url }, print, stop: new AbortController().signal };
+  const context = { env: { DATABASE_URL: url }, print, live, stop: new AbortController().signal };
   const failure = await runProgram(["replay", ...flags], context).then(
     () => null,
     (error: unknown) => error,
@@ -48,6 +62,22 @@ test("replay --json says how many were replayed, which wait, and how many are le
   await db.query("select net.http_request('GET', 'https://example.com', deduplication_key := 'key 11')");
   const { lines } = await replay(db.url, "--all", "--json");
   expect(JSON.parse(lines.join(""))).toEqual({ replayed: 1, waiting: ["11"], left: 0 });
+});
+
+test("replay shows progress, and none with --json", async () => {
+  await using db = await testDatabase();
+  const shown: string[] = [];
+  const live = (): LiveView => ({
+    show: (lines) => void shown.push(...lines),
+    clear: () => undefined,
+    [Symbol.dispose]: () => undefined,
+  });
+  await deadLetters(db, 11);
+  expect((await replayShown({ url: db.url, live }, "--all", "--json")).failure).toBeNull();
+  expect(shown).toEqual([]);
+  await deadLetters(db, 12);
+  expect((await replayShown({ url: db.url, live }, "--all")).failure).toBeNull();
+  expect(shown).toEqual(["1 of 1 dead letters"]);
 });
 
 test("a dead letter whose id or key waits stays, and is named", async () => {

@@ -44,7 +44,7 @@ test("send fails for an answer of 400 or more, for no answer, and where there is
     exitCode: 75,
     message: expect.stringMatching(/^request \d+ has no result yet: no pgnetd leads this database/) as unknown,
     hint: expect.stringMatching(
-      /Start one: pgnetd run\..* To cancel it: delete from net\.http_request_queue where id = \d+;$/,
+      /Start one: pgnetd run\..* To cancel it: delete from net\.http_request_queue where id = \d+ and created = '[^']+';$/,
     ) as unknown,
   });
   await db.query("truncate net.http_request_queue");
@@ -62,6 +62,19 @@ test("send fails for an answer of 400 or more, for no answer, and where there is
     lines: [],
     failure: { exitCode: 1, message: expect.stringMatching(/ended with no answer \(connect\): /) as unknown },
   });
+});
+
+test("send prints the answer of its own request where an older one had the same id", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave(({ path }) => ({ kind: "answer", body: path.slice(1) }));
+  await using _daemon = await startInProcess(db.url);
+  expect((await runCommandLine(db.url, "send", receiver.url("/first"))).lines).toEqual(["first"]);
+  await db.query("alter sequence net.http_request_queue_id_seq restart");
+  expect((await runCommandLine(db.url, "send", receiver.url("/second"))).lines).toEqual(["second"]);
+  expect(
+    await db.query("select count(*)::int as results, count(distinct id)::int as ids from net._http_response"),
+  ).toEqual([{ results: 2, ids: 1 }]);
 });
 
 test("send refuses what cannot be a request, and enqueues nothing", async () => {

@@ -5,6 +5,7 @@ import { migrate } from "../../src/pg/migrate.ts";
 import { codeBlocks, readDocument } from "../support/markdown.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
+import { startReceiver } from "../support/receiver.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { wantedMajor } from "../support/postgres-versions.ts";
 
@@ -50,7 +51,7 @@ test("status names a session that is no pgnetd and has the leader's lock", async
     message: expect.stringMatching(
       /^process \d+ \(psql, role \S+\) has the leader's lock and is no pgnetd, so that/,
     ) as unknown,
-    hint: expect.stringMatching(/^End it: select pg_terminate_backend\(\d+\);$/) as unknown,
+    hint: expect.stringMatching(/^End it: select pg_terminate_backend\(\d+\); -- as role \S+ or /) as unknown,
   });
 });
 
@@ -88,6 +89,34 @@ test("status shows who leads, the slot's health and the queue; it fails while no
   expect(after.failure).toBeNull();
   expect(after.lines.join("\n")).toMatch(/leader +process \d+ \(pgnetd \(pg_net\) leader, role \S+\)/);
   expect(after.lines.join("\n")).toMatch(/slot +\S+: ok/);
+});
+
+test("status fails where the daemon beside it leads and sends nothing, such as on a full disk, and says why", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using daemon = await startInProcess(db.url);
+  const { hostname, port } = new URL(daemon.address);
+  const env = { PGNETD_HOST: hostname, PGNETD_PORT: port };
+  expect((await status(db.url, env)).failure).toBeNull();
+  await db.query(`create function public.full() returns trigger language plpgsql as
+    $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$`);
+  await db.query(
+    "create trigger full_disk before insert on net._http_response for each row execute function public.full()",
+  );
+  await db.query("select net.http_get($1)", [receiver.url()]);
+  const { failure } = await eventually(async () => {
+    const now = await status(db.url, env);
+    return now.failure !== null && now;
+  });
+  expect(failure).toMatchObject({
+    exitCode: 75,
+    message: expect.stringMatching(
+      /^the daemon at \S+ leads and sends nothing: no request starts, since results cannot be written: could not extend/,
+    ) as unknown,
+    hint: "Mend what it names; it goes on by itself.",
+  });
+  await db.query("drop trigger full_disk on net._http_response");
+  await eventually(async () => (await status(db.url, env)).failure === null);
 });
 
 test("status names the session that the creation of the slot waits for", async () => {

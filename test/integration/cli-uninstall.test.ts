@@ -111,6 +111,33 @@ test("without --yes it says what would go and drops nothing", async () => {
   expect(await there(db)).toEqual(ALL);
 });
 
+test("uninstall --json prints one object: what would be lost, and what was dropped", async () => {
+  await using db = await testDatabase();
+  await leaveSlot(db);
+  await db.query("create table net.mine (id int)");
+  await db.query("create function call_it() returns bigint language sql as $$ select net.http_get('x') $$");
+  await db.query("select net.http_get('https://example.com')");
+  const found = { losses: { requests: 1, deadLetters: 0, answers: 0 }, callers: ["public.call_it()"] };
+  const plan = await uninstall(db.url, "--json");
+  expect(plan.failure).toMatchObject({ code: "USAGE" });
+  expect(plan.lines.map((line) => JSON.parse(line) as unknown)).toEqual([{ uninstalled: false, ...found }]);
+  const refused = await uninstall(db.url, "--yes", "--json");
+  expect(refused).toMatchObject({ lines: [], failure: { code: "NOT_DONE" } });
+  const done = await uninstall(db.url, "--yes", "--force", "--json");
+  expect(done.failure).toBeNull();
+  expect(done.lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+    {
+      uninstalled: true,
+      ...found,
+      slot: `pgnetd_${db.name}`,
+      publications: ["pgnetd_outbox", "pgnetd_settings"],
+      schemas: { dropped: [], kept: [{ schema: "net", objects: ["table net.mine"] }] },
+      placeholder: null,
+    },
+  ]);
+  expect(await there(db)).toEqual({ slots: 0, publications: 0, net: true, webhooks: false });
+});
+
 test.for([
   ["select net.http_get('https://example.com')", "1 requests wait and there are 0 dead letters: they would be lost"],
   [

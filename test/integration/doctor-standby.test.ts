@@ -35,6 +35,11 @@ test("primary fails on a standby server, and synchronous-standby tells those tha
     found: "this is a standby server: results cannot be written",
     fix: "point DATABASE_URL to the primary",
   });
+  // Nothing else is said of the wrong server, such as that its max_slot_wal_keep_size is -1.
+  const all = await doctor(standby.url(), "--skip", "host,egress,daemon");
+  expect(all.ids("fail")).toEqual(["primary"]);
+  expect(all.ids("warn")).toEqual([]);
+  expect(all.of("schema-version")).toMatchObject({ found: "not looked at, since this is a standby server" });
   expect((await runCommandLine(standby.url(), "status")).failure).toMatchObject({
     exitCode: 69,
     message: "this is a standby server: results cannot be written",

@@ -40,12 +40,33 @@ describe("leader", () => {
   });
 });
 
+test("leader warns of a session that is no pgnetd and waits for the lock, and of no daemon that does", async () => {
+  await using db = await testDatabase();
+  await using _leader = await startInProcess(db.url);
+  await using _standby = await startInProcess(db.url, {}, "standby");
+  expect(await look(db.url, "leader")).toMatchObject({ status: "ok" });
+  const client = new pg.Client({ connectionString: db.url, application_name: "report-job" });
+  client.on("error", () => undefined);
+  await client.connect();
+  const waiting = client.query("select pg_advisory_lock(1885826676, 0)").catch(() => undefined);
+  const { found, fix = "" } = await eventually(async () => {
+    const now = await look(db.url, "leader");
+    return now.status === "warn" && now;
+  });
+  expect(found).toMatch(/^process \d+ \(report-job, role \S+\) waits for the leader's lock and is no pgnetd: /);
+  await db.query(fix.replace("End it: ", ""));
+  await waiting;
+  expect(await look(db.url, "leader")).toMatchObject({ status: "ok" });
+});
+
 describe("publications", () => {
   test("fails for one that is gone, and the remedy makes it", async () => {
     await using db = await testDatabase();
     await db.query("drop publication pgnetd_outbox");
-    const { status, fix = "" } = await look(db.url, "publications");
+    const { status, found, fix = "" } = await look(db.url, "publications");
     expect(status).toBe("fail");
+    // Until the daemon has noticed, nothing is sent.
+    expect(found).toMatch(/requests do not come by the stream\. A daemon notices within seconds, and sweeps/);
     await db.query(fix.replace("Make it: ", ""));
     expect(await look(db.url, "publications")).toMatchObject({ status: "ok" });
   });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
 import { LATEST_VERSION } from "../../src/pg/migrations.ts";
-import { startDaemon } from "../support/daemon.ts";
+import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
@@ -159,20 +159,40 @@ test("migrate leaves a database of another environment as it is, and upgrades it
   expect(await db.query(RECORDED)).toMatchObject([{ environment: "production" }]);
 });
 
-test("a daemon that stands by while its database is adopted for another environment sends nothing when it leads", async () => {
-  await using receiver = await startReceiver();
-  await using db = await served(receiver, PRODUCTION);
+/** A daemon that stands by while `adopt` changes the installation; `leads` is called once it may lead, with what `adopt` returned. */
+async function standsByWhile(
+  db: TestDatabase,
+  adopt: string,
+  leads: (daemon: Daemon, returned: readonly { readonly id: string }[]) => Promise<void>,
+): Promise<void> {
   const client = await db.pool.connect();
   try {
     await client.query("select pg_advisory_lock(1885826676, 0)");
     await using daemon = await startDaemon({ databaseUrl: db.url, env: PRODUCTION, waitUntilReady: false });
     await expect.poll(() => daemon.log(), { timeout: 20_000 }).toContain("has the leader's lock");
-    await db.query("update net.pgnetd_installation set environment = 'staging', place = null");
+    const returned = await db.query<{ id: string }>(adopt);
     await client.query("select pg_advisory_unlock_all()");
-    expect(await daemon.ended).toEqual({ code: 78, signal: null });
+    await leads(daemon, returned);
   } finally {
     client.release(true);
   }
+}
+
+test("a daemon that stands by while its database is adopted for another environment sends nothing when it leads", async () => {
+  await using receiver = await startReceiver();
+  await using db = await served(receiver, PRODUCTION);
+  const adopt = "update net.pgnetd_installation set environment = 'staging', place = null";
+  await standsByWhile(db, adopt, async (daemon) => expect(await daemon.ended).toEqual({ code: 78, signal: null }));
   expect(await db.query(LEFT)).toHaveLength(3);
   expect(receiver.requests).toHaveLength(1);
+});
+
+test("P3: a daemon that stands by while its database is adopted sends with keys of the new installation when it leads", async () => {
+  await using receiver = await startReceiver();
+  await using db = await served(receiver, PRODUCTION);
+  const adopt = "update net.pgnetd_installation set id = gen_random_uuid(), place = null returning id";
+  await standsByWhile(db, adopt, async (_daemon, [adopted]) => {
+    const keys = (await receiver.waitFor(4)).slice(1).map(({ headers }) => String(headers["idempotency-key"]));
+    for (const key of keys) expect(key).toContain(`${adopted?.id}-`);
+  });
 });

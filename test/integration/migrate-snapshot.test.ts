@@ -42,5 +42,5 @@ test("every object has a comment, every function a pinned search_path", async ()
       `select proname from pg_proc where pronamespace = any (array['net', 'supabase_functions']::regnamespace[])
         and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false) order by proname`,
     ),
-  ).toEqual([{ proname: "_is_plain_url" }]);
+  ).toEqual([{ proname: "_is_plain_url" }, { proname: "_lane" }]);
 });

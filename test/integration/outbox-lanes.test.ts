@@ -110,6 +110,37 @@ test("P6: a sweep reads the lowest ids of every lane, as far as each has room, a
   });
 });
 
+test("P6: a sweep of some lanes reads their first rows and their due ones, and nothing of others", async () => {
+  await using db = await testDatabase();
+  for (const name of ["a", "b", "c"]) await insert(db, `http://${name}/`, 50);
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds, next_attempt_at)
+    select 'GET', 'http://' || lane || '/', 1000, now() + due from unnest($1::text[], $2::interval[]) d (lane, due)`,
+    [
+      ["a", "b", "a", "d"],
+      ["-1 s", "-1 s", "1 h", "-1 s"],
+    ],
+  );
+  const found: SweepResult = await sweepOnce(db, {
+    lanes: "shares",
+    shares: [
+      { lane: "a", queued: 0, room: 5 },
+      { lane: "c", queued: -1_000, room: 90 },
+      { lane: "d", queued: 3, room: 2 },
+      { lane: "none", queued: 0, room: 5 },
+    ],
+  });
+  const sizes = [...idsByLane(found)].map(([lane, ids]) => [lane, ids.length]);
+  expect(Object.fromEntries(sizes)).toEqual({ a: 5, c: 50, d: 1 });
+  expect(found.rows.filter(({ nextAttemptAt }) => nextAttemptAt !== null).map(({ lane }) => lane)).toEqual(["a", "d"]);
+  expect({ left: found.left, isWhole: found.isWhole, next: found.next }).toEqual({
+    left: ["a"],
+    isWhole: true,
+    next: null,
+  });
+  expect(found.nextDueMs).toBeGreaterThan(3_000_000);
+});
+
 test("P6: where memory has not room for all, lanes of which least waits come first, each with as many as any other", async () => {
   await using db = await testDatabase();
   for (const name of ["a", "b", "c"]) await insert(db, `http://${name}/`, 50);

@@ -1,14 +1,18 @@
 import pg from "pg";
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
+import { freePort } from "../../demo/free-port.ts";
+import { migrate } from "../../src/pg/migrate.ts";
 import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { HAS_CHROMIUM, openTab } from "../support/browser.ts";
 import { eventually } from "../support/eventually.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { emptied } from "../support/outbox.ts";
-import { testDatabase } from "../support/postgres.ts";
+import { watchPage } from "../support/page-client.ts";
+import { testDatabase, testServer } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
+import { startStandby } from "../support/standby.ts";
 
 const TOKEN = "a-token-of-the-test-0123";
 const MARKUP = "<img src=x onerror=window.ran=1><script>window.ran=1</script>";
@@ -61,21 +65,61 @@ test.skipIf(!HAS_CHROMIUM)(
   },
 );
 
-test.skipIf(!HAS_CHROMIUM)("the page says that its numbers are old while the daemon hangs, and no longer", async () => {
-  await using db = await testDatabase();
-  await using daemon = await startDaemon({ databaseUrl: db.url });
-  await using tab = await openTab(daemon.address);
-  const connection = async (): Promise<string> => (await tab.page.locator("#connection").textContent()) ?? "";
-  await eventually(async () => (await tab.page.locator("#state").textContent()) === "live");
-  await eventually(async () => (await connection()) === "connected");
-  daemon.signal("SIGSTOP");
-  await eventually(async () => /^the daemon does not answer; the numbers are of \d/.test(await connection()), 30_000);
-  daemon.signal("SIGCONT");
-  await eventually(async () => {
-    expect(await connection()).toBe("connected");
-    return true;
-  }, 30_000);
-});
+test.skipIf(!HAS_CHROMIUM)(
+  "the page says that its numbers are old and the daemon does not answer while it hangs, and no longer",
+  async () => {
+    await using db = await testDatabase();
+    await using daemon = await startDaemon({ databaseUrl: db.url });
+    await using tab = await openTab(daemon.address);
+    const connection = async (): Promise<string> => (await tab.page.locator("#connection").textContent()) ?? "";
+    await eventually(async () => (await tab.page.locator("#state").textContent()) === "live");
+    await eventually(async () => (await connection()) === "connected");
+    daemon.signal("SIGSTOP");
+    await eventually(async () => /^the daemon does not answer; the numbers are of \d/.test(await connection()), 30_000);
+    const { page } = tab;
+    expect(await page.locator("#state").textContent()).toBe("not answering");
+    expect(await page.locator("#state").getAttribute("class")).toBe("badge bad");
+    expect(await page.locator("#detail").textContent()).toContain("whether requests are sent is not known here");
+    expect(await page.title()).toMatch(/^not answering – \S+ – pgnetd$/);
+    daemon.signal("SIGCONT");
+    await eventually(async () => {
+      expect(await connection()).toBe("connected");
+      expect(await page.locator("#state").textContent()).toBe("live");
+      expect(await page.title()).toMatch(/^live – \S+ – pgnetd$/);
+      return true;
+    }, 30_000);
+    await daemon.kill();
+    await eventually(async () => (await page.locator("#state").textContent()) === "not answering", 30_000);
+  },
+);
+
+test.skipIf(!HAS_CHROMIUM)(
+  "a dead host and a full disk are seen in the first line, and no longer when they are mended",
+  async () => {
+    await using db = await testDatabase();
+    await using receiver = await startReceiver();
+    await using daemon = await startInProcess(db.url);
+    await using tab = await openTab(daemon.address);
+    const failed = tab.page.locator("#now > div", { hasText: "Failed tries" }).locator("dd");
+    const state = async (): Promise<string | null> => tab.page.locator("#state").textContent();
+    await eventually(async () => (await failed.textContent()) === "0of 0 in a minute");
+    expect(await failed.getAttribute("class")).toBe("");
+    await db.query("select net.http_get($1) from generate_series(1, 20)", [`http://127.0.0.1:${await freePort()}/`]);
+    await db.query("select net.http_get($1) from generate_series(1, 10)", [receiver.url()]);
+    await eventually(async () => (await failed.textContent()) === "20of 30 in a minute", 20_000);
+    expect(await failed.getAttribute("class")).toBe("bad");
+    await db.query(`create function public.full() returns trigger language plpgsql as
+    $$ begin raise exception 'No space left on device' using errcode = '53100'; end $$`);
+    await db.query(
+      "create trigger full_disk before insert on net._http_response for each row execute function public.full()",
+    );
+    await db.query("select net.http_get($1)", [receiver.url()]);
+    await eventually(async () => (await state()) === "live, stalled");
+    expect(await tab.page.locator("#state").getAttribute("class")).toBe("badge bad");
+    await db.query("drop trigger full_disk on net._http_response");
+    await eventually(async () => (await state()) === "live");
+  },
+);
 
 test.skipIf(!HAS_CHROMIUM)("a session that has the leader's lock and is no pgnetd is shown as an alarm", async () => {
   await using db = await testDatabase();
@@ -99,6 +143,26 @@ test.skipIf(!HAS_CHROMIUM)("a session that has the leader's lock and is no pgnet
     await db.query(`drop role ${role}`);
   }
 });
+
+test.skipIf(!HAS_CHROMIUM)(
+  "a standby server, which nothing can be sent from, is shown as an alarm though it answers",
+  async () => {
+    await using primary = await testServer({ wal_level: "logical" });
+    await migrate(primary.url());
+    await using standby = await startStandby(primary);
+    await using daemon = await startInProcess(standby.url(), {}, "starting");
+    await using tab = await openTab(daemon.address);
+    const { page } = tab;
+    const database = page.locator("#now > div", { has: page.getByText("Database", { exact: true }) }).locator("dd");
+    await eventually(async () => {
+      expect(await database.textContent()).toBe("answersnothing is sent yet");
+      expect(await database.getAttribute("class")).toBe("bad");
+      expect(await page.locator("#detail").textContent()).toContain("this is a standby server");
+      return true;
+    }, 20_000);
+    expect(await page.locator("#state").getAttribute("class")).toBe("badge bad");
+  },
+);
 
 test.skipIf(!HAS_CHROMIUM)("a host is paused, resumed and a dead letter replayed with the keyboard alone", async () => {
   await using db = await testDatabase();
@@ -171,6 +235,30 @@ async function roundByTab(page: Page): Promise<readonly { readonly name: string;
   }
   return seen;
 }
+
+test.skipIf(!HAS_CHROMIUM)(
+  "buttons are there at once, also where the tables come before the first numbers",
+  async () => {
+    await using db = await testDatabase();
+    await using daemon = await startInProcess(db.url, { PGNETD_PAGE_TOKEN: TOKEN });
+    await db.query("select net.http_request('GET', 'https://later.example/', delay := '1 hour')");
+    using watch = await watchPage(daemon.address);
+    const body = await eventually(() => {
+      const [frame, lists] = ["frame", "lists"].map((name) => JSON.stringify(watch.latest.get(name)));
+      const isKnown = frame !== undefined && lists?.includes("later.example") === true;
+      return isKnown && `event: lists\ndata: ${lists}\n\nevent: frame\ndata: ${frame}\n\n`;
+    }, 20_000);
+    await using tab = await openTab("about:blank");
+    const { page } = tab;
+    let asked = 0;
+    await page.route("**/page/events", (route) =>
+      asked++ === 0 ? route.fulfill({ contentType: "text/event-stream", body }) : route.abort(),
+    );
+    await page.goto(daemon.address);
+    await eventually(async () => (await page.locator("#state").textContent()) !== "connecting");
+    expect(await page.getByRole("button", { name: "Pause later.example" }).count()).toBe(1);
+  },
+);
 
 test.skipIf(!HAS_CHROMIUM)("every action is reached with Tab, and the focus shows wherever it is", async () => {
   await using db = await testDatabase();

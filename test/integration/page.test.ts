@@ -309,6 +309,37 @@ test("each action is done in the database, and recorded in the log", async () =>
   expect(recorded("pause")[0]).toMatchObject({ host: "slow.example", from: "127.0.0.1", done: true });
 });
 
+test("a lane shows the settings of its host, however these and its urls spell it, and can be resumed", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave({ kind: "hang" });
+  await db.query(
+    `insert into net.http_host_settings (host, rate_per_second, paused) values
+      ('bücher.example', null, true), ('dotted.example.', 7, true), ('127.1', 2, false), ('127.0.0.1', 3, false)`,
+  );
+  await using daemon = await startInProcess(db.url, { PGNETD_PAGE_TOKEN: TOKEN });
+  await db.query("select net.http_get(url, timeout_milliseconds := 60000) from unnest($1::text[]) as url", [
+    [receiver.url(), "http://BÜCHER.example/", "http://xn--bcher-kva.example/", "http://dotted.example/"],
+  ]);
+  using watch = await watchPage(daemon.address);
+  const lanes = (): Lists["lanes"] => (watch.latest.get("lists") as Lists).lanes;
+  const paused = (host: string): readonly unknown[] =>
+    lanes().flatMap((lane) => (lane["host"] === host ? [lane["isPaused"]] : []));
+  await eventually(() => {
+    expect(lanes()).toHaveLength(4);
+    expect(lanes().find(({ host }) => host === "127.0.0.1")).toMatchObject({ ratePerSecond: 2, isPaused: false });
+    expect(lanes().find(({ host }) => host === "dotted.example")).toMatchObject({ ratePerSecond: 7, isPaused: true });
+    expect(paused("xn--bcher-kva.example")).toEqual([true, true]);
+    return true;
+  }, 20_000);
+  expect((await act(daemon, { action: "resume", host: "xn--bcher-kva.example" })).status).toBe(200);
+  await eventually(() => {
+    expect(paused("xn--bcher-kva.example")).not.toContain(true);
+    expect(paused("dotted.example")).toEqual([true]);
+    return true;
+  }, 20_000);
+});
+
 test("a daemon on standby shows who leads, and what waits", async () => {
   await using db = await testDatabase();
   await db.query("insert into net.http_host_settings (host, paused) values ('paused.example', true)");

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { emptied } from "../support/outbox.ts";
+import { runCommandLine } from "../support/command.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { openTestPool } from "../support/pool.ts";
 import { testDatabase, testServer } from "../support/postgres.ts";
@@ -37,6 +38,36 @@ test("a leader whose sweeps fail several times in a row is not ready, says why, 
     ["the outbox could not be read; trying again", "42703"],
     ["the outbox is read again", undefined],
   ]);
+});
+
+test("where its password was changed, a daemon goes on with its open sessions, then says that it needs a restart, and sends after one", async () => {
+  await using server = await testServer({ wal_level: "logical" });
+  await migrate(server.url());
+  const admin = openTestPool({ connectionString: server.url() });
+  const url = new URL(server.url());
+  url.username = "sender";
+  url.password = "the-first";
+  const RESTART = "A daemon that runs needs a restart for a new password.";
+  try {
+    await admin.query("create role sender superuser login replication password 'the-first'");
+    {
+      await using daemon = await startInProcess(url.href);
+      await admin.query("alter role sender password 'the-second'");
+      const refused = await runCommandLine(url.href, "status");
+      expect(refused.failure).toMatchObject({ code: "PG_REFUSED", hint: expect.stringContaining(RESTART) as unknown });
+      expect((await fetch(`${daemon.address}/readyz`)).status).toBe(200);
+      await admin.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'sender'");
+      const said = await eventually(() =>
+        daemon.lines.find(({ message }) => message === "no connection to the database"),
+      );
+      expect(said).toMatchObject({ sqlstate: "28P01", hint: expect.stringContaining(RESTART) as unknown });
+      expect((await fetch(`${daemon.address}/readyz`)).status).toBe(503);
+    }
+    url.password = "the-second";
+    await using _daemon = await startInProcess(url.href);
+  } finally {
+    await admin.end();
+  }
 });
 
 const BLOCKED_READINGS = `select query_start::text as since from pg_stat_activity

@@ -48,6 +48,23 @@ test("a setting that cannot be read at a restart leaves those before in force, a
   expect(receiver.requests).toHaveLength(5);
 });
 
+test("settings whose port cannot be had do not take over at a restart, and the log says why", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using file = await configFile("http:\n  mode: send\n");
+  await using daemon = await startDaemon({ databaseUrl: db.url, args: ["--config", file.path] });
+  await daemon.live();
+  // An address for documentation, which no machine has.
+  await file.write("server:\n  host: 192.0.2.1\nhttp:\n  mode: capture\n");
+  await db.query("select net.worker_restart()");
+  await eventually(() => daemon.log().includes("cannot listen on 192.0.2.1"));
+  expect(daemon.log()).not.toContain("takes over");
+  await db.query(QUEUE, [receiver.url("/?n="), 5]);
+  await eventually(async () => (await answered(db)) === 5);
+  expect(receiver.requests).toHaveLength(5);
+  await daemon.ready();
+});
+
 test("pg_net.ttl and pg_net.batch_size of the database are honoured at start and at a restart", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();

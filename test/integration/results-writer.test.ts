@@ -114,6 +114,30 @@ describe("P10 completions in the database", () => {
     expect(rows[0]?.inMs).toBeGreaterThan(50_000);
     expect(rows[1]?.inMs).toBeLessThan(1_600);
   });
+
+  test("P3: what a former leader defers late sets neither the tries nor the time back that its successor wrote", async () => {
+    await using t = await setUp();
+    const [id = 0n] = await enqueue(t.database, 1);
+    const deferred = async (attempts: number, delayMs: number): Promise<readonly [number | undefined, boolean]> => {
+      t.writer.write({ kind: "deferred", request: requestOf(id, attempts), outcome: failure, delayMs }, null);
+      await drained(t.writer);
+      const [row] = await t.database.query<{ attempts: number; later: boolean }>(
+        "select attempts, next_attempt_at > now() + '1 minute' as later from net.http_request_queue",
+      );
+      return [row?.attempts, row?.later ?? false];
+    };
+    expect(await deferred(1, 1_000)).toEqual([2, false]);
+    expect(await deferred(0, 120_000)).toEqual([2, false]);
+    expect(await deferred(1, 120_000)).toEqual([2, false]);
+    expect(await deferred(2, 120_000)).toEqual([3, true]);
+    t.writer.write({ kind: "deferred", request: requestOf(id, 0), outcome: null, delayMs: 1_000 }, null);
+    await drained(t.writer);
+    expect(
+      await t.database.query(
+        "select attempts, next_attempt_at > now() + '1 minute' as later from net.http_request_queue",
+      ),
+    ).toEqual([{ attempts: 3, later: true }]);
+  });
 });
 
 describe("P2 rows that are not found", () => {

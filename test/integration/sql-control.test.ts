@@ -2,6 +2,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { MESSAGE_PREFIX } from "../../src/wal/events.ts";
+import { eventually } from "../support/eventually.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
 let db: TestDatabase;
@@ -79,6 +80,8 @@ describe("net.wait_until_running", () => {
 });
 
 describe("messages to the daemon", () => {
+  const SLOT_WAITS = { timeout: 20_000, interval: 100 };
+
   /** Texts of our logical messages that the slot has, in order, and nothing of those before. */
   async function messages(): Promise<string[]> {
     const rows = await db.query<{ data: Buffer }>(
@@ -87,21 +90,27 @@ describe("messages to the daemon", () => {
       [`${db.name}_slot`],
     );
     return rows
-      .map((row) => row.data.toString())
-      .filter((text) => text.includes(MESSAGE_PREFIX))
-      .map((text) => text.slice(text.indexOf("{")));
+      .map((row) => row.data.toString().split(`${MESSAGE_PREFIX}\0`)[1])
+      .filter((content) => content !== undefined)
+      .map((content) => content.slice(content.indexOf("{")));
   }
 
   beforeAll(async () => {
     await db.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [`${db.name}_slot`]);
+    await eventually(async () => {
+      await db.query("select pg_logical_emit_message(false, $1, '{}'), pg_current_xact_id()", [MESSAGE_PREFIX]);
+      return (await messages()).length > 0;
+    });
   });
 
   test("net.worker_restart acts at once, also in a transaction that is rolled back", async () => {
     expect(await db.query("select net.worker_restart() as r")).toEqual([{ r: true }]);
-    await expect.poll(messages).toEqual(['{"command":"restart"}']);
+    await expect.poll(messages, SLOT_WAITS).toEqual(['{"command":"restart"}']);
     const client = await db.pool.connect();
     await client.query("begin; select net.worker_restart()");
-    await expect.poll(messages, { timeout: 5_000 }).toEqual(['{"command":"restart"}']);
+    // Before PostgreSQL 17 the commit of any other session flushes it.
+    await db.query("select pg_current_xact_id()");
+    await expect.poll(messages, SLOT_WAITS).toEqual(['{"command":"restart"}']);
     await client.query("rollback");
     client.release();
   });

@@ -236,6 +236,20 @@ describe("with grants restricted", () => {
     }
   });
 
+  test("a role that was given a right on the outbox by hand may use it", async () => {
+    await db.query(`grant usage on schema net to ${anybody}; grant insert, delete on net.http_request_queue to ${anybody};
+      grant usage on sequence net.http_request_queue_id_seq to ${anybody}`);
+    expect(
+      await as(
+        anybody,
+        "insert into net.http_request_queue (method, url, timeout_milliseconds) values ('GET', 'http://by-hand/', 1) returning 1 as queued",
+      ),
+    ).toEqual([{ queued: 1 }]);
+    await db.query(`delete from net.http_request_queue where url = 'http://by-hand/';
+      revoke all on net.http_request_queue from ${anybody}; revoke usage on schema net from ${anybody};
+      revoke usage on sequence net.http_request_queue_id_seq from ${anybody}`);
+  });
+
   test("every function that acts for its caller has its search_path pinned", async () => {
     expect(
       await db.query(

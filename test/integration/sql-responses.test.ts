@@ -124,10 +124,13 @@ describe("async := false", () => {
 
   test("is ended by statement_timeout", async () => {
     const id = await request();
-    await expect(
-      db.query(`begin; set local statement_timeout = '30ms'; select net.http_collect_response(${id}, false); commit`),
-    ).rejects.toMatchObject({ code: "57014" });
-    await db.query("rollback");
+    try {
+      await expect(
+        db.query(`begin; set local statement_timeout = '30ms'; select net.http_collect_response(${id}, false); commit`),
+      ).rejects.toMatchObject({ code: "57014" });
+    } finally {
+      await db.query("rollback");
+    }
   });
 
   test.each([

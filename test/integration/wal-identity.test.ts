@@ -3,36 +3,54 @@ import { systemClock } from "../../src/base/clock.ts";
 import { connectionConfig } from "../../src/pg/pool.ts";
 import { pollSession } from "../../src/replication/poll-session.ts";
 import type { ServerIdentity } from "../../src/replication/stream-session.ts";
+import { type LockKey, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { startStream } from "../support/fault-stream.ts";
-import { testDatabase } from "../support/postgres.ts";
+import { testDatabase, type TestDatabase } from "../support/postgres.ts";
+import { silentLog } from "../support/silent-log.ts";
 
-/** Another key than the stream's, so that neither waits for the other. */
-const LOCK = { classId: 1, shard: 0 };
-
-const quiet = (): void => undefined;
-
-test("P3: a session with a stream and one without report the same history of a server", async () => {
-  await using db = await testDatabase();
-  await using stream = await startStream(db.url);
-  const led = Promise.withResolvers<ServerIdentity>();
+/** Runs a session without a stream until it leads, or waits for the lock; returns the server that it then reports. */
+async function withoutStream(db: TestDatabase, lock: LockKey): Promise<ServerIdentity | void> {
+  const reported = Promise.withResolvers<ServerIdentity>();
   const stop = new AbortController();
   const polling = pollSession(
     {
       connection: connectionConfig(db.url, "pgnetd (pg_net) leader"),
-      lock: LOCK,
+      lock,
       senderTimeoutMs: 4_000,
       fenceMs: 2_500,
       handover: null,
       begun: () => undefined,
       clock: systemClock,
-      log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+      log: silentLog,
     },
-    { standby: () => undefined, leading: led.resolve, heard: () => undefined },
+    { standby: (_, server) => reported.resolve(server), leading: reported.resolve, heard: () => undefined },
     stop.signal,
   );
-  const withoutStream = await Promise.race([led.promise, polling]);
-  stop.abort();
-  await polling;
-  expect(withoutStream).toBeDefined();
-  expect(stream.identity).toEqual(withoutStream);
+  try {
+    return await Promise.race([reported.promise, polling]);
+  } finally {
+    stop.abort();
+    await polling;
+  }
+}
+
+test("P3: a session with a stream and one without report the same history of a server", async () => {
+  await using db = await testDatabase();
+  await using stream = await startStream(db.url);
+  // Another key than the stream's, so that neither waits for the other.
+  const server = await withoutStream(db, { classId: 1, shard: 0 });
+  expect(server).toBeDefined();
+  expect(stream.identity).toEqual(server);
+});
+
+test("P8: a session that waits for the lock reports the history of its server, with a stream to come and without", async () => {
+  await using db = await testDatabase();
+  await using ends = new AsyncDisposableStack();
+  await using leader = await startStream(db.url);
+  expect(await withoutStream(db, { classId: LOCK_CLASS_ID, shard: 0 })).toEqual(leader.identity);
+  const waits = Promise.withResolvers<ServerIdentity>();
+  const next = startStream(db.url, { standby: waits.resolve });
+  // It flows when the leader has ended.
+  ends.defer(async () => (await next)[Symbol.asyncDispose]());
+  expect(await Promise.race([waits.promise, next])).toEqual(leader.identity);
 });

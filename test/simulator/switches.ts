@@ -31,19 +31,34 @@ export const SWITCHES: readonly Switch[] = [
     "streamed rows of a lane that is behind are dropped",
     [
       HANDOFF,
-      'if (this.#behind.has(lane) || this.#isSwept(current)) return "drop";',
-      'if (this.#isSwept(current)) return "drop";',
+      'if (this.#behind.has(lane) || this.#snapshots.has(lane, current.xid)) return "drop";',
+      'if (this.#snapshots.has(lane, current.xid)) return "drop";',
     ],
     [
       HANDOFF,
-      "return this.#sweep === null ? this.#behind.has(lane) : this.#hasLost(this.#sweep, lane);",
-      "return this.#sweep !== null && this.#hasLost(this.#sweep, lane);",
+      "isOf(this.#sweep, lane) ? hasLost(this.#sweep, lane) : this.#behind.has(lane);",
+      "isOf(this.#sweep, lane) && hasLost(this.#sweep, lane);",
     ],
   ),
   off("ignoreSwept", "streamed rows that the last sweep saw are ignored", [
-    HANDOFF,
-    "return this.#swept !== null && sees(this.#swept.snapshot, xid);",
+    "intake/swept-snapshots.ts",
+    "return snapshot !== null && sees(snapshot, xid);",
     "return false;",
+  ]),
+  off("covered: swept", "the snapshot of a sweep of some lanes says nothing of the others", [
+    HANDOFF,
+    "this.#snapshots.add(sweep.lanes, ",
+    'this.#snapshots.add("every", ',
+  ]),
+  off("covered: watch", "a sweep of some lanes ends no watching", [
+    HANDOFF,
+    'if (sweep.lanes === "every") this.#unwatch(report.snapshot);',
+    "this.#unwatch(report.snapshot);",
+  ]),
+  off("covered: behind", "a sweep of some lanes leaves the others as they are", [
+    HANDOFF,
+    "this.#behind.swept(sweep.lanes, ",
+    'this.#behind.swept("every", ',
   ]),
   off("partly", "a lane of which a sweep left rows is behind", [
     HANDOFF,
@@ -62,10 +77,15 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("evictBehind", "a lane whose queued requests were dropped is behind", [
     INTAKE,
-    "    this.#handoff.givenUp(lane);\n    this.dueIn(GIVEN_UP_MS);",
-    "",
+    "    this.#handoff.givenUp(lane);\n    if (this.#lookAt !== null) return;",
+    "    if (this.#lookAt !== null) return;",
   ]),
-  off("leaveOutKnown", "a sweep leaves out the ids in memory", [INTAKE, "known: sender.knownIds", "known: []"]),
+  off(
+    "leaveOutKnown",
+    "a sweep leaves out the ids in memory",
+    ["intake/sweep-plan.ts", "known: sender.knownIds };", "known: [] };"],
+    ["intake/sweep-plan.ts", "const known = lanes.size === 0 ? [] : sender.knownIds;", "const known: bigint[] = [];"],
+  ),
   off("watch", "transactions in progress under the sweep's snapshot are watched", [
     HANDOFF,
     "for (const id of snapshot.inProgress) this.#watched.add(lowXid(id));",
@@ -114,8 +134,8 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("epoch", "a sweep from before a cut is not used", [
     INTAKE,
-    "if (epoch === this.#epoch) this.#found(found);",
-    "this.#found(found);",
+    "if (epoch === this.#epoch) this.#found(found, lanes, sweeping);",
+    "this.#found(found, lanes, sweeping);",
   ]),
   off("truncate", "a truncation gives up what was not started", [
     DISPATCHER,
@@ -210,8 +230,12 @@ export const SWITCHES: readonly Switch[] = [
   off(
     "rate",
     "the rate is held",
-    ["limits/start-window.ts", "return (this.#times[this.#oldest] ?? 0) + this.#spanMs;", "return 0;"],
-    ["limits/allowance.ts", "const paceMs = (1 - this.#permits) / this.#permitsPerMs;", "const paceMs = 0;"],
+    [
+      "limits/start-window.ts",
+      "return (this.#times[(this.#oldest + left) % this.#times.length] ?? 0) + this.#spanMs;",
+      "return 0;",
+    ],
+    ["limits/allowance.ts", "const paceMs = (1 + left - this.#permits) / this.#permitsPerMs;", "const paceMs = 0;"],
   ),
   off("rate: host", "the rate of a host is held", [
     "sending/host-scheduler.ts",
@@ -230,8 +254,8 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("stall", "the outbox is swept while the stream is stalled", [
     "intake/schedule.ts",
-    "if (stalledSince !== null) times.push(",
-    "if (stalledSince === Infinity) times.push(",
+    "if (stalledSince === null) return times;",
+    "return times;",
   ]),
   off("due", "a deferred row is read when it is due", [
     "intake/schedule.ts",

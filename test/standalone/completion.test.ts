@@ -63,6 +63,7 @@ const noFish = missing("fish");
 const CASES = [
   ["pgnetd migr\t--gr\top\t", "migrate --grants open"],
   ["pgnetd doc\t--on\twal-l\t--js\t", "doctor --only wal-level --json"],
+  ["pgnetd uninst\t--js\t", "uninstall --json"],
   ["pgnetd comp\tfi\t", "completion fish"],
   ["pgnetd help unin\t", "help uninstall"],
   ["pgnetd status --config fi\t", "status --config fish"],

@@ -94,6 +94,28 @@ test("a probe's own connection stays while it is used", async () => {
   socket.destroy();
 });
 
+test("for a connection too many the one used longest ago is closed, not the one opened first", async () => {
+  await using server = await openServer();
+  const closed: string[] = [];
+  const open = async (name: string): Promise<Socket> => {
+    const socket = connect(server.port, "127.0.0.1").on("error", () => undefined);
+    socket.once("close", () => closed.push(name)).resume();
+    await once(socket, "connect");
+    return socket;
+  };
+  const probe = async (socket: Socket): Promise<void> => {
+    socket.write("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    await once(socket, "data");
+  };
+  const sockets = [await open("first"), await open("second")];
+  for (const socket of sockets.toReversed()) await probe(socket);
+  // There is room for 256.
+  for (let others = 0; others < 255; others++) sockets.push(await open("other"));
+  await expect.poll(() => closed.length, { timeout: 20_000 }).toBeGreaterThan(0);
+  expect(closed[0]).toBe("second");
+  for (const socket of sockets) socket.destroy();
+});
+
 test("a connection whose answer takes long is not closed for new ones while others are idle", async () => {
   const asked = Promise.withResolvers<void>();
   const read = Promise.withResolvers<void>();

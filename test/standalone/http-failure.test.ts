@@ -181,3 +181,15 @@ test("one failure does not disturb others to the same origin", async () => {
   expect((await Promise.all(good)).every(({ status }) => status === 200)).toBe(true);
   expect((await Promise.all(bad)).every(({ code }) => code === "empty_reply")).toBe(true);
 });
+
+test("P2: an answer without a length whose connection is reset in the middle is no answer", async () => {
+  await using peer = await httpPeer((socket) => {
+    socket.write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    socket.write(Buffer.alloc(50_000, "x"), () => void socket.resetAndDestroy());
+  });
+  await using client = testClient();
+  expect(await failed(client, `http://127.0.0.1:${peer.port}/`)).toMatchObject({
+    message: "Failure when receiving data from the peer",
+    maybeReceived: true,
+  });
+});

@@ -1,5 +1,6 @@
 import { systemClock } from "../../src/base/clock.ts";
 import type { Log } from "../../src/base/log.ts";
+import type { LockHolder } from "../../src/leader/holder.ts";
 import { connectionConfig } from "../../src/pg/pool.ts";
 import { openDecoder } from "../../src/wal/decoder.ts";
 import type { Begin } from "../../src/wal/events.ts";
@@ -39,6 +40,8 @@ export interface RecordedStream extends AsyncDisposable {
 export interface StreamChoices extends Partial<SessionOptions> {
   /** Called for each row, before it counts. */
   readonly inserted?: (row: Readonly<Record<string, unknown>>) => void;
+  /** Called with the server at which the session waits for the lock. */
+  readonly standby?: (server: ServerIdentity) => void;
   /** Called with each moment that the session was alive after. */
   readonly heard?: (at: number) => void;
 }
@@ -65,7 +68,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
     outage: null as StreamOutage | null,
   };
   const listener = {
-    standby: () => undefined,
+    standby: (_: LockHolder | null, server: ServerIdentity) => choices.standby?.(server),
     leading: (server: ServerIdentity) => {
       seen.identity = server;
     },

@@ -1,4 +1,5 @@
 import { Handoff, type RowMemory, type SweepReport, type Verdict } from "../../src/intake/handoff.ts";
+import type { SweptLanes } from "../../src/intake/swept-snapshots.ts";
 import { lsn } from "../../src/pg/lsn.ts";
 import { parseSnapshot } from "../../src/pg/snapshot.ts";
 import { lowXid } from "../../src/pg/xid.ts";
@@ -47,8 +48,12 @@ export class Lab {
   #commitLsn = 2_000n;
 
   /** A sweep from start to end. Returns the rows buffered meanwhile that are accepted, and those that are dropped. */
-  sweep(report: Partial<SweepReport> = {}, meanwhile: () => void = () => undefined): readonly (readonly string[])[] {
-    this.handoff.sweepStarts();
+  sweep(
+    report: Partial<SweepReport> = {},
+    meanwhile: () => void = () => undefined,
+    lanes: SweptLanes = "every",
+  ): readonly (readonly string[])[] {
+    this.handoff.sweepStarts(lanes);
     meanwhile();
     const { accepted, dropped } = this.handoff.sweepReturned({ ...FOUND, ...report });
     return [accepted, dropped].map((rows) => rows.map(({ row }) => row));

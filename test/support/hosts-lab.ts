@@ -1,8 +1,9 @@
 import type { Entry, Flight } from "../../src/sending/host.ts";
-import { HostScheduler, type Permits } from "../../src/sending/host-scheduler.ts";
+import { type AllPermits, HostScheduler, type Permits } from "../../src/sending/host-scheduler.ts";
 import { requestOf } from "./http-peer.ts";
 
-export const FREE: Permits = { isFree: () => true, tryTake: () => true };
+/** Nothing is held back. */
+export const FREE: AllPermits = { isFree: () => true, hasSpare: () => true, tryTake: () => true };
 
 interface HostsOptions {
   readonly total?: number;

@@ -18,7 +18,7 @@ export interface InProcessDaemon extends AsyncDisposable {
 export async function startInProcess(
   databaseUrl: string,
   env: Readonly<Record<string, string>> = {},
-  state: "live" | "polling" | "standby" = "live",
+  state: "live" | "polling" | "standby" | "starting" = "live",
 ): Promise<InProcessDaemon> {
   const port = await freePort();
   const lines: Readonly<Record<string, unknown>>[] = [];

@@ -45,6 +45,9 @@ export class IntakeLab {
   readonly paused = new Set<string>();
   readonly low = new Set<string>();
   readonly soon = new Set<string>();
+  readonly responsive: string[] = [];
+  /** Lanes without room. */
+  readonly full = new Set<string>();
   readonly dropped: [string, number][] = [];
   readonly logged = recordedLog();
   readonly room = { rows: 10, bytes: 1_000, largest: 1_000, perLane: 10, shares: [] };
@@ -73,6 +76,11 @@ export class IntakeLab {
       isStocked: false,
       isPaused: ({ lane }) => this.paused.has(lane),
       room: this.room,
+      roomOf: (lanes) => {
+        const shares = [...lanes].filter((lane) => !this.full.has(lane)).map((lane) => ({ lane, queued: 0, room: 10 }));
+        return { ...this.room, shares };
+      },
+      preferred: this.responsive,
       knownIds: [7n],
       hasRoom: true,
     };

@@ -1,10 +1,10 @@
 import { Sender, type SenderParts, type SenderSettings } from "../../src/sending/sender.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { FREE } from "./hosts-lab.ts";
 import { silentLog } from "./silent-log.ts";
 import { UNBOUNDED_ANSWERS } from "./unbounded-answers.ts";
 
 const quiet = (): void => undefined;
-const FREE = { isFree: () => true, tryTake: () => true };
 
 /** What a test says of its sender. */
 interface TestSenderParts

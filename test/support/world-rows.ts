@@ -78,12 +78,14 @@ export function snapshotOf(transactions: readonly Transaction[]): Snapshot {
 /** What a sweep reads of the waiting rows that are visible to it. */
 export function readRows(
   waiting: readonly Row[],
-  { rows: limit, perLane, shares, known }: SweepPlan,
+  { rows: limit, perLane, shares, known, lanes: which }: SweepPlan,
   now: number,
 ): Pick<SweepResult, "left" | "isWhole" | "next" | "nextDueMs"> & { readonly rows: readonly Row[] } {
   const inMs = (row: Row): number => (row.nextAttemptAt ?? 0) - now;
   const ready = waiting.filter((row) => inMs(row) <= 0 || row.nextAttemptAt === null);
-  const lanes = [...new Set(ready.map(({ lane }) => lane))].map((lane) => {
+  const waitingLanes = new Set(ready.map(({ lane }) => lane));
+  const read = which === "shares" ? shares.map(({ lane }) => lane) : [...waitingLanes];
+  const lanes = read.map((lane) => {
     const share = shares.find((one) => one.lane === lane) ?? { queued: 0, room: perLane };
     const unknown = ready.filter((row) => row.lane === lane && !known.includes(row.id));
     const byId = unknown.toSorted((one, other) => Number(one.id - other.id));

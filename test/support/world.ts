@@ -91,7 +91,7 @@ export class World {
         http: { send: (request) => this.#send(request), expire: () => false },
         results: { write: (completion, insertedBy) => this.#writes.push({ completion, insertedBy }) },
         answers: UNBOUNDED_ANSWERS,
-        rate: { isFree: () => true, tryTake: () => true },
+        rate: { isFree: () => true, hasSpare: () => true, tryTake: () => true },
         rateOf: () => null,
         control: {
           changed: quiet,

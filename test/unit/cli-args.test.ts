@@ -105,6 +105,23 @@ it.each(COMMANDS)("the help of %s names its options and every exit code, however
   expect(await printed(name, "--nonsense", "-h")).toBe(text);
 });
 
+/** What they print is a configuration file, a script, a log of its own, or nothing to go on from. */
+const WITHOUT_JSON: ReadonlySet<string> = new Set(["extension", "run", "receiver", "completion", "config"]);
+
+it.each(COMMANDS.filter((name) => !WITHOUT_JSON.has(name)))(
+  "%s has --json, and completion knows it in every shell",
+  async (name) => {
+    expect(await printed(name, "--help")).toMatch(/^ {2}--json +Print /m);
+    // Bash and zsh have the options of a command in one block, fish in a line for each.
+    expect(await printed("completion", "fish")).toMatch(new RegExp(`${name}\\b.* -l json\\b`));
+    for (const shell of ["bash", "zsh"]) {
+      const [, options = ""] =
+        new RegExp(`^\\s*${name}\\)((?:.|\\n)*?);;`, "m").exec(await printed("completion", shell)) ?? [];
+      expect([shell, options]).toEqual([shell, expect.stringContaining("--json")]);
+    }
+  },
+);
+
 it("documents the exit code of every error", () => {
   const source = readFileSync(new URL("../../src/base/errors.ts", import.meta.url), "utf8");
   const codes = [...source.matchAll(/exitCode: (\d+)/g)].map(([, code]) => Number(code));

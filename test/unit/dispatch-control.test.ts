@@ -22,6 +22,8 @@ function startControl(
   readonly clock: FakeClock;
   readonly inForce: unknown[];
   readonly reads: string[];
+  /** How many settings were in force when the rates were counted as spent, each time. */
+  readonly spent: number[];
   readonly stop: () => Promise<void>;
   readonly ended: Promise<void>;
 } {
@@ -37,11 +39,12 @@ function startControl(
     inForce.push(hosts.get("example.com")?.concurrency ?? null);
   };
   const reads: string[] = [];
+  const spent: number[] = [];
   const control = new Control({
     identify,
     readHosts,
     configureHosts,
-    assumeSpent: quiet,
+    assumeSpent: () => spent.push(inForce.length),
     restart: quiet,
     readOutbox: (when) => reads.push(when),
     clock,
@@ -54,7 +57,7 @@ function startControl(
     await ended;
   };
   ended.catch(quiet);
-  return { control, clock, inForce, reads, stop, ended };
+  return { control, clock, inForce, reads, spent, stop, ended };
 }
 
 it("heartbeats of before a new stream are forgotten, since it does not bring them", async () => {
@@ -166,6 +169,20 @@ describe("settings of hosts", () => {
     clock.advance(1_000);
     await turn();
     expect(inForce).toEqual([1]);
+    await stop();
+  });
+
+  it("P7: follow on rates that count as spent at the start of each leadership, and at nothing else", async () => {
+    const { control, spent, inForce, stop } = startControl([settings(1)]);
+    for (let leadership = 0; leadership < 2; leadership++) {
+      control.leading();
+      await turn();
+      control.streaming();
+      await turn();
+      control.refresh();
+      await turn();
+    }
+    expect([spent, inForce.length]).toEqual([[0, 3], 6]);
     await stop();
   });
 

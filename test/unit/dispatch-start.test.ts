@@ -1,11 +1,16 @@
 import { expect, test } from "vitest";
 import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
 import { DispatcherEvents } from "../../src/dispatch/events.ts";
+import type { Outcome } from "../../src/http/outcome.ts";
 import type { SweepResult } from "../../src/outbox/sweep.ts";
 import { lsn } from "../../src/pg/lsn.ts";
+import type { Inserter } from "../../src/pg/snapshot.ts";
 import { lowXid } from "../../src/pg/xid.ts";
+import type { ServerIdentity } from "../../src/replication/stream-session.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { FREE } from "../support/hosts-lab.ts";
 import { requestOf } from "../support/http-peer.ts";
+import { ANSWERED } from "../support/sender-lab.ts";
 import { silentLog } from "../support/silent-log.ts";
 import { UNBOUNDED_ANSWERS } from "../support/unbounded-answers.ts";
 import { turn } from "../support/world-referee.ts";
@@ -20,9 +25,21 @@ const FOUND: Omit<SweepResult, "rows"> = {
   next: null,
   nextDueMs: null,
 };
+/** As the stream brings one, but for its id. */
+const ROW = {
+  method: "GET",
+  url: "http://a/",
+  headers: null,
+  body: null,
+  timeout_milliseconds: 5_000,
+  created: "2026-01-02 03:04:05+00",
+  next_attempt_at: null,
+  attempts: 0,
+  options: null,
+};
 const quiet = (): void => undefined;
 
-/** A dispatcher whose outbox has one more request at each sweep, and whose requests never end. */
+/** A dispatcher whose outbox has one more request at each sweep, and whose requests end when a test says so. */
 class Started implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly events = new DispatcherEvents();
@@ -32,6 +49,12 @@ class Started implements AsyncDisposable {
   readonly changed: string[] = [];
   /** How often the settings of hosts were to be read for want of a stream. */
   polled = 0;
+  /** How often the connections to the server were to be made anew. */
+  reconnected = 0;
+  /** Ends the request that was sent last. */
+  answer: (outcome: Outcome) => void = quiet;
+  /** The transactions of the requests that have ended. */
+  readonly inserters: (Inserter | null)[] = [];
   snapshot = FOUND.snapshot;
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
@@ -46,19 +69,19 @@ class Started implements AsyncDisposable {
         rows: [{ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }],
       };
     };
-    const send = async (): Promise<never> => {
+    const send = async (): Promise<Outcome> => {
       this.sent++;
-      return new Promise(quiet);
+      return new Promise<Outcome>((resolve) => (this.answer = resolve));
     };
     this.dispatcher = new Dispatcher(
       {
         events: this.events,
         outbox: { sweep, snapshot: async () => this.snapshot },
-        reconnect: quiet,
+        reconnect: () => void this.reconnected++,
         http: { send, expire: () => false },
-        results: { write: quiet },
+        results: { write: (_, inserter) => void this.inserters.push(inserter) },
         answers: UNBOUNDED_ANSWERS,
-        rate: { isFree: () => true, tryTake: () => true },
+        rate: FREE,
         rateOf: () => null,
         control: {
           changed: (table) => this.changed.push(table),
@@ -84,8 +107,8 @@ class Started implements AsyncDisposable {
   }
 
   /** Leads with a stream, and sweeps once. */
-  async lead(): Promise<void> {
-    this.dispatcher.leading({ systemId: "1", timeline: 1 });
+  async lead(server: ServerIdentity = { systemId: "1", timeline: 1 }): Promise<void> {
+    this.dispatcher.leading(server);
     this.dispatcher.heard(this.clock.now());
     this.dispatcher.streaming();
     await turn();
@@ -142,6 +165,61 @@ test("P2: while results cannot be written no request starts, and where they can 
   expect({ sent: started.sent, stalled: dispatcher.state.stalled }).toEqual({ sent: 2, stalled: null });
 });
 
+test.each([
+  ["one that was promoted in its place", { systemId: "1", timeline: 2 }],
+  ["one that was restored or initialized again", { systemId: "2", timeline: 1 }],
+])("P2: with %s nothing of the server before counts: neither its connections nor its positions", async (_, next) => {
+  await using started = new Started();
+  const { dispatcher } = started;
+  const first = { systemId: "1", timeline: 1 };
+  const accepted: number[] = [];
+  for (const [server, commitLsn] of [
+    [first, 5_000n],
+    [first, 5_000n],
+    [next, 300n],
+    [next, 300n],
+  ] as const) {
+    await started.lead(server);
+    const before = dispatcher.state.inMemory;
+    dispatcher.begin({ xid: lowXid(9n), commitLsn: lsn(commitLsn) });
+    dispatcher.insert("net.http_request_queue", { ...ROW, id: String(1_000 + accepted.length) });
+    dispatcher.commit();
+    accepted.push(dispatcher.state.inMemory - before);
+    dispatcher.lost();
+  }
+  // A position that was received before says that the sweep has its rows; another server writes others there.
+  expect({ accepted, reconnected: started.reconnected }).toEqual({ accepted: [1, 0, 1, 0], reconnected: 1 });
+});
+
+test("P8: on standby at a server promoted meanwhile, results wait no more for transactions of the server before", async () => {
+  await using started = new Started();
+  const { dispatcher } = started;
+  const before = { systemId: "1", timeline: 1 };
+  await started.lead(before);
+  started.configureHosts();
+  dispatcher.begin({ xid: lowXid(9n), commitLsn: lsn(100n) });
+  dispatcher.insert("net.http_request_queue", { ...ROW, id: "1000" });
+  dispatcher.commit();
+  started.answer(ANSWERED);
+  await turn();
+  const [inserter] = started.inserters;
+  dispatcher.lost();
+  dispatcher.standby(null, before);
+  expect({ isOver: inserter?.history.aborted, reconnected: started.reconnected }).toEqual({
+    isOver: false,
+    reconnected: 0,
+  });
+  const promoted = { systemId: "1", timeline: 2 };
+  dispatcher.standby(null, promoted);
+  expect({ isOver: inserter?.history.aborted, reconnected: started.reconnected }).toEqual({
+    isOver: true,
+    reconnected: 1,
+  });
+  // Nothing else is over when it leads there.
+  await started.lead(promoted);
+  expect(started.reconnected).toBe(1);
+});
+
 test("P7: settings of hosts that changed are read at once, and again when their transaction is visible", async () => {
   await using started = new Started();
   const { dispatcher, clock } = started;
@@ -151,6 +229,27 @@ test("P7: settings of hosts that changed are read at once, and again when their 
   dispatcher.insert("net.http_host_settings", {});
   dispatcher.commit();
   expect(started.changed).toEqual(["net.http_host_settings"]);
+  clock.advance(1_000);
+  await turn();
+  await turn();
+  expect(started.changed).toEqual(["net.http_host_settings", "net.http_host_settings"]);
+});
+
+test("P7: settings of hosts that changed are not taken for visible by a sweep that does not see their transaction", async () => {
+  await using started = new Started();
+  const { dispatcher, clock, events } = started;
+  await started.lead();
+  started.configureHosts();
+  started.snapshot = { xmin: 8n, xmax: 10n, inProgress: new Set([8n]) };
+  dispatcher.begin({ xid: lowXid(8n), commitLsn: lsn(100n) });
+  dispatcher.insert("net.http_host_settings", {});
+  dispatcher.commit();
+  const { inMemory } = dispatcher.state;
+  events.emit({ kind: "read-outbox", when: "now" });
+  await turn();
+  expect(dispatcher.state.inMemory).toBe(inMemory + 1);
+  expect(started.changed).toEqual(["net.http_host_settings"]);
+  started.snapshot = { xmin: 10n, xmax: 10n, inProgress: new Set() };
   clock.advance(1_000);
   await turn();
   await turn();

@@ -158,7 +158,7 @@ describe("while a sweep runs", () => {
 
   test("P2: after a sweep that failed the lanes with buffered rows are behind, and no others", () => {
     const lab = live();
-    lab.handoff.sweepStarts();
+    lab.handoff.sweepStarts("every");
     lab.transaction(110n, ["a", "a"]);
     expect(lab.handoff.sweepFailed().map(({ row }) => row)).toEqual(["of a", "of a"]);
     expect(lab.transaction(111n, ["a", "b"])).toEqual(["drop", "accept"]);

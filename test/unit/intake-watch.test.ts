@@ -88,7 +88,7 @@ describe("P2 watch:", () => {
     ];
     const watching = ends.map((end) => {
       const lab = live(BUSY);
-      lab.handoff.sweepStarts();
+      lab.handoff.sweepStarts("every");
       lab.begin(110n);
       lab.row("a");
       end(lab);
@@ -142,7 +142,7 @@ describe("P2 watch:", () => {
 describe("after a cut", () => {
   test("P2: every lane is behind, and nothing is buffered or watched", () => {
     const lab = live(BUSY);
-    lab.handoff.sweepStarts();
+    lab.handoff.sweepStarts("every");
     lab.begin(111n);
     lab.row("a");
     expect(lab.handoff.cut(true).map(({ row }) => row)).toEqual(["of a"]);
@@ -179,7 +179,7 @@ describe("after a cut", () => {
     lab.begin(110n, 2_000n);
     lab.handoff.defer();
     expect([lab.handoff.isWatching, lab.handoff.drops("a")]).toEqual([false, true]);
-    lab.handoff.sweepStarts();
+    lab.handoff.sweepStarts("every");
     expect([lab.row("a"), lab.handoff.drops("a")]).toEqual(["drop", true]);
   });
 

@@ -73,6 +73,16 @@ describe("P7 allowance", () => {
     );
   });
 
+  test("P6: at the full rate what is kept is free at once, at any time", () => {
+    const allowance = new Allowance(200, 0);
+    const takeSpare = (at: number): number => {
+      while (allowance.waitMs(at, allowance.kept) === 0) allowance.start(at);
+      return allowance.waitMs(at);
+    };
+    const waits = Array.from({ length: 10_000 }, (_, half) => takeSpare(half / 2));
+    expect(Math.max(...waits.slice(4_000))).toBe(0);
+  });
+
   test("P7 at 200 per second no 100 ms hold more than 25 starts", () => {
     fc.assert(
       fc.property(moments, (when) => {

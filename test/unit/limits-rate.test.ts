@@ -75,9 +75,37 @@ test("P7: after a refusal there is one call when a permit is free, however often
   expect(limit.isFree()).toBe(true);
 });
 
+test("P5, P8: however many are refused, they wait with the timers of one", async () => {
+  const { limit, permits } = open(1);
+  limit.tryTake();
+  const timers = [1, 100].map((refusals) => {
+    for (let refused = 0; refused < refusals; refused++) expect(limit.tryTake()).toBe(false);
+    return vi.getTimerCount();
+  });
+  expect(timers[1]).toBe(timers[0]);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(limit.tryTake()).toBe(false);
+  expect([vi.getTimerCount(), permits]).toEqual([1, []]);
+});
+
 test("a request that is asked for and not started takes no permit", () => {
   const { limit } = open(10);
   expect([limit.isFree(), limit.isFree(), limit.tryTake(), limit.isFree()]).toEqual([true, true, true, false]);
+});
+
+test("P6: what is kept is free and not spare; who is refused a spare one hears when there may be one", async () => {
+  const { limit, permits } = open(200);
+  await vi.advanceTimersByTimeAsync(2_000);
+  for (let started = 0; started < 4; started++) expect([limit.hasSpare(), limit.tryTake()]).toEqual([true, true]);
+  expect([limit.isFree(), limit.hasSpare(), permits]).toEqual([true, false, []]);
+  await vi.advanceTimersByTimeAsync(20);
+  expect([permits.length > 0, limit.hasSpare()]).toEqual([true, true]);
+});
+
+test.each([1, 50, 199])("at %s per second every permit that is free is spare", async (perSecond) => {
+  const { limit } = open(perSecond);
+  await vi.advanceTimersByTimeAsync(2_000);
+  while (limit.isFree()) expect([limit.hasSpare(), limit.tryTake()]).toEqual([true, true]);
 });
 
 test("P8: there is no timer but from a refusal until it was answered", async () => {

@@ -4,6 +4,7 @@ import type { OutboxRow } from "../../src/outbox/row.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
 import type { Completion } from "../../src/results/completion.ts";
 import { HostScheduler } from "../../src/sending/host-scheduler.ts";
+import { FREE } from "../support/hosts-lab.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { testSender } from "../support/test-sender.ts";
 import { liveBytes } from "../support/live-heap.ts";
@@ -43,7 +44,7 @@ test(
       },
     );
     const row = (id: number): OutboxRow => ({
-      request: requestOf("http://a/", { id: BigInt(id), body: Buffer.alloc(1_024) }),
+      request: requestOf("http://a/", { id: BigInt(id), body: Buffer.alloc(1_024), bytes: 1_600 }),
       defect: null,
       nextAttemptAt: null,
       lane: `tenant ${id}`,
@@ -96,12 +97,11 @@ test("P5: of 12,000 answers nothing is held once they were taken, while others n
 
 test("P5: of 200,000 hosts of which one request ended each, few are remembered", SLOW, async () => {
   const hosts = new HostScheduler({ total: 256, perHost: 64, bytes: MIB, largeFrom: MIB, perSecond: 200 }, () => null);
-  const free = { isFree: () => true, tryTake: () => true };
   const grown = await growth(200_000, async (from, to) => {
     for (let host = from; host < to; host++) {
       const request = requestOf("http://a/", { id: BigInt(host) });
       hosts.add({ request, insertedBy: null, host: `host${host}`, lane: `host${host}` }, host);
-      const flight = hosts.start(free, host);
+      const flight = hosts.start(FREE, host);
       if (flight === null) throw new Error("nothing starts");
       hosts.finish(flight, true, host);
     }

@@ -65,3 +65,12 @@ it("measures a new heartbeat that comes back, however many before it did not", a
   expect(heartbeat.received(written.at(-1) ?? "")).toBe(true);
   expect([heartbeat.pendingMs, meter.roundTrip.sum]).toEqual([0, 2]);
 });
+
+it("does not wait for a heartbeat that could not be written", async () => {
+  const { heartbeat, clock, after } = beats(async () => {
+    throw new Error("no connection");
+  });
+  await after(0, 0);
+  clock.advance(60_000);
+  expect(heartbeat.pendingMs).toBe(0);
+});

@@ -114,7 +114,7 @@ test.each([
   const state = { ...STATE, phase: "not-leading", standby: true, holder } as const;
   expect(healthOf({ state, outage: null, database: null, mode: "send", waitingFor: null })).toMatchObject({
     ready: false,
-    detail: `process 4711 (${application}, role app) has the leader's lock and is no pgnetd. End it: select pg_terminate_backend(4711);`,
+    detail: `process 4711 (${application}, role app) has the leader's lock and is no pgnetd. End it: select pg_terminate_backend(4711); -- as role app or a member of pg_signal_backend or a superuser`,
   });
   const leader = { ...holder, application: "pgnetd (pg_net) leader", mayLead: true };
   expect(

@@ -26,6 +26,22 @@ it("a point has rates of the time since the one before", () => {
   expect(columnOf(point, "outboxRows")).toBeNull();
 });
 
+it("what failed in the last minute is what had no answer, or a status from 500 on", () => {
+  const history = new History();
+  const meter = new RequestMeter(0);
+  expect(history.lastMinute).toEqual({ ended: 0, failed: 0 });
+  meter.endedBy.set("connect", 1_000);
+  history.record(meter, null, 0);
+  for (let at = 5_000; at <= 600_000; at += 5_000) {
+    meter.endedBy.set("2xx", (meter.endedBy.get("2xx") ?? 0) + 3);
+    meter.endedBy.set("4xx", (meter.endedBy.get("4xx") ?? 0) + 1);
+    meter.endedBy.set("5xx", (meter.endedBy.get("5xx") ?? 0) + 1);
+    meter.endedBy.set("dns", (meter.endedBy.get("dns") ?? 0) + 2);
+    history.record(meter, null, at);
+  }
+  expect(history.lastMinute).toEqual({ ended: 12 * 7, failed: 12 * 3 });
+});
+
 it("another database begins with no point, and never with a negative rate", () => {
   const history = new History();
   const before = new RequestMeter(0);

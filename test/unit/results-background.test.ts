@@ -107,3 +107,69 @@ test("a fault of the listener ends the loop of the writer instead of vanishing",
   writer.write(answer(1n), null);
   await expect(ended).rejects.toThrow("a fault");
 });
+
+test("P2: what the database takes in small batches alone is written, each batch half as large as the one that took too long", async () => {
+  const clock = new FakeClock();
+  const sizes: number[] = [];
+  const db: Queryable = {
+    query: async ({ values = [] }: { readonly values?: unknown[] }) => {
+      const [ids] = values;
+      // 20 bytes before the elements of an array, and 12 for each of int8.
+      const size = Buffer.isBuffer(ids) ? (ids.length - 20) / 12 : 0;
+      sizes.push(size);
+      if (size > 100) {
+        clock.advance(6_000);
+        throw new Error("Query read timeout");
+      }
+      return { rows: [{ snapshot: "10:10:", missing: [], locked: [] }] as never[], rowCount: 1 };
+    },
+  };
+  const signal = new AbortController().signal;
+  await using writer = openResultWriter({ db, listener: deaf, clock, log: silentLog, signal, maxBatches: 1 });
+  const end = new AbortController();
+  const ended = writer.run(end.signal);
+  for (let id = 1n; id <= 500n; id++) writer.write(answer(id), null);
+  for (let times = 0; times < 40; times++) {
+    await turn();
+    clock.advance(5_000);
+  }
+  expect(sizes.slice(0, 4)).toEqual([500, 250, 125, 63]);
+  end.abort();
+  await ended;
+});
+
+test("P6: however many large answers hang, a small one is written", async () => {
+  const settled: bigint[] = [];
+  const hangs = new Promise<never>(() => undefined);
+  const db: Queryable = {
+    query: async ({ values = [] }: { readonly values?: unknown[] }) => {
+      if (values.some((value) => Buffer.isBuffer(value) && value.length > 1_000_000)) await hangs;
+      return { rows: [{ snapshot: "10:10:", missing: [], locked: [] }] as never[], rowCount: 1 };
+    },
+  };
+  const listener: ResultListener = {
+    ...deaf,
+    settled: (all) => void settled.push(...all.map(({ request }) => request.id)),
+  };
+  const kill = new AbortController();
+  const clock = new FakeClock();
+  const writer = openResultWriter({
+    db,
+    listener,
+    clock,
+    log: silentLog,
+    signal: kill.signal,
+    maxBatchBytes: 3_000_000,
+  });
+  const end = new AbortController();
+  const ended = writer.run(end.signal);
+  for (const id of [1n, 2n, 3n]) writer.write(answer(id, { content: Buffer.alloc(2_000_000, "x") }), null);
+  await turn();
+  writer.write(answer(4n), null);
+  await turn();
+  await turn();
+  expect(settled).toEqual([4n]);
+  kill.abort();
+  end.abort();
+  await ended;
+});

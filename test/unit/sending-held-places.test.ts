@@ -5,19 +5,12 @@ import { endHeldPlaces } from "../../src/sending/held-places.ts";
 import type { Sender } from "../../src/sending/sender.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
+import { ANSWERED } from "../support/sender-lab.ts";
 import { testSender } from "../support/test-sender.ts";
 import { turn } from "../support/world-referee.ts";
 
 const PLACES = 32;
 const timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
-const ANSWERED: Outcome = {
-  kind: "answered",
-  status: 200,
-  headers: [],
-  contentType: null,
-  content: Buffer.alloc(0),
-  timings,
-};
 const TIMED_OUT: Outcome = { kind: "failed", code: "timeout", message: "", maybeReceived: true, timings };
 
 /** The clock of a test that says how long its sleeps were to be. */
@@ -43,6 +36,8 @@ class Lab implements AsyncDisposable {
   mostInFlight = 0;
   mayStart = true;
   hangs: (host: string) => boolean = () => false;
+  /** False for requests that are not to be ended before their time. */
+  mayExpire: (host: string) => boolean = () => true;
 
   constructor(perSecond: number | "unlimited" = "unlimited") {
     this.#sender = testSender(
@@ -79,8 +74,9 @@ class Lab implements AsyncDisposable {
 
   #expire(request: Request): boolean {
     const flight = this.#inFlight.get(request);
-    if (flight === undefined) return false;
-    this.expired.push({ host: new URL(request.url).hostname, afterMs: this.clock.now() - flight.startedAt });
+    const host = new URL(request.url).hostname;
+    if (flight === undefined || !this.mayExpire(host)) return false;
+    this.expired.push({ host, afterMs: this.clock.now() - flight.startedAt });
     this.#inFlight.delete(request);
     flight.settle(TIMED_OUT);
     return true;
@@ -169,6 +165,16 @@ test("no request loses its place where none may start, or where only hosts with 
   lab.mayStart = true;
   await lab.advance(1);
   expect([lab.expired.length, lab.started.at(-1)]).toEqual([1, "unseen"]);
+});
+
+test("P6: a request that is not to be ended is passed over, and the next one gives its place up", async () => {
+  await using lab = new Lab();
+  lab.hangs = () => true;
+  lab.mayExpire = (host) => host >= "hung3";
+  await lab.request(...hosts("hung", 9), ...hosts("other", 19));
+  await lab.request("unseen");
+  await lab.advance(21);
+  expect([lab.expired.map(({ host }) => host), lab.started.at(-1)]).toEqual([["hung3"], "unseen"]);
 });
 
 test("P8: while there are places nothing looks for held ones", async () => {

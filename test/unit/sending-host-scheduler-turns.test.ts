@@ -1,12 +1,15 @@
 import { expect, it } from "vitest";
 import type { HostSettings } from "../../src/outbox/host-settings.ts";
-import type { Permits } from "../../src/sending/host-scheduler.ts";
+import type { AllPermits, HostScheduler } from "../../src/sending/host-scheduler.ts";
 import { entryFor, fill, finishAll, FREE, makeResponsive, open, startAll } from "../support/hosts-lab.ts";
 
-/** So many permits. */
-function permits(count: number): Permits & { left: number } {
+/** So many permits, of which so many are kept. */
+function permits(count: number, kept = 0): AllPermits & { left: number } {
   return {
     left: count,
+    hasSpare() {
+      return this.left > kept;
+    },
     isFree() {
       return this.left > 0;
     },
@@ -40,6 +43,55 @@ it("P7: settings of a host take effect where it already waits for its turn", () 
   for (let one = 0; one < 3; one += 1) hosts.add(entryFor("a"), 0);
   hosts.configure(new Map([["a", settings]]), 0);
   expect(startAll(hosts, 0)).toHaveLength(1);
+});
+
+/** The hosts or lanes whose requests start while permits last. */
+function started(hosts: HostScheduler, given: AllPermits): string[] {
+  const lanes: string[] = [];
+  for (let one = hosts.start(given, 0); one !== null; one = hosts.start(given, 0)) lanes.push(one.entry.lane);
+  return lanes;
+}
+
+it.each([
+  ["of another host", { host: "b", lane: "b" }],
+  ["of the same host", { host: "a", lane: "a quiet" }],
+])(
+  "P6: a lane with much to send leaves a permit, which the lane %s that is sent to seldom takes at once",
+  (_, quiet) => {
+    const hosts = open();
+    for (let one = 0; one < 5; one += 1) hosts.add(entryFor("a"), 0);
+    const few = permits(3, 1);
+    expect(started(hosts, few)).toEqual(["a", "a"]);
+    hosts.add(entryFor(quiet.host, { lane: quiet.lane }), 0);
+    expect([started(hosts, few), few.left]).toEqual([[quiet.lane], 0]);
+  },
+);
+
+it("P6: a lane whose requests come one by one takes no more than its turns from one that always has some", () => {
+  const hosts = open();
+  for (let one = 0; one < 50; one += 1) hosts.add(entryFor("a"), 0);
+  const given = permits(0, 1);
+  const lanes: string[] = [];
+  for (let one = 0; one < 40; one += 1) {
+    if (hosts.load(0).hosts.find(({ host }) => host === "b")?.queued !== 1) hosts.add(entryFor("b"), 0);
+    given.left += 1;
+    lanes.push(...started(hosts, given));
+  }
+  expect(lanes.length).toBeGreaterThanOrEqual(39);
+  const ofB = lanes.filter((lane) => lane === "b").length;
+  expect(Math.abs(ofB - lanes.length / 2)).toBeLessThanOrEqual(1);
+});
+
+it("P6: hosts that have not answered have their start of eight also where no more is free than what is kept", () => {
+  const hosts = open();
+  makeResponsive(hosts, "a");
+  for (let one = 0; one < 5; one += 1) hosts.add(entryFor("silent"), 10);
+  const lanes: string[] = [];
+  for (let one = 0; one < 16; one += 1) {
+    if (hosts.load(10).hosts.find(({ host }) => host === "a")?.queued !== 1) hosts.add(entryFor("a"), 10);
+    lanes.push(...started(hosts, permits(1, 1)));
+  }
+  expect(lanes.filter((lane) => lane === "silent")).toHaveLength(2);
 });
 
 it("P6: a host that is held back for places starts as soon as others leave so many free", () => {

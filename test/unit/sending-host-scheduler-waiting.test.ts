@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { HostScheduler, Permits } from "../../src/sending/host-scheduler.ts";
+import type { AllPermits, HostScheduler } from "../../src/sending/host-scheduler.ts";
 import { entryFor, fill, finishAll, FREE, makeResponsive, open, startAll } from "../support/hosts-lab.ts";
 
-const NONE: Permits = { isFree: () => false, tryTake: () => false };
+const NONE: AllPermits = { isFree: () => false, hasSpare: () => false, tryTake: () => false };
 
 /** What the next start of each host waits for. */
 function waits(hosts: HostScheduler, now = 0): Record<string, string> {

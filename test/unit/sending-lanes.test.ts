@@ -1,97 +1,15 @@
 import { expect, test } from "vitest";
-import type { Outcome } from "../../src/http/outcome.ts";
-import type { HostSettings } from "../../src/outbox/host-settings.ts";
-import type { OutboxRow } from "../../src/outbox/row.ts";
-import type { Completion } from "../../src/results/completion.ts";
-import type { Sender, SenderSettings } from "../../src/sending/sender.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { requestOf } from "../support/http-peer.ts";
-import { testSender } from "../support/test-sender.ts";
+import { ANSWERED, failed, PAUSED, SenderLab } from "../support/sender-lab.ts";
 import { turn } from "../support/world-referee.ts";
 
-const timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
-const ANSWERED: Outcome = {
-  kind: "answered",
-  status: 200,
-  headers: [],
-  contentType: null,
-  content: Buffer.alloc(0),
-  timings,
-};
-const ABORTED: Outcome = { kind: "failed", code: "aborted", message: "", maybeReceived: true, timings };
-const PAUSED: HostSettings = { ratePerSecond: null, concurrency: null, paused: true };
-
-/** A sender whose requests end with `outcome`; memory has room for 32 of them and 32,000 bytes, eight of a lane. */
-class Lab {
-  readonly clock = new FakeClock();
-  readonly events: string[] = [];
-  readonly completions: Completion[] = [];
-  readonly sender: Sender;
-  random = 0;
-  outcome: Outcome | null = ANSWERED;
-  #id = 0n;
-
-  constructor(settings: Partial<Pick<SenderSettings, "memory" | "perSecond">> = {}) {
-    const send = async (): Promise<Outcome> => this.outcome ?? (await new Promise(() => undefined));
-    this.sender = testSender(
-      {
-        send,
-        results: { write: (completion) => this.completions.push(completion) },
-        clock: this.clock,
-        random: () => this.random,
-        events: {
-          ended: () => this.events.push("ended"),
-          low: (lane) => this.events.push(`low ${lane}`),
-          givenUp: (lane) => this.events.push(`given up ${lane}`),
-          seenAgain: () => this.events.push("seen again"),
-        },
-      },
-      {
-        memory: { requests: 32, bytes: 32_000, perLane: 8 },
-        concurrency: { total: 8, perHost: 1 },
-        perSecond: "unlimited",
-        ...settings,
-      },
-    );
-  }
-
-  row(lane: string, { bytes = 100, host = lane, id = (this.#id += 1n) } = {}): OutboxRow {
-    const request = { ...requestOf(`http://${host}/`, { id }), bytes };
-    return { request, defect: null, nextAttemptAt: null, lane, host };
-  }
-
-  /** Holds and accepts a row; false where there is no room for it. */
-  accept(row: OutboxRow): boolean {
-    if (!this.sender.hold(row.lane, row.request.bytes)) return false;
-    this.sender.accept(row, null);
-    return true;
-  }
-
-  /** Accepts so many rows of `lane`. */
-  fill(lane: string, count: number): void {
-    for (let one = 0; one < count; one++) {
-      if (!this.accept(this.row(lane))) throw new RangeError(`no room for ${lane}`);
-    }
-  }
-
-  async start(): Promise<void> {
-    this.sender.start();
-    await turn();
-  }
-
-  share(lane: string): object | undefined {
-    return this.sender.room.shares.find((share) => share.lane === lane);
-  }
-}
-
 test("P5: a lane holds as many requests as it may have queued", () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.fill("a", 8);
   expect([lab.accept(lab.row("a")), lab.sender.queued, lab.sender.inMemory]).toEqual([false, 8, 8]);
 });
 
 test("a sweep may bring what is free, and of each lane what it has room for", () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   expect(lab.sender.room).toEqual({
     rows: 28,
     bytes: 28_000,
@@ -104,7 +22,7 @@ test("a sweep may bring what is free, and of each lane what it has room for", ()
 });
 
 test("P6: where memory is full a sweep may bring a little of lanes of which nothing is queued, and nothing of others", () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   for (const lane of ["a", "b", "c"]) lab.fill(lane, 8);
   lab.fill("d", 2);
   expect([lab.sender.hasRoom, lab.sender.room.rows]).toEqual([true, 2]);
@@ -115,8 +33,8 @@ test("P6: where memory is full a sweep may bring a little of lanes of which noth
 });
 
 /** Memory of which lanes of hosts that never answered have all that they may have, and one answer of `good`. */
-async function filledByOthers(): Promise<Lab> {
-  const lab = new Lab();
+async function filledByOthers(): Promise<SenderLab> {
+  const lab = new SenderLab();
   lab.fill("good", 1);
   await lab.start();
   lab.sender.settled(lab.completions);
@@ -134,9 +52,41 @@ test("P6: lanes of responsive hosts are to be read soon, and those of which noth
   expect(["good", "a", "new"].map((lane) => lab.sender.isWantedSoon(lane))).toEqual([false, false, true]);
 });
 
+/** Sends one request of each of `lanes`, and has its result stored. */
+async function sendEach(lab: SenderLab, lanes: readonly string[]): Promise<void> {
+  for (const lane of lanes) {
+    lab.fill(lane, 1);
+    await lab.start();
+    lab.sender.settled(lab.completions.splice(0));
+  }
+}
+
+test("P6: of the lanes that had an answer the latest thousand are to be read soon, whatever fails meanwhile", async () => {
+  const lab = new SenderLab();
+  const lanes = Array.from({ length: 1_000 }, (_, index) => `l${index}`);
+  await sendEach(lab, lanes);
+  lab.outcome = failed("connect");
+  await sendEach(lab, ["bad1", "bad2", "bad3"]);
+  lab.outcome = null;
+  const wanted = (): boolean[] => ["l0", "l1", "l2"].map((lane) => lab.sender.isWantedSoon(lane));
+  for (const lane of ["l0", "l1", "l2"]) lab.fill(lane, 1);
+  expect(wanted()).toEqual([true, true, true]);
+  lab.sender.clear();
+  lab.outcome = ANSWERED;
+  await sendEach(lab, ["l0", "new"]);
+  lab.outcome = null;
+  for (const lane of ["l0", "l1", "l2"]) lab.fill(lane, 1);
+  expect(wanted()).toEqual([true, false, true]);
+});
+
+test("a rate is a limit unless it is unlimited", () => {
+  const limited = ([1, "unlimited"] as const).map((perSecond) => new SenderLab({ perSecond }).sender.isLimited);
+  expect(limited).toEqual([true, false]);
+});
+
 test("P6: what is queued lasts where it is what starts in two seconds, and never without a limit", () => {
   const stocked = ([300, "unlimited"] as const).map((perSecond) => {
-    const lab = new Lab({ perSecond, memory: { requests: 1_000, bytes: 1 << 20, perLane: 1_000 } });
+    const lab = new SenderLab({ perSecond, memory: { requests: 1_000, bytes: 1 << 20, perLane: 1_000 } });
     lab.fill("a", 599);
     const before = lab.sender.isStocked;
     lab.fill("a", 1);
@@ -150,7 +100,7 @@ test("P6: what is queued lasts where it is what starts in two seconds, and never
 
 test("P6: memory is full where a sixteenth of its bytes is not free for a sweep", () => {
   const free = [26_000, 26_001].map((bytes) => {
-    const lab = new Lab();
+    const lab = new SenderLab();
     for (let left = bytes; left > 0; left -= 6_500) lab.accept(lab.row(`l${left}`, { bytes: Math.min(left, 6_500) }));
     return lab.sender.hasRoom;
   });
@@ -158,7 +108,7 @@ test("P6: memory is full where a sixteenth of its bytes is not free for a sweep"
 });
 
 test("P6: lanes of hosts that answer soon come before all others in a sweep, also where memory is full", async () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.fill("good", 1);
   await lab.start();
   lab.sender.settled(lab.completions);
@@ -181,7 +131,7 @@ test("P6: lanes of hosts that answer soon come before all others in a sweep, als
 });
 
 test("P6: for a row that does not fit the later half of the longest lane is given up", () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.fill("long", 8);
   for (let lane = 0; lane < 12; lane++) lab.fill(`short${lane}`, 2);
   expect(lab.accept(lab.row("new"))).toBe(true);
@@ -191,13 +141,20 @@ test("P6: for a row that does not fit the later half of the longest lane is give
 });
 
 test("P6: a row of the longest lane has to stay in the outbox where it does not fit", () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   for (let lane = 0; lane < 16; lane++) lab.fill(`l${lane}`, 2);
   expect([lab.accept(lab.row("l0")), lab.events]).toEqual([false, []]);
 });
 
+test("P6: a lane of which rows are held and none is queued yet is not asked for room", () => {
+  const lab = new SenderLab();
+  for (let row = 0; row < 8; row++) lab.sender.hold("held", 100);
+  for (let lane = 0; lane < 12; lane++) lab.fill(`l${lane}`, 2);
+  expect([lab.accept(lab.row("new")), lab.events]).toEqual([false, []]);
+});
+
 test("a lane is low while at least half of what may wait of it does not, and says so when it starts", async () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.fill("a", 4);
   expect(lab.sender.isLow("a")).toBe(true);
   lab.fill("a", 2);
@@ -209,7 +166,7 @@ test("a lane is low while at least half of what may wait of it does not, and say
 });
 
 test("rows of a paused host stay in the outbox, and its lanes are looked after when it goes on", () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.fill("a", 2);
   lab.sender.configureHosts(new Map([["a", PAUSED]]));
   expect([lab.events.splice(0), lab.sender.inMemory, lab.sender.memoryBytes]).toEqual([
@@ -233,8 +190,18 @@ test("rows of a paused host stay in the outbox, and its lanes are looked after w
   expect([lab.events, lab.sender.isLow("a"), lab.sender.load.lanesPaused]).toEqual([["low a", "low a of b"], true, 0]);
 });
 
+test("P6: a paused lane is not read before others, however soon its host answered", async () => {
+  const lab = new SenderLab();
+  lab.fill("a", 1);
+  await lab.start();
+  lab.sender.settled(lab.completions);
+  lab.sender.configureHosts(new Map([["a", PAUSED]]));
+  expect(lab.sender.isPaused(lab.row("a"))).toBe(true);
+  expect(lab.sender.room.shares).toEqual([{ lane: "a", queued: 0, room: 0 }]);
+});
+
 test("P6: in a lane that has requests to several hosts, those to a paused host are deferred, and stop no other", async () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   const [to, other] = [lab.row("", { host: "a" }), lab.row("", { host: "b" })];
   lab.accept(lab.row("", { host: "a" }));
   lab.sender.configureHosts(new Map([["a", PAUSED]]));
@@ -252,7 +219,7 @@ test("P6: in a lane that has requests to several hosts, those to a paused host a
 });
 
 test("the busiest lanes come first, those in flight and those that are paused among them", async () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.outcome = null;
   lab.fill("a", 2);
   lab.fill("b", 3);
@@ -268,8 +235,23 @@ test("the busiest lanes come first, those in flight and those that are paused am
   expect(lab.sender.lanes(1)).toHaveLength(1);
 });
 
+test("the busiest lanes come first whichever was there first, and one that is paused with requests in flight comes once", async () => {
+  const lab = new SenderLab();
+  lab.outcome = null;
+  lab.fill("b", 3);
+  lab.fill("a", 2);
+  await lab.start();
+  expect(lab.sender.lanes(9).map(({ lane }) => lane)).toEqual(["b", "a"]);
+  lab.sender.configureHosts(new Map([["a", PAUSED]]));
+  expect(lab.sender.isPaused(lab.row("a"))).toBe(true);
+  expect(lab.sender.lanes(9)).toMatchObject([
+    { lane: "b", queued: 2, inFlight: 1, isPaused: false },
+    { lane: "a", queued: 0, inFlight: 1, isPaused: true },
+  ]);
+});
+
 test("P3: a row that is in memory already is not sent again, and gives its place back", async () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.accept(lab.row("a", { id: 7n }));
   lab.accept(lab.row("a", { id: 7n }));
   expect([lab.sender.inMemory, lab.sender.queued, lab.sender.memoryBytes]).toEqual([1, 1, 100]);
@@ -279,7 +261,7 @@ test("P3: a row that is in memory already is not sent again, and gives its place
 });
 
 test("a row with a defect is answered at once, and holds its place until that is stored", () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.accept({ ...lab.row("a"), defect: "url: no" });
   expect(lab.completions).toMatchObject([{ kind: "answered", outcome: { kind: "failed", code: "bad_request" } }]);
   expect([lab.sender.queued, lab.sender.inMemory, lab.share("a")]).toEqual([0, 1, undefined]);
@@ -288,8 +270,8 @@ test("a row with a defect is answered at once, and holds its place until that is
 });
 
 test("P2: what this daemon breaks off has no result, and is the outbox's again", async () => {
-  const lab = new Lab();
-  lab.outcome = ABORTED;
+  const lab = new SenderLab();
+  lab.outcome = failed("aborted");
   lab.fill("a", 1);
   await lab.start();
   expect([lab.completions, lab.sender.inMemory, lab.sender.memoryBytes, lab.events]).toEqual([
@@ -301,7 +283,7 @@ test("P2: what this daemon breaks off has no result, and is the outbox's again",
 });
 
 test("P2: what was not started is given up, and what is in flight is waited for", async () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.fill("a", 3);
   lab.sender.start();
   lab.sender.clear();
@@ -319,7 +301,7 @@ test("P2: what was not started is given up, and what is in flight is waited for"
 });
 
 test("the failure of a host that came last is known of its lanes", async () => {
-  const lab = new Lab();
+  const lab = new SenderLab();
   lab.outcome = { ...ANSWERED, status: 503 };
   lab.clock.advance(70);
   lab.fill("a", 1);

@@ -2,6 +2,9 @@ import pg from "pg";
 import { expect, test } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
 import { connectionError } from "../../src/pg/connection.ts";
+import { SweepFailures } from "../../src/intake/sweep-failures.ts";
+import { writeFailure } from "../../src/results/write-failure.ts";
+import { silentLog } from "../support/silent-log.ts";
 import { blockedSlot } from "../../src/slot/blockers.ts";
 import { isUnreachable, outageOf } from "../../src/slot/stream-outage.ts";
 
@@ -52,7 +55,16 @@ test("an error that comes from a pooler says so, and what to set", () => {
     code: "42601",
     routine: "scanner_yyerror",
   });
-  for (const error of [refused, ordinary]) expect(outageOf(error).hint).toMatch(direct);
+  const ofOthers = ["42P05", "26000"].map((code) =>
+    Object.assign(new pg.DatabaseError('prepared statement "pgnetd_answered"', 1, "error"), { code, routine: "x" }),
+  );
+  for (const error of ofOthers) {
+    expect(writeFailure(error).hint).toMatch(direct);
+    const failures = new SweepFailures(silentLog);
+    for (let count = 0; count < 3; count++) failures.failed(error);
+    expect(failures.unread).toContain("A pooler answers in PostgreSQL's place");
+  }
+  for (const error of [refused, ordinary, ...ofOthers]) expect(outageOf(error).hint).toMatch(direct);
   expect(connectionError(refused)).toMatchObject({
     code: "PG_UNREACHABLE",
     hint: expect.stringMatching(direct) as unknown,

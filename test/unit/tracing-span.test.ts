@@ -19,7 +19,7 @@ const request = (url: string, traceparent?: string, method = "GET", attempts = 0
   headers: traceparent === undefined ? [] : [["TraceParent", traceparent]],
   body: null,
   timeoutMs: 1,
-  created: "",
+  created: "2026-01-01 00:00:00+00",
   attempts,
   options: { maxAttempts: 1, retryFirstMs: 1, retryMaxMs: 1, maxRedirects: 0, keep: "all" },
   bytes: 1,
@@ -66,13 +66,22 @@ it("P11: shows no user, password or query of a url", () => {
     "server.port": 443,
     "http.request.resend_count": 2,
     "pgnetd.request.id": "7",
+    "pgnetd.request.created": "2026-01-01 00:00:00+00",
   });
+});
+
+it("two requests with the same id are told apart by when they were made", () => {
+  const [first, second] = ["2026-01-01 00:00:00+00", "2026-01-02 00:00:00+00"].map((created) =>
+    startAttributes({ ...request("http://a/"), created }),
+  );
+  expect(first).not.toEqual(second);
 });
 
 it("a method that nobody knows is in no name, and a url that cannot be read in no attribute", () => {
   const odd = request("::", undefined, "BREW");
   expect(nameOf(odd)).toBe("HTTP");
-  expect(startAttributes(odd)).toEqual({ "http.request.method": "_OTHER", "pgnetd.request.id": "7" });
+  expect(startAttributes(odd)).toMatchObject({ "http.request.method": "_OTHER", "pgnetd.request.id": "7" });
+  expect(startAttributes(odd)).not.toHaveProperty("url.full");
 });
 
 test.for([

@@ -180,3 +180,12 @@ test("the server is asked for all of our publications or tables, and for logical
 test("wal2json is read from databases in UTF-8 or of no declared encoding, and pgoutput from any", () => {
   expect([openDecoder("wal2json").encodings, openDecoder("pgoutput").encodings]).toEqual([["UTF8", "SQL_ASCII"], null]);
 });
+
+test("P2: a truncation of several tables is told of each", () => {
+  const relations = [PGOUTPUT[2], PGOUTPUT[7]].filter((payload) => payload !== undefined);
+  const truncation = Buffer.from("5400000002000000403f0000401a", "hex");
+  expect(decoded("pgoutput", [...relations, truncation])).toEqual([
+    ["truncate", "net.http_host_settings"],
+    ["truncate", "net.http_request_queue"],
+  ]);
+});

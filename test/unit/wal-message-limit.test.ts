@@ -82,6 +82,48 @@ test("P5: leaves out large logical messages, whatever their prefix, and nothing 
   );
 });
 
+/** A message with a type, and in its content a `w` or other type, and after its positions `payload` and `size` bytes more. */
+function frame({ type = "d", inner = "w", payload = "M" }, size: number): Buffer {
+  const content = Buffer.concat([Buffer.from(inner), Buffer.alloc(24), Buffer.from(payload), Buffer.alloc(size, "x")]);
+  const bytes = message(content.length);
+  bytes.write(type);
+  content.copy(bytes, 5);
+  return bytes;
+}
+
+test.each([
+  ["a row", { payload: "I" }],
+  ["a row of wal2json", { payload: '{"action":"I"' }],
+  ["what is none of the log", { inner: "k" }],
+  ["what is none of the stream", { type: "D" }],
+])("P2: %s is read however large it is, and whatever is in it", (_, what) => {
+  const limit = new MessageLimit(1_000_000);
+  const bytes = frame(what, 100_000);
+  const read: Buffer[] = [];
+  expect(limit.read(bytes, (part) => read.push(part))).toBeNull();
+  expect(read).toEqual([bytes]);
+});
+
+test.each([
+  [65_536, true],
+  [65_537, false],
+])("P5: of a logical message of %d bytes it is %s that it is read", (size, isRead) => {
+  const read: Buffer[] = [];
+  const bytes = frame({}, size - frame({}, 0).length + 5);
+  const next = message(3);
+  new MessageLimit(1_000_000).read(Buffer.concat([bytes, next]), (part) => read.push(part));
+  expect(Buffer.concat(read).equals(isRead ? Buffer.concat([bytes, next]) : next)).toBe(true);
+});
+
+test("what is to be read as it came is not copied, and nothing empty is read", () => {
+  const limit = new MessageLimit(1_000_000);
+  const read: Buffer[] = [];
+  const whole = message(100);
+  for (const chunk of [whole, frame({}, 100_000), whole.subarray(0, 3)]) limit.read(chunk, (part) => read.push(part));
+  expect(read).toHaveLength(1);
+  expect(read[0]).toBe(whole);
+});
+
 test("the largest request fits", () => {
   expect(LARGEST_MESSAGE_BYTES).toBeGreaterThan(2 * LARGEST_BYTES + 6 * LARGEST_HEADERS_BYTES);
 });

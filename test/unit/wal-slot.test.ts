@@ -99,7 +99,9 @@ describe("publications", () => {
       assertPublished([publication("1"), { ...publication("2"), name: "pgnetd_settings", whole: false }]),
     ).toThrow(
       expect.objectContaining({
-        hint: expect.stringContaining("drop publication pgnetd_settings; create publication") as string,
+        hint: expect.stringContaining(
+          "drop publication pgnetd_settings; create publication pgnetd_settings ",
+        ) as string,
       }),
     );
   });

@@ -2,10 +2,12 @@ import { byId, setText } from "./element.js";
 
 let isOn = false;
 
-/** Actions are there where the daemon has a token. */
+/** Actions are there where the daemon has a token. Returns whether that is news. */
 export function allowActions(allowed) {
+  const isNews = allowed !== isOn;
   isOn = allowed;
   byId("actions").hidden = !allowed;
+  return isNews;
 }
 
 export function hasActions() {

@@ -2,8 +2,8 @@ import { allowActions } from "./actions.js";
 import { addPoint, showHistory, showLimits } from "./charts.js";
 import { byId, setText } from "./element.js";
 import { time } from "./format.js";
-import { showOverview } from "./overview.js";
-import { showLists } from "./tables.js";
+import { showNotAnswering, showOverview } from "./overview.js";
+import { showLists, showListsAgain } from "./tables.js";
 import "./search.js";
 
 const SHOWN = {
@@ -12,7 +12,8 @@ const SHOWN = {
   frame: (frame) => {
     heardAt = performance.now();
     if (isSilent) connected();
-    allowActions(frame.hasActions);
+    // The tables may have come before the first frame, without buttons.
+    if (allowActions(frame.hasActions)) showListsAgain();
     showLimits(frame);
     showOverview(frame);
     shownAt = frame.at;
@@ -56,6 +57,7 @@ function connected() {
 function lost(what) {
   const since = shownAt === null ? "" : `; the numbers are of ${time(new Date(shownAt).toISOString())}`;
   connection(`${what}${since}`, "bad");
+  showNotAnswering();
 }
 
 function connection(text, tone) {

@@ -17,6 +17,7 @@ const TILES = [
     ({ values }) => [seconds(values["queue.oldestDue"]), waits(values["queue.queued"]), age(values["queue.oldestDue"])],
   ],
   ["Lanes behind", ({ values }) => behind(values)],
+  ["Failed tries", ({ lastMinute }) => failed(lastMinute)],
   [
     "Dead letters",
     ({ values }) => [count(values["queue.deadLetters"]), "", values["queue.deadLetters"] > 0 ? "warn" : ""],
@@ -30,18 +31,19 @@ const TILES = [
   ],
   ["Slot", ({ values }) => slot(values)],
   ["Retained WAL", ({ values }) => retained(values)],
-  ["Slot lag", ({ values }) => [bytes(values["slot.confirmedLag"]), `received: ${bytes(values["slot.receivedLag"])}`]],
   ["Leader", (frame) => leader(frame)],
   [
     "Database",
-    ({ values }) => [
+    ({ state, values }) => [
       values["state.databaseUp"] ? "answers" : "away",
       values["state.databaseUp"]
-        ? values["state.writable"]
-          ? "results are written"
-          : "results cannot be written"
+        ? state === "starting"
+          ? "nothing is sent yet"
+          : values["state.writable"]
+            ? "results are written"
+            : "results cannot be written"
         : "nothing is sent",
-      values["state.databaseUp"] && values["state.writable"] ? "" : "bad",
+      values["state.databaseUp"] && values["state.writable"] && state !== "starting" ? "" : "bad",
     ],
   ],
 ];
@@ -50,7 +52,12 @@ const TILES = [
 export function showOverview(frame) {
   setText(byId("database"), frame.database);
   const state = byId("state");
-  setText(state, frame.mode === "capture" ? `${frame.state}, capture` : frame.state);
+  const shown = [
+    frame.state,
+    ...(frame.mode === "capture" ? ["capture"] : []),
+    ...(frame.isStalled ? ["stalled"] : []),
+  ];
+  setText(state, shown.join(", "));
   state.className = `badge ${frame.ready && !frame.isStalled ? (STATE_TONES[frame.state] ?? "") : "bad"}`;
   setText(byId("detail"), frame.detail);
   document.title = `${frame.state} – ${frame.database} – pgnetd`;
@@ -70,6 +77,18 @@ export function showOverview(frame) {
     setText(shown.lastElementChild, small);
     shown.className = tone;
   });
+}
+
+/** What the last frame said of the daemon may not be so any more. The next one says what is. */
+export function showNotAnswering() {
+  const state = byId("state");
+  setText(state, "not answering");
+  state.className = "badge bad";
+  setText(
+    byId("detail"),
+    "whether requests are sent is not known here: pgnetd doctor, where the daemon runs, says why it does not answer",
+  );
+  document.title = document.title.replace(/^.* – (.*) – /, "not answering – $1 – ");
 }
 
 /** Infinity comes as text. */
@@ -93,6 +112,13 @@ function behind(values) {
   ];
 }
 
+/** Of the last minute: those without an answer, or with a status from 500 on. */
+function failed({ ended, failed: failures }) {
+  const share = ended === 0 ? 0 : failures / ended;
+  const tone = failures < 5 ? "" : share > 0.5 ? "bad" : share > 0.1 ? "warn" : "";
+  return [count(failures), `of ${count(ended)} in a minute`, tone];
+}
+
 /** What most of the queued requests wait for. */
 function waits(queued) {
   const [most] = Object.entries(queued ?? {}).toSorted(([, one], [, other]) => other - one);
@@ -106,9 +132,10 @@ function age(value) {
 function slot(values) {
   const [health = "unknown"] = Object.entries(values["slot.health"] ?? {}).find(([, is]) => is === 1) ?? [];
   const isActive = values["slot.slotActive"] === 1;
+  const lag = values["slot.confirmedLag"];
   return [
     health.replaceAll("_", " "),
-    health === "unknown" ? "" : isActive ? "in use" : "not in use",
+    health === "unknown" ? "" : `${isActive ? "in use" : "not in use"}${lag === null ? "" : `, ${bytes(lag)} behind`}`,
     health === "ok" ? "good" : health === "unknown" ? "" : "bad",
   ];
 }

@@ -39,8 +39,16 @@ const FOUND = [
   ["Action", (row) => found(row)],
 ];
 
+let latest = null;
+
+/** Shows those that came last, where any have: their columns may be others now. */
+export function showListsAgain() {
+  if (latest !== null) showLists(latest);
+}
+
 /** Shows the tables. */
 export function showLists(lists) {
+  latest = lists;
   if (lists.error !== undefined) {
     setText(byId("paused"), `The tables could not be read: ${lists.error}`);
     return;

@@ -126,7 +126,9 @@ const DEFERRED = writing("deferred", ({ statement: { values }, session }, by, ro
   const before = { nextAttemptAt: row.nextAttemptAt, attempts: row.attempts };
   by.effects.push({
     apply: () => {
-      row.nextAttemptAt = virtualNow() + delayMs;
+      if (attempts !== null && attempts <= row.attempts) return;
+      const at = virtualNow() + delayMs;
+      row.nextAttemptAt = attempts === null ? Math.max(at, row.nextAttemptAt ?? at) : at;
       row.deferredBy = session.link.owner;
       row.attempts = attempts ?? row.attempts;
     },
@@ -333,6 +335,10 @@ const PUBLICATIONS = answering("publications", ({ server }) =>
   })),
 );
 
+const PUBLICATION_VERSIONS = answering("publication versions", ({ server }) =>
+  [1, 2].map(() => ({ version: String(server.published) })),
+);
+
 /** In this order: the first of which the text has the part. */
 const UNNAMED: readonly (readonly [string, StatementKind])[] = [
   ["pg_try_advisory_lock", TRY_LOCK],
@@ -340,6 +346,7 @@ const UNNAMED: readonly (readonly [string, StatementKind])[] = [
   ["select pg_catalog.pg_advisory_lock", LOCK],
   [') as "mayLead"', HOLDER],
   ["pg_publication_tables", PUBLICATIONS],
+  ["pg_publication_rel", PUBLICATION_VERSIONS],
   ["IDENTIFY_SYSTEM", IDENTITY],
   ["pg_walfile_name", IDENTITY],
   ["pg_replication_slots where slot_name", SLOT],
@@ -348,6 +355,14 @@ const UNNAMED: readonly (readonly [string, StatementKind])[] = [
   ["START_REPLICATION", START_REPLICATION],
   ["server_version_num", answering("session", ({ session }) => [{ pid: session.pid, version: 170_000 }])],
   ["as blockers", OBSERVE],
+  [
+    ") as leads",
+    answering("leads", ({ server, statement: { text, values } }) => {
+      const classIds = /l\.classid in \('(\d+)'::oid, '(\d+)'::oid\)/.exec(text)?.slice(1) ?? [];
+      return [{ leads: classIds.some((classId) => server.locks.holderOf(key(classId, "0"))?.pid === values[0]) }];
+    }),
+  ],
+  ["pg_backend_pid", answering("pid", ({ session }) => [{ pid: session.pid }])],
   [
     "set wal_sender_timeout",
     setting((session, value) => {

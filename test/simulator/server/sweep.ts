@@ -23,7 +23,7 @@ interface LaneRows {
 /** Rows that a sweep may read of each lane, however many lanes there are. */
 const LEAST_READ = 2;
 
-/** The statement of a sweep, with its parameters as in `src/outbox/sweep-sql.ts`. It looks for `mostLanes` lanes, or fewer where the statement says so. */
+/** The statement of a sweep, with its parameters as in `src/outbox/sweep-sql.ts`. It looks for `mostLanes` lanes, or fewer where the statement says so; where it says none, it reads those whose shares it gives. */
 export function sweepRows(
   database: Database,
   values: readonly unknown[],
@@ -96,9 +96,10 @@ function lanesOf(
   const freshRead = [...fresh].toSorted().slice(0, mostLanes);
   const next = freshRead.length === mostLanes ? (freshRead.at(-1) ?? null) : null;
   const dueRows = waiting.filter((row) => row.nextAttemptAt !== null && row.nextAttemptAt <= now);
-  const due = new Set(dueRows.map(({ lane }) => lane));
+  const isNamed = mostLanes === 0;
+  const due = new Set(isNamed ? shares.keys() : dueRows.map(({ lane }) => lane));
   const preferred = [...shares].filter(([, { room, queued }]) => room > 0 && queued < 0).map(([lane]) => lane);
-  const isFresh = new Set([...freshRead, ...preferred]);
+  const isFresh = new Set(isNamed ? shares.keys() : [...freshRead, ...preferred]);
   const read = [...new Set([...isFresh, ...due])];
   const found = new Set([...freshRead, ...due]);
   const roomOf = (lane: string): number => shares.get(lane)?.room ?? perLane;
