@@ -1,10 +1,11 @@
 import { relative } from "node:path";
-import type { Reporter, TestModule } from "vitest/node";
+import type { Reporter, SerializedError, TestModule } from "vitest/node";
 
-/** Lists what failed, and what passed only at a second try, one line each, after everything else. */
+/** Lists what failed, and what passed only at a second try, one line each, after everything else; an error outside of every test with its stack. */
 export default class FailuresLast implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[]): void {
-    const lines = modules.flatMap((module) => linesOf(module));
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
+    const outside = unhandledErrors.map(({ message, stack }) => `failed outside of every test: ${stack ?? message}`);
+    const lines = [...modules.flatMap((module) => linesOf(module)), ...outside];
     if (lines.length > 0) process.stdout.write(`\n${lines.join("\n")}\n`);
   }
 }
