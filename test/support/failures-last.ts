@@ -1,5 +1,5 @@
 import { relative } from "node:path";
-import type { Reporter, SerializedError, TestModule } from "vitest/node";
+import type { Reporter, SerializedError, TestCase, TestModule } from "vitest/node";
 
 /** Lists what failed, and what passed only at a second try, one line each, after everything else; an error outside of every test with its stack. */
 export default class FailuresLast implements Reporter {
@@ -18,5 +18,9 @@ function linesOf(module: TestModule): string[] {
   const lines = failed.map(({ fullName }) => `failed: ${file}: ${fullName}`);
   // A file that does not load has no tests to fail.
   if (failed.length === 0 && !module.ok()) lines.push(`failed: ${file}`);
-  return [...lines, ...again.map(({ fullName }) => `passed at a second try: ${file}: ${fullName}`)];
+  return [...lines, ...again.flatMap((test) => [`passed at a second try: ${file}: ${test.fullName}`, ...firstTry(test)])];
+}
+
+function firstTry(test: TestCase): string[] {
+  return (test.result().errors ?? []).map(({ stack, message }) => `  at the first: ${stack ?? message}`);
 }
