@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config";
 const globalSetup = ["test/support/global-setup.ts"];
 
 // More workers than cores, since most tests wait for something most of the time.
-const maxWorkers = availableParallelism() + 1;
+const maxWorkers = availableParallelism() + 2;
 
 // A wait for a state has a deadline of its own, and says what was not reached: this is only for what hangs in spite of that.
 const testTimeout = 120_000;
@@ -22,6 +22,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/unit/**/*.test.ts"],
+          // Modules are loaded once for each worker: no unit test leaves anything in them.
+          isolate: false,
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
