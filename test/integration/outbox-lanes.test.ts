@@ -71,7 +71,7 @@ test("P6: the lane of a row is the same in SQL and in the daemon, whatever its u
       );
       expect(rows.map(({ lane }) => lane)).toEqual(given.map(([url, name]) => laneOf(url, name)));
     }),
-    { numRuns: 50 },
+    { numRuns: 25 },
   );
 });
 
