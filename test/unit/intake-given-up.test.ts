@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { liveLab } from "../support/intake-lab.ts";
 import { turn } from "../support/world-referee.ts";
 import { World } from "../support/world.ts";
 
@@ -53,4 +54,13 @@ test("P3 evictBehind: a lane of which something was given up takes no row from t
   commit(world, "a", 2);
   expect(world.dispatcher.state.inMemory).toBe(inMemory);
   world.end();
+});
+
+test("P2 evictBehind: however often lanes are given up, the first is looked after within a second", async () => {
+  const lab = await liveLab();
+  for (let times = 0; times < 5; times++) {
+    lab.intake.givenUp(`l${times}`);
+    await lab.pass(200);
+  }
+  expect([lab.sweeps, lab.intake.isBehind("l0")]).toEqual([1, false]);
 });

@@ -311,7 +311,7 @@ test("P8: between two transactions rows are dropped, and nothing is read for the
   expect([lab.accepted, lab.sweeps]).toEqual([[], 0]);
 });
 
-test("the reader goes on when its next step is earlier than it expects, and is not woken for a later one", async () => {
+test("the reader goes on when it hears that its next step is earlier than it expects", async () => {
   const lab = await liveLab();
   lab.reading = "none";
   lab.intake.ask();
@@ -322,6 +322,16 @@ test("the reader goes on when its next step is earlier than it expects, and is n
   expect(lab.sweeps).toBe(0);
   lab.intake.changed();
   await lab.pass(1);
+  expect(lab.sweeps).toBe(1);
+});
+
+test("P2: the reader goes on earlier than the time until which it waits, where that has changed", async () => {
+  const lab = await liveLab();
+  lab.intake.dueIn(5_000);
+  await turn();
+  lab.reading = "polling";
+  lab.intake.changed();
+  await lab.pass(990);
   expect(lab.sweeps).toBe(1);
 });
 

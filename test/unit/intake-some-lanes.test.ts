@@ -191,3 +191,35 @@ test("P2: a lane of a responsive host that a sweep left in a stall, with nothing
   await lab.pass(1_000);
   expect(lab.intake.lanesBehind).toBe(0);
 });
+
+test("P2: after a sweep of some lanes the next one of every lane goes on where the last of these ended", async () => {
+  const next = Buffer.from("m");
+  const lab = await liveLab({ ...EMPTY, left: ["a"], next });
+  lab.intake.low("a");
+  await lab.pass(100);
+  lab.intake.ask();
+  await lab.pass(100);
+  expect(lab.plans.map(({ lanes, from }) => [lanes, from])).toEqual([
+    ["shares", null],
+    [5_000, next],
+  ]);
+});
+
+test("P8: that a lane has room which is not behind makes no sweep of those that are", async () => {
+  const lab = await liveLab({ ...EMPTY, left: ["b"] });
+  lab.intake.low("a");
+  await lab.pass(10_000);
+  expect(lab.sweeps).toBe(0);
+});
+
+test("P2: a lane that had no room when others were swept is read when it has some", async () => {
+  const lab = await liveLab({ ...EMPTY, left: ["a", "full"] });
+  lab.full.add("full");
+  lab.low.add("full");
+  lab.intake.low("a");
+  await lab.pass(50);
+  expect(lab.intake.isBehind("full")).toBe(true);
+  lab.full.clear();
+  await lab.pass(1_000);
+  expect(lab.intake.lanesBehind).toBe(0);
+});

@@ -81,3 +81,13 @@ test("P2: a sweep of responsive hosts leaves lanes whose names no client can rea
   const sender = { ...SENDER, preferred: ["responsive", "", "m\uFFFDller"] };
   expect(planSweep("preferred", { ...STALLED, sender }).lanes).toEqual(new Set(["responsive"]));
 });
+
+test("P6: a sweep of responsive hosts reads them all in a stall, though they have less than nothing queued", () => {
+  const preferred = Array.from({ length: 60 }, (_, lane) => `l${lane}`);
+  const roomOf = (lanes: Iterable<string>): SweepRoom => ({
+    ...ROOM,
+    shares: [...lanes].map((lane) => ({ lane, queued: -1_000, room: 7 })),
+  });
+  const { lanes } = planSweep("preferred", { ...STALLED, sender: { ...SENDER, preferred, roomOf } });
+  expect(lanes).toEqual(new Set(preferred));
+});

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { lsn } from "../../src/pg/lsn.ts";
 import { parseSnapshot } from "../../src/pg/snapshot.ts";
 import { BUSY, deferOne, FOUND, Lab, LATER, live } from "../support/handoff-lab.ts";
+import * as intake from "../support/intake-lab.ts";
 
 describe("P2 watch:", () => {
   /** True where a snapshot in which 110 has ended asks for one more sweep. */
@@ -137,6 +138,23 @@ describe("P2 watch:", () => {
       ]);
     },
   );
+});
+
+test("P8: a transaction that was in progress when lanes caught up, and then came whole, is looked after no more", async () => {
+  const lab = await intake.liveLab(intake.BUSY);
+  lab.transaction(110n, [intake.rowOf("a")]);
+  lab.snapshot = async () => intake.ENDED;
+  await lab.pass(60_000, 1_000);
+  expect([lab.accepted.length, lab.snapshots, lab.sweeps]).toEqual([1, 0, 0]);
+});
+
+test("P2 watch: one of which a row was left to the outbox, its host being paused, is looked after", async () => {
+  const lab = await intake.liveLab(intake.BUSY);
+  lab.paused.add("p");
+  lab.transaction(110n, [intake.rowOf("p"), intake.rowOf("a")]);
+  lab.snapshot = async () => intake.ENDED;
+  await lab.pass(50);
+  expect(lab.plans.map(({ lanes }) => lanes)).toEqual([5_000]);
 });
 
 describe("after a cut", () => {
