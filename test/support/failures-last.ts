@@ -18,7 +18,10 @@ function linesOf(module: TestModule): string[] {
   const lines = failed.map(({ fullName }) => `failed: ${file}: ${fullName}`);
   // A file that does not load has no tests to fail.
   if (failed.length === 0 && !module.ok()) lines.push(`failed: ${file}`);
-  return [...lines, ...again.flatMap((test) => [`passed at a second try: ${file}: ${test.fullName}`, ...firstTry(test)])];
+  return [
+    ...lines,
+    ...again.flatMap((test) => [`passed at a second try: ${file}: ${test.fullName}`, ...firstTry(test)]),
+  ];
 }
 
 function firstTry(test: TestCase): string[] {
