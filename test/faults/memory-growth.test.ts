@@ -47,6 +47,85 @@ test(
   },
 );
 
+/** How requests come and end, besides in a backlog. The SQL inserts $2 of them for $1. */
+interface Mode {
+  readonly insert: string;
+  /** What one answer is. Default 200. */
+  readonly status?: () => number;
+  /** Nothing listens at the url. */
+  readonly refuses?: true;
+  /** Each batch is cancelled as soon as it is committed. */
+  readonly cancels?: true;
+  /** The daemon that is measured is not the one that sends. */
+  readonly standsBy?: true;
+}
+
+const BODY = "convert_to(repeat('x', 1000), 'UTF8')";
+const POST = `net.http_request('POST', $1, ${BODY}`;
+const FROM = "from generate_series(1, $2::int)";
+
+const MODES: Readonly<Record<string, Mode>> = {
+  live: { insert: `select count(${POST})) ${FROM}` },
+  deferred: { insert: `select count(${POST}, delay := '200 ms')) ${FROM}` },
+  retried: {
+    insert: `select count(${POST}, max_attempts := 10, retry_first_ms := 10, retry_max_ms := 20)) ${FROM}`,
+    status: () => (Math.random() < 0.5 ? 503 : 200),
+  },
+  dead: {
+    insert: `select count(${POST}, max_attempts := 2, retry_first_ms := 10)) ${FROM}`,
+    status: () => 503,
+  },
+  refused: { insert: `select count(${POST})) ${FROM}`, refuses: true },
+  cancelled: { insert: `select count(${POST})) ${FROM}`, cancels: true },
+  "on standby": { insert: `select count(${POST})) ${FROM}`, standsBy: true },
+};
+
+const EARLY = 10_000;
+const LATE = 35_000;
+/** That many are waiting when the next batch comes. */
+const WAITING = 1_000;
+/** What each ended request may seem to leave behind: live bytes are only known to some megabytes. A row has more than a thousand. */
+const BYTES_EACH = 300;
+
+test.for(Object.entries(MODES))(
+  "P5: nothing is held of requests that ended, while others never cease to come: %s",
+  { timeout: 120_000 },
+  async ([, { insert, status = () => 200, refuses, cancels, standsBy }]) => {
+    await using db = await testDatabase();
+    await using receiver = await httpPeer((socket) => {
+      socket.write(`HTTP/1.1 ${status()} x\r\nContent-Length: 2\r\n\r\nok`);
+    });
+    const url = refuses === true ? "http://127.0.0.1:9/" : `http://127.0.0.1:${receiver.port}/`;
+    const env = { PGNETD_RATE_PER_SECOND: "unlimited", NODE_OPTIONS: `--import=${PROBE}` };
+    await using leader = await startDaemon({ databaseUrl: db.url, env });
+    await leader.live();
+    await using standby = standsBy === true ? await startDaemon({ databaseUrl: db.url, env }) : null;
+    let inserted = 0;
+    const goOnTo = async (ended: number): Promise<void> => {
+      for (; inserted < ended + WAITING; inserted += WAITING) {
+        await eventually(
+          async () => (await db.query(`select from net.http_request_queue offset ${WAITING} limit 1`)).length === 0,
+          60_000,
+        );
+        await db.query(insert, [url, WAITING]);
+        if (cancels === true) await db.query("delete from net.http_request_queue");
+      }
+    };
+    // The least of several: how much is on its way when it is measured differs.
+    const least = async (ended: number): Promise<number> => {
+      const measured: number[] = [];
+      for (let batch = 0; batch < 4; batch++) {
+        await goOnTo(ended + batch * WAITING);
+        measured.push(await liveBytesOf(standby ?? leader));
+      }
+      return Math.min(...measured);
+    };
+    const early = await least(EARLY);
+    const late = await least(LATE);
+    expect((late - early) / (LATE - EARLY)).toBeLessThan(BYTES_EACH);
+  },
+);
+
 test("P5: of hosts whose requests timed out nothing is held, however many there are", async () => {
   await using peer = await httpPeer(() => undefined);
   await using client = testClient({
