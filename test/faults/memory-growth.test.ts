@@ -54,7 +54,7 @@ interface Mode {
   readonly status?: () => number;
   /** Nothing listens at the url. */
   readonly refuses?: true;
-  /** Each batch is cancelled as soon as it is committed. */
+  /** Each batch is cancelled when the first of its requests has arrived: others have been read, and wait for a slow destination. */
   readonly cancels?: true;
   /** The daemon that is measured is not the one that sends. */
   readonly standsBy?: true;
@@ -93,7 +93,9 @@ test.for(Object.entries(MODES))(
   async ([, { insert, status = () => 200, refuses, cancels, standsBy }]) => {
     await using db = await testDatabase();
     await using receiver = await httpPeer((socket) => {
-      socket.write(`HTTP/1.1 ${status()} x\r\nContent-Length: 2\r\n\r\nok`);
+      const answer = `HTTP/1.1 ${status()} x\r\nContent-Length: 2\r\n\r\nok`;
+      if (cancels === true) setTimeout(() => socket.write(answer), 10);
+      else socket.write(answer);
     });
     const url = refuses === true ? "http://127.0.0.1:9/" : `http://127.0.0.1:${receiver.port}/`;
     const env = { PGNETD_RATE_PER_SECOND: "unlimited", NODE_OPTIONS: `--import=${PROBE}` };
@@ -107,8 +109,11 @@ test.for(Object.entries(MODES))(
           async () => (await db.query(`select from net.http_request_queue offset ${WAITING} limit 1`)).length === 0,
           60_000,
         );
+        const arrived = receiver.received.length;
         await db.query(insert, [url, WAITING]);
-        if (cancels === true) await db.query("delete from net.http_request_queue");
+        if (cancels !== true) continue;
+        await eventually(() => receiver.received.length > arrived);
+        await db.query("delete from net.http_request_queue");
       }
     };
     // The least of several: how much is on its way when it is measured differs.
