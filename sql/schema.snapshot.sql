@@ -310,8 +310,9 @@ begin
     returning id into request_id;
     return request_id;
   end if;
-  -- The request that has the key may end between the two statements: then the key is free again.
-  loop
+  -- The request that has the key may end between the two statements: then the key is free again. A trigger that suppresses the insert, or a
+  -- policy that hides the request with the key, does the same without end: the call makes no request, and has no id to return.
+  for attempt in 1..100 loop
     insert into net.http_request_queue as queue
       (method, url, headers, body, timeout_milliseconds, next_attempt_at, deduplication_key, options, lane)
     values

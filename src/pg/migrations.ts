@@ -19,6 +19,7 @@ export const MIGRATIONS = [
   "0015_lane_authority.sql",
   "0016_lane_function.sql",
   "0017_lane_function_indexes.sql",
+  "0018_hidden_keys.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */

@@ -50,6 +50,7 @@ export function socketOf(client: pg.ClientBase): Socket {
 const SESSION_SETTINGS = [
   "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3",
   "-c datestyle=ISO -c bytea_output=hex -c standard_conforming_strings=on -c array_nulls=on -c transform_null_equals=off",
+  "-c quote_all_identifiers=off",
   "-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_isolation=read\\ committed",
 ].join(" ");
 

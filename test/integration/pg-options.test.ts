@@ -39,6 +39,7 @@ const ADVERSE = {
   standard_conforming_strings: "off",
   array_nulls: "off",
   transform_null_equals: "on",
+  quote_all_identifiers: "on",
   datestyle: "SQL, DMY",
   bytea_output: "escape",
 };
@@ -47,6 +48,7 @@ const OWN = {
   standard_conforming_strings: "on",
   array_nulls: "on",
   transform_null_equals: "off",
+  quote_all_identifiers: "off",
   bytea_output: "hex",
 };
 

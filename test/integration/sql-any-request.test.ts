@@ -184,6 +184,29 @@ describe("a deduplication key", () => {
     expect(await db.query("select count(*)::int from net.http_request_queue")).toEqual([{ count: 1 }]);
   });
 
+  // Each would go on for ever: the timeout of the statement ends it.
+  test("P9: ends a call also where a trigger takes no row, or a policy hides the request that has it", async () => {
+    const client = await db.pool.connect();
+    try {
+      await client.query("begin; set local statement_timeout = '10s'");
+      await client.query(`create function public.none() returns trigger language plpgsql as 'begin return null; end'`);
+      await client.query("savepoint before");
+      await client.query(
+        `create trigger none before insert on net.http_request_queue for each row execute function public.none()`,
+      );
+      expect((await client.query(call, ["one"])).rows).toEqual([{ id: null }]);
+      await client.query("rollback to before");
+      expect((await client.query(call, ["one"])).rows).toEqual([{ id: expect.any(Number) as unknown }]);
+      await client.query(`alter table net.http_request_queue enable row level security;
+        create policy own on net.http_request_queue using (body = 'two')`);
+      await client.query("set local role pg_monitor");
+      expect((await client.query(call, ["two"])).rows).toEqual([{ id: null }]);
+    } finally {
+      await client.query("rollback");
+      client.release();
+    }
+  });
+
   test("of a rolled-back request is free", async () => {
     const client = await db.pool.connect();
     try {
