@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
@@ -64,6 +65,30 @@ test.skipIf(!HAS_CHROMIUM)(
     expect(tab.problems).toEqual([]);
   },
 );
+
+const RECORD_TEXTS = `window.drawn = [];
+const { fillText } = CanvasRenderingContext2D.prototype;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+  window.drawn.push(text);
+  return fillText.call(this, text, ...rest);
+};`;
+
+test.skipIf(!HAS_CHROMIUM)("the scale of a chart has marks where answers take seconds", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave({ kind: "answer", after: delay(1_200) });
+  await using daemon = await startInProcess(db.url);
+  await db.query("select net.http_get($1)", [receiver.url()]);
+  await emptied(db);
+  await using tab = await openTab(daemon.address);
+  await tab.page.addInitScript(RECORD_TEXTS);
+  await tab.page.reload();
+  // The 99th percentile of one answer after 1.2 s is within the bucket that ends at 2.5 s; no other chart has so long a time.
+  await eventually(async () => {
+    expect(await tab.page.evaluate<string[]>("window.drawn")).toContain("2 s");
+    return true;
+  }, 20_000);
+});
 
 test.skipIf(!HAS_CHROMIUM)(
   "the page says that its numbers are old and the daemon does not answer while it hangs, and no longer",

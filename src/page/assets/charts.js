@@ -12,7 +12,7 @@ const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 
 // Distances between two marks of an axis, so that each mark is a round number in the unit that is shown.
 const COUNTS = decades(0, 12);
-const DURATIONS = [...decades(-5, 0), 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200, 18000, 43200, 86400, 604800];
+const DURATIONS = [...decades(-5, 1), 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200, 18000, 43200, 86400, 604800];
 const SIZES = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const MINUTES = [60, 120, 300, 600, 900, 1200];
 
