@@ -11,7 +11,7 @@ async function simulate(...options: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** So many take 15 to 25 seconds on two processors. */
+/** So many take 13 to 25 seconds on two processors. */
 const HISTORIES = 2_000;
 
 test("P1, P2, P3, P4, P5, P6, P7, P8: no history of the whole daemon loses, repeats or delays a request beyond what its faults excuse", async () => {
