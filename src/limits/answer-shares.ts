@@ -63,9 +63,9 @@ export class AnswerShares {
     return this.#shared - this.#used;
   }
 
-  /** True where a further answer of this destination may begin; one that holds nothing needs but little. */
+  /** True where a further answer of this destination may begin; of one without answers where anything is free. */
   hasRoom(account: Account | undefined): boolean {
-    if (account === undefined || account.used === 0) return this.#free > 0;
+    if (account === undefined) return this.#free > 0;
     return account.used < SHARE * this.#free && account.blocked <= BLOCKED_SHARE * this.#free;
   }
 

@@ -8,16 +8,26 @@ import { turn } from "../support/world-referee.ts";
 function setUp() {
   const clock = new FakeClock();
   const lines: string[] = [];
+  const durations: unknown[] = [];
   const line = (level: string) => (fields: Readonly<Record<string, unknown>>) => {
     lines.push(`${level} ${String(fields["host"])}`);
+    durations.push(fields["durationMs"]);
   };
   const log = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
-  const answers = { held: [] as readonly HeldDestination[], refusal: new AutoResetEvent() };
+  let held: readonly HeldDestination[] = [];
+  let looks = 0;
+  const answers = {
+    get held(): readonly HeldDestination[] {
+      looks += 1;
+      return held;
+    },
+    refusal: new AutoResetEvent(),
+  };
   const stop = new AbortController();
   const ended = reportHeld(answers, { clock, log })(stop.signal);
   const hold = (...names: string[]): void => {
     const since = clock.now();
-    answers.held = names.map((name) => ({ name, since, answers: 1, bytes: 1 }));
+    held = names.map((name) => ({ name, since, answers: 1, bytes: 1 }));
     answers.refusal.notify();
   };
   const seconds = async (count: number): Promise<void> => {
@@ -28,7 +38,12 @@ function setUp() {
     }
   };
   return {
+    clock,
     lines,
+    durations,
+    get looks() {
+      return looks;
+    },
     hold,
     seconds,
     async [Symbol.asyncDispose](): Promise<void> {
@@ -68,4 +83,54 @@ test("one that is held back for less than a second is not, nor are hundreds one 
   t.hold(...Array.from({ length: 300 }, (_, index) => `host ${index}`));
   await t.seconds(10);
   expect(t.lines).toHaveLength(20);
+});
+
+test("one is reported when it was held back for a second, and no longer held after five looks without it, with how long that took", async () => {
+  await using t = setUp();
+  await t.seconds(10);
+  t.hold("a");
+  await turn();
+  t.clock.advance(500);
+  t.hold("b");
+  await turn();
+  t.clock.advance(500);
+  await turn();
+  expect(t.lines).toEqual([]);
+  await t.seconds(1);
+  expect(t.lines).toEqual(["warn b"]);
+  t.hold();
+  await t.seconds(4);
+  expect(t.lines).toEqual(["warn b"]);
+  await t.seconds(1);
+  expect([t.lines, t.durations]).toEqual([
+    ["warn b", "info b"],
+    [undefined, 6_500],
+  ]);
+});
+
+test("one that is held back for exactly a second is reported", async () => {
+  await using t = setUp();
+  t.hold("a");
+  await t.seconds(1);
+  expect(t.lines).toEqual(["warn a"]);
+});
+
+test("P8: as long as no start is refused nobody looks", async () => {
+  await using t = setUp();
+  await t.seconds(1);
+  const { looks } = t;
+  await t.seconds(100);
+  expect(t.looks).toBe(looks);
+});
+
+test("when the daemon stops nothing more is said", async () => {
+  const t = setUp();
+  t.hold("a");
+  await turn();
+  t.clock.advance(999);
+  t.hold("b");
+  const stopped = t[Symbol.asyncDispose]();
+  t.clock.advance(1_000);
+  await stopped;
+  expect(t.lines).toEqual([]);
 });

@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
+import { AnswerBudget } from "../../src/limits/answer-budget.ts";
 import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
 import type { Completion } from "../../src/results/completion.ts";
 import { HostScheduler } from "../../src/sending/host-scheduler.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { FREE } from "../support/hosts-lab.ts";
 import { requestOf } from "../support/http-peer.ts";
 import { testSender } from "../support/test-sender.ts";
@@ -107,4 +109,30 @@ test("P5: of 200,000 hosts of which one request ended each, few are remembered",
     }
   });
   expect(grown / MIB).toBeLessThan(4);
+});
+
+test("P5: of 40,000 destinations of which an answer waited for memory each, none is remembered", SLOW, async () => {
+  const bounds = { bytes: 64 * MIB, largest: 10 * MIB, inFlight: 256, requests: 10_000 };
+  const budget = new AnswerBudget({ bounds, clock: new FakeClock(), onRoom: () => undefined });
+  const decoding = (host: string): { readonly hasGoneOn: boolean; release(): void } => {
+    const memory = budget.open(host);
+    let hasGoneOn = false;
+    memory.decodeInTurn({ goOn: () => (hasGoneOn = true) });
+    return {
+      get hasGoneOn() {
+        return hasGoneOn;
+      },
+      release: () => memory.release(),
+    };
+  };
+  const grown = await growth(20_000, async (from, to) => {
+    for (let host = from; host < to; host++) {
+      const [first, second] = [decoding(`first ${host}`), decoding(`second ${host}`)];
+      await turn();
+      expect([first.hasGoneOn, second.hasGoneOn]).toEqual([true, false]);
+      second.release();
+      first.release();
+    }
+  });
+  expect(grown / MIB).toBeLessThan(2);
 });
