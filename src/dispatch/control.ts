@@ -33,7 +33,7 @@ export interface ControlParts {
 }
 
 /** A change may be streamed before it is visible: further readings come after so long each, in milliseconds. */
-const AGAIN_MS: readonly number[] = [30, 1_000];
+const AGAIN_MS: readonly number[] = [3, 30, 1_000];
 /** The same for a reading that failed. */
 const FAILED_MS: readonly number[] = [1_000];
 

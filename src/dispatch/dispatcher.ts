@@ -1,9 +1,11 @@
+import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { type Loop, runLoops } from "../base/loops.ts";
 import { Intake } from "../intake/intake.ts";
 import type { IntakeParts } from "../intake/parts.ts";
 import type { Reading } from "../intake/schedule.ts";
+import { HOST_SETTINGS_TABLE } from "../outbox/host-settings.ts";
 import type { Lane } from "../outbox/lane.ts";
 import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
 import type { Completion } from "../results/completion.ts";
@@ -73,6 +75,9 @@ export interface DispatcherState {
   readonly isWritable: boolean;
 }
 
+/** Changed settings of hosts are read before anything more starts, unless that takes longer than this, in milliseconds. */
+const HOSTS_READ_WITHIN_MS = 1_000;
+
 /** How the outbox is read in each phase. */
 const READING: Record<Phase, Reading> = {
   "not-leading": "none",
@@ -88,7 +93,8 @@ const READING: Record<Phase, Reading> = {
  * Its modes are the phases, and `phase.ts` has what moves it from one to the next. In those in which it leads it is *stalled*, and
  * starts nothing,
  *
- * - until the settings of hosts were read under this leadership (`hosts-configured`),
+ * - until the settings of hosts were read under this leadership (`hosts-configured`), and from a change of them until they were read
+ *   again, or for a second where they cannot be read,
  * - from a failed write until results can be written again (`writable`),
  * - from `fenceMs` without a word of the server until it is heard again (`heard`).
  */
@@ -109,6 +115,9 @@ export class Dispatcher implements SessionListener {
   #unwritable: string | null = null;
   /** P7: false from the start of leadership until the settings of hosts were read. */
   #knowsHosts = false;
+  /** P7: since when a change of the settings of hosts was not read; null where there is none. */
+  #hostsChangedAt: number | null = null;
+  readonly #hostsChanged = new AutoResetEvent();
   /** Tables beside the outbox whose changes may not be visible yet. */
   readonly #changed = new Set<string>();
   /** How far the stream was received; null before the first. */
@@ -171,7 +180,16 @@ export class Dispatcher implements SessionListener {
   /** Reads the outbox, and ends what holds places that others need, until `signal` fires. */
   readonly run: Loop = (signal) => {
     const held = endHeldPlaces({ sender: this.#sender, mayStart: () => this.#canStart, clock: this.#clock });
-    return runLoops(signal, [(one) => this.#intake.read(one), held]);
+    return runLoops(signal, [(one) => this.#intake.read(one), held, this.#startUnread]);
+  };
+
+  /** P6: settings that cannot be read hold up nobody for long. */
+  readonly #startUnread: Loop = async (signal) => {
+    while (!signal.aborted) {
+      await this.#hostsChanged.wait(null, this.#clock, signal);
+      await this.#clock.sleep(HOSTS_READ_WITHIN_MS, signal);
+      this.#pump();
+    }
   };
 
   // What the session reports.
@@ -253,6 +271,10 @@ export class Dispatcher implements SessionListener {
 
   /** What changed is read at once, and again when it is visible for certain. */
   change(table: string): void {
+    if (table === HOST_SETTINGS_TABLE && this.#hostsChangedAt === null) {
+      this.#hostsChangedAt = this.#clock.now();
+      this.#hostsChanged.notify();
+    }
     this.#control.changed(table);
     this.#changed.add(table);
     this.#intake.watch();
@@ -310,6 +332,7 @@ export class Dispatcher implements SessionListener {
       case "hosts-configured":
         this.#sender.configureHosts(event.settings);
         this.#knowsHosts = true;
+        this.#hostsChangedAt = null;
         break;
     }
     this.#pump();
@@ -328,8 +351,12 @@ export class Dispatcher implements SessionListener {
   get #stalled(): string | null {
     if (!mayStart(this.#phase)) return null;
     if (this.#unwritable !== null) return `no request starts, since results cannot be written: ${this.#unwritable}`;
-    if (!this.#knowsHosts) return "no request starts until the settings of hosts are read";
+    if (!this.#knowsHosts || this.#areHostsUnread) return "no request starts until the settings of hosts are read";
     return this.#isFenced ? "no request starts until the database is heard again" : null;
+  }
+
+  get #areHostsUnread(): boolean {
+    return this.#hostsChangedAt !== null && this.#clock.now() - this.#hostsChangedAt < HOSTS_READ_WITHIN_MS;
   }
 
   /** Starts what may start now. Called whenever a row, a permit or a place becomes free. */

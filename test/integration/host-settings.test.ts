@@ -53,6 +53,26 @@ test("P7: a rate of a host holds from its commit on, is changed and taken away w
   expect([limited.requests.length, limited.countByPath().size]).toEqual([1_000, 1_000]);
 }, 180_000);
 
+test("P7: a pause holds back what is requested in its own transaction", async () => {
+  await using db = await testDatabase();
+  await using paused = await startReceiver({ host: "127.0.0.2" });
+  await using other = await startReceiver();
+  await using _daemon = await startInProcess(db.url, FAST);
+  const rounds = 10;
+  let early = 0;
+  for (let round = 1; round <= rounds; round++) {
+    await db.query(`insert into net.http_host_settings (host, paused) values ('127.0.0.2', true);
+      select net.http_get('${paused.url("/")}')`);
+    await enqueue(db, other.url("/"), 1);
+    await other.waitFor(round);
+    early += paused.requests.length - round + 1;
+    await db.query("delete from net.http_host_settings");
+    await paused.waitFor(round);
+  }
+  // A change can be read before it is visible, and is read again some milliseconds later.
+  expect(early).toBeLessThan(rounds / 2);
+});
+
 test("a concurrency of a host takes effect while more are in flight, and only once it is committed", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();

@@ -136,6 +136,34 @@ test("P7: settings of hosts are known before a leader starts its first request, 
   }
 });
 
+test("P7: settings of hosts that were changed are read before anything more starts, or a second has passed", async () => {
+  await using started = new Started();
+  const { dispatcher, clock, events } = started;
+  await started.lead();
+  started.configureHosts();
+  expect(started.sent).toBe(1);
+  dispatcher.change("net.http_host_settings");
+  events.emit({ kind: "read-outbox", when: "now" });
+  await turn();
+  expect({ sent: started.sent, queued: dispatcher.state.queued }).toEqual({ sent: 1, queued: 1 });
+  expect(dispatcher.state.stalled).toBe("no request starts until the settings of hosts are read");
+  started.configureHosts();
+  expect({ sent: started.sent, stalled: dispatcher.state.stalled }).toEqual({ sent: 2, stalled: null });
+  // A host without an answer would have no place for a third.
+  started.answer(ANSWERED);
+  clock.advance(1_000);
+  await turn();
+  dispatcher.change("net.http_host_settings");
+  events.emit({ kind: "read-outbox", when: "now" });
+  await turn();
+  clock.advance(999);
+  await turn();
+  expect({ sent: started.sent, queued: dispatcher.state.queued }).toEqual({ sent: 2, queued: 1 });
+  clock.advance(1);
+  await turn();
+  expect(started.sent).toBe(3);
+});
+
 test("P3: a leader that was not heard for the fence's time starts nothing, and goes on at once when it is heard", async () => {
   await using started = new Started();
   const { dispatcher, clock, events } = started;
