@@ -2,12 +2,14 @@ import { z } from "zod";
 
 import { backoffMs } from "../base/backoff.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
-import { PgnetdError } from "../base/errors.ts";
+import { PgnetdError, toError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
+import { quotable } from "../config/redact.ts";
 import { leaderProblem } from "../ops/status-problem.ts";
 import { readHolder } from "../leader/holder.ts";
 import { schemaProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
+import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
 import { usage } from "./usage.ts";
 
@@ -41,7 +43,9 @@ export async function send(url: string, flags: SendFlags, { env, print, stop }: 
   if (problem !== null) throw problem;
   const { method = flags.data === undefined ? "GET" : "POST", data = null, timeout = TIMEOUT_MS } = flags;
   const values = [method, url, data, headers === null ? null : JSON.stringify(headers), timeout];
-  const sent = await enqueue(db, values);
+  const sent = await enqueue(db, values).catch((error: unknown) => {
+    throw sqlstateOf(error) === SQLSTATE.invalidParameterValue ? refusal(toError(error).message, url) : error;
+  });
   const { id } = sent;
   const result = await resultOf(db, sent, { waitMs: waitMsOf(flags), stop, clock: systemClock });
   if (result === null) throw await unfinished(db, sent);
@@ -67,6 +71,14 @@ select net.http_request(method := $1, url := $2, body := $3::text, headers := $4
 
 async function enqueue(db: Queryable, values: unknown[]): Promise<Row> {
   return rowSchema.parse((await db.query({ text: ENQUEUE, values })).rows[0]);
+}
+
+/** The server says what is wrong with the request, with the url as it was typed: its query stays out (P11). */
+function refusal(message: string, url: string): PgnetdError {
+  return usage(
+    message.replace(`"${url}"`, () => `"${quotable(url)}"`),
+    "send",
+  );
 }
 
 const SELECT = `

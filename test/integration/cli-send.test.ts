@@ -82,6 +82,17 @@ test("send refuses what cannot be a request, and enqueues nothing", async () => 
   expect((await runCommandLine(db.url, "send", "http://h/", "-H", "nonsense")).failure).toMatchObject({
     code: "USAGE",
   });
-  expect((await runCommandLine(db.url, "send", "no url")).failure).not.toBeNull();
+  for (const url of ["", "no url", "ftp://h/"]) {
+    expect((await runCommandLine(db.url, "send", url)).failure).toMatchObject({ code: "USAGE" });
+  }
   expect(await db.query("select from net.http_request_queue")).toEqual([]);
 });
+
+test.each(["http://h/a b?token=hidden", "ftp://h/?token=hidden", "http://u:hidden@h h/"])(
+  "P11: send refuses %s without what is secret in it",
+  async (url) => {
+    await using db = await testDatabase();
+    const { failure } = await runCommandLine(db.url, "send", url);
+    expect(failure).toMatchObject({ code: "USAGE", message: expect.not.stringContaining("hidden") as unknown });
+  },
+);
