@@ -165,3 +165,16 @@ describe("while a sweep runs", () => {
     expect(lab.sweep()).toEqual([[], []]);
   });
 });
+
+test("P5: 20,000 lanes that lost rows while a sweep runs are remembered, and with more of them rows of every lane are dropped", () => {
+  const verdicts = [20_000, 20_001].map((count) => {
+    const lab = new Lab();
+    lab.handoff.sweepStarts("every");
+    for (let lane = 0; lane < count; lane++) lab.handoff.givenUp(`l${lane}`);
+    return lab.transaction(110n, ["l0", "other"]);
+  });
+  expect(verdicts).toEqual([
+    ["drop", "buffer"],
+    ["drop", "drop"],
+  ]);
+});
