@@ -7,7 +7,7 @@ import { COUNT_MOST, counted } from "../ops/database-status.ts";
 import type { Health } from "../ops/health.ts";
 import { openLogger } from "../ops/logger.ts";
 import { readRemaining, type Remaining } from "../ops/remaining.ts";
-import { schemaProblem } from "../pg/await-schema.ts";
+import { tablesProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { PUBLICATIONS } from "../pg/own-publications.ts";
 import { dropPublications, dropSlot } from "../uninstall/slots.ts";
@@ -34,7 +34,7 @@ export async function drain(flags: DrainFlags, context: CommandContext): Promise
   const load = (): LoadedConfig => asDrain(readConfig({ env, file: flags.config }));
   const { database, slot } = load().config;
   await using db = openPool({ ...database, size: 1 });
-  const problem = await schemaProblem(db);
+  const problem = await tablesProblem(db);
   if (problem !== null) throw problem;
   const isJson = flags.json === true;
   const isEmptied = await sendAll({ db, load, dueOnly: flags.dueOnly === true, isJson }, context);

@@ -2,7 +2,7 @@ import { systemClock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
 import { quotable } from "../config/redact.ts";
-import { schemaProblem } from "../pg/await-schema.ts";
+import { tablesProblem } from "../pg/await-schema.ts";
 import { isInt8 } from "../pg/int8.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
@@ -25,7 +25,7 @@ export async function replay(flags: ReplayFlags, context: CommandContext): Promi
   const one = idOf(flags);
   const { database } = loadConfig({ env, file: flags.config });
   await using db = openPool({ ...database, size: 1 });
-  const problem = await schemaProblem(db);
+  const problem = await tablesProblem(db);
   if (problem !== null) throw problem;
   const ids = one === null ? (await db.query<{ id: string }>({ text: SELECT_IDS })).rows.map(({ id }) => id) : [one];
   const isJson = flags.json === true;

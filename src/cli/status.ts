@@ -7,7 +7,7 @@ import { counted, type DatabaseStatus, readDatabaseStatus } from "../ops/databas
 import { askLocalDaemon, stallProblem } from "../ops/local-daemon.ts";
 import { leaderProblem, slotProblem } from "../ops/status-problem.ts";
 import type { HttpMode } from "../http/mode.ts";
-import { schemaProblem } from "../pg/await-schema.ts";
+import { tablesProblem } from "../pg/await-schema.ts";
 import { environmentProblem } from "../pg/environment.ts";
 import { findInstallation } from "../pg/installation.ts";
 import { holderText } from "../pg/lock-owner.ts";
@@ -50,7 +50,7 @@ export async function printStatus(flags: StatusFlags, context: CommandContext): 
 }
 
 async function read(db: Queryable, { database, slot, http, server }: Config): Promise<Reading> {
-  const unusable = await schemaProblem(db);
+  const unusable = await tablesProblem(db);
   if (unusable !== null) throw unusable;
   const status = await readDatabaseStatus(db, slot.name);
   const installation = await findInstallation(db);

@@ -21,6 +21,7 @@ import { readInstallation } from "../pg/installation.ts";
 import { readPgNetSettings } from "../pg/pg-net-settings.ts";
 import { PG_NET_VERSION } from "../pg/placeholder.ts";
 import type { Pool } from "../pg/pool.ts";
+import { assertVisible } from "../pg/row-security.ts";
 import { type OpenResultWriter, openResultWriter } from "../results/writer.ts";
 import { perLaneBound } from "../sending/memory.ts";
 import { VERSION } from "../base/version.ts";
@@ -119,6 +120,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
   const control = new Control({
     // P3: at each start of leadership, since the database may have been restored or adopted meanwhile.
     identify: async () => {
+      await assertVisible(pool);
       ({ id } = await readInstallation(pool, config.database.environment));
     },
     readHosts: () => readHostSettings(db),

@@ -168,7 +168,7 @@ export class Control {
     } catch (error) {
       if (error instanceof PgnetdError && !error.retry) throw error;
       if (!this.#isFailing) {
-        const hint = poolerHint(error);
+        const hint = error instanceof PgnetdError ? error.hint : poolerHint(error);
         log.warn(
           { sqlstate: sqlstateOf(error), reason: toError(error).message, ...(hint !== undefined && { hint }) },
           this.#hosts === null

@@ -15,7 +15,16 @@ import { TABLE_CHECKS } from "./tables.ts";
 const ORDER: readonly (readonly string[])[] = [
   // Nothing can be done, or sent.
   ["pooler", "login", "primary", "server-version", "extension-pg-net", "schema-owner", "create-right"],
-  ["schema-version", "environment", "table-rights", "synchronous-standby", "daemon", "leader", "replica-identity"],
+  [
+    "schema-version",
+    "environment",
+    "table-rights",
+    "row-security",
+    "synchronous-standby",
+    "daemon",
+    "leader",
+    "replica-identity",
+  ],
   // Requests are late.
   [
     "wal-level",
@@ -39,7 +48,7 @@ export const CHECKS: readonly Check[] = [
   ...CONNECTION_CHECKS,
   ...RIGHTS_CHECKS,
   ...SCHEMA_CHECKS,
-  TABLE_RIGHTS,
+  ...TABLE_RIGHTS,
   ...SERVER_CHECKS,
   DAEMON_CHECK,
   ...STREAM_CHECKS,

@@ -1,5 +1,6 @@
 import pg from "pg";
 
+import { rowSecurityProblem } from "../pg/row-security.ts";
 import { type Check, type DatabaseContext, failure, ok, type Result } from "./check.ts";
 
 /** What the daemon does with its tables. */
@@ -29,12 +30,16 @@ async function checkTables({ db, server: { role } }: DatabaseContext): Promise<R
   );
 }
 
-/** Whether the role may use the tables. */
-export const TABLE_RIGHTS: Check = {
-  id: "table-rights",
-  group: "rights",
-  stage: "installed",
-  needs: ["schema-version"],
-  on: "database",
-  run: checkTables,
-};
+async function checkRowSecurity({ db, server: { role } }: DatabaseContext): Promise<Result> {
+  const problem = await rowSecurityProblem(db);
+  if (problem !== null) return failure(problem.message, problem.hint);
+  return ok(`row security hides no row of the tables from role ${role}`);
+}
+
+const INSTALLED = { group: "rights", stage: "installed", needs: ["schema-version"], on: "database" } as const;
+
+/** Whether the role may use the tables, and sees all that is in them. */
+export const TABLE_RIGHTS: readonly Check[] = [
+  { id: "table-rights", ...INSTALLED, run: checkTables },
+  { id: "row-security", ...INSTALLED, run: checkRowSecurity },
+];

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { PgnetdError } from "../base/errors.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { type Lsn, parseLsn } from "../pg/lsn.ts";
 import type { Lane } from "./lane.ts";
@@ -57,6 +58,7 @@ const headSchema = z.object({
   insert_lsn: z.string(),
   next_xid: z.string(),
   outbox: z.coerce.number<string>(),
+  hidden: z.string().nullable(),
   left: z.array(z.string()),
   next_lane: z.instanceof(Buffer).nullable(),
   next_due_ms: z.number().nullable(),
@@ -75,7 +77,7 @@ const knownSchema = z
 
 /**
  * Reads waiting rows from the outbox. Where a row makes the statement fail, it is searched for, and read as one with a defect.
- * Rejects with the driver's error when the database cannot be asked.
+ * Rejects with the driver's error when the database cannot be asked, and with PG_REFUSED where it may hide rows.
  */
 export async function sweep(db: Queryable, plan: SweepPlan, options: SweepOptions): Promise<SweepResult> {
   try {
@@ -122,6 +124,7 @@ function resultOf(
 ): SweepResult {
   const head = headSchema.parse(found[0]);
   options.assertSame(head.outbox);
+  if (head.hidden !== null) throw new PgnetdError("PG_REFUSED", head.hidden);
   return {
     rows: read.map((row) => readRow(row, options, knownSchema.parse(row))),
     snapshot: parseSnapshot(head.snapshot),

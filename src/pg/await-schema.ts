@@ -7,6 +7,7 @@ import { schemaVersion } from "./migrate.ts";
 import { LATEST_VERSION } from "./migrations.ts";
 import { assertOwn } from "./ownership.ts";
 import type { Queryable } from "./pool.ts";
+import { assertVisible, rowSecurityProblem } from "./row-security.ts";
 import { missingAccess } from "./schema-access.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
@@ -47,6 +48,7 @@ export async function awaitSchema<T extends object>(
       await assertOwn(db, "net", "SCHEMA_FOREIGN");
       await steps.prepare?.();
       await assertSchema(db);
+      await assertVisible(db);
       return steps.read();
     });
     if (signal.aborted && result instanceof PgnetdError) return null;
@@ -68,6 +70,11 @@ export async function schemaProblem(db: Queryable): Promise<PgnetdError | null> 
     await assertSchema(db);
     return null;
   });
+}
+
+/** Why what is in the tables cannot be used by this role: as `schemaProblem`, or row security may hide rows from it. */
+export async function tablesProblem(db: Queryable): Promise<PgnetdError | null> {
+  return (await schemaProblem(db)) ?? orProblem(() => rowSecurityProblem(db));
 }
 
 async function assertPrimary(db: Queryable): Promise<void> {

@@ -38,7 +38,8 @@ const IDLE_EVERY_MS = 60_000;
 
 /**
  * P2: a publication that was dropped or altered leaves the stream silent, which looks like a stream without requests. Rejects with
- * STREAM_LOST when one was, so that what passed unpublished is swept.
+ * STREAM_LOST when one was, so that what passed unpublished is swept; and when row security of its tables was, so that nothing is
+ * sent before it is known that no row is hidden.
  */
 export function watchPublications(watch: PublicationWatch): Loop {
   const { publications, stream, db, everyMs = EVERY_MS, clock, log } = watch;
@@ -69,7 +70,10 @@ export function watchPublications(watch: PublicationWatch): Loop {
       const version = await unlessStopped(read(), signal);
       if (version === null) continue;
       if (version !== now.published) {
-        throw new PgnetdError("STREAM_LOST", "the publications were changed: rows may have passed unpublished");
+        throw new PgnetdError(
+          "STREAM_LOST",
+          "the publications, or row security of their tables, were changed: rows may have passed unpublished",
+        );
       }
       checked = { position: now.position, at };
     }

@@ -1,5 +1,6 @@
 import type { Statement } from "../pg/pool.ts";
 import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
+import { HIDING } from "../pg/row-security.ts";
 import { booleanArray, byteaArray, float8Array, int4Array, int8Array, textArray } from "../pg/arrays.ts";
 import type { Completion } from "./completion.ts";
 import { type ResponseRow, rowOf, unstorableRow } from "./row.ts";
@@ -13,6 +14,9 @@ export interface Verdict {
   readonly missing: string[];
   /** Those of `missing` whose rows are there and locked by somebody else. */
   readonly locked: string[];
+  /** Why rows may be hidden from the daemon, and what mends it: then none was taken. Null where they are not. */
+  readonly hidden: string | null;
+  readonly remedy: string | null;
 }
 
 /** An completion on its way into the database. */
@@ -43,14 +47,18 @@ export function statementOf(items: readonly Item[]): Statement {
 const ROWS = `given join net.http_request_queue as waiting
     on waiting.id = given.id and waiting.created = given.made::timestamptz`;
 
-const FREE = `free as (
+// P2: what is hidden would look cancelled.
+const FREE = `hidden as materialized (${HIDING}
+), free as (
   select given.*, waiting.ctid as at from ${ROWS}
+  where not exists (select from hidden)
   for update of waiting skip locked
 )`;
 
 const VERDICT = `
 select pg_catalog.pg_current_snapshot()::text as snapshot, missing.ids as missing,
-  array(select waiting.id::text from ${ROWS} where waiting.id = any (missing.ids::bigint[])) as locked
+  array(select waiting.id::text from ${ROWS} where waiting.id = any (missing.ids::bigint[])) as locked,
+  (select hidden.why from hidden) as hidden, (select hidden.remedy from hidden) as remedy
 from (select array(select given.id::text from given except select taken.id::text from taken) as ids) as missing
 where ${TRIGGERS_IN_USERS_PATH}`;
 

@@ -43,3 +43,8 @@ export function writeFailure(error: unknown): WriteFailure {
 export function rowFault(error: unknown): WriteFailure {
   return { ...writeFailure(error), dataFault: true };
 }
+
+/** P2: the statement took no row, since row security may hide some. */
+export function hiddenRows(message: string, hint: string): WriteFailure {
+  return { code: SQLSTATE.insufficientPrivilege, message, dataFault: false, hint };
+}

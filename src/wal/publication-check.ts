@@ -6,9 +6,9 @@ import { type NeededPublication, PUBLICATIONS } from "../pg/own-publications.ts"
 /** A row in it means that the schema was recreated, where the plugin brings it. */
 export const INSTALLATION_TABLE = "net.pgnetd_installation";
 
-/** Of publication `p`; a list of columns is of less than the table as soon as that has one more. */
+/** Of publication `p`; a list of columns is of less than the table as soon as that has one more. P2: and with row security rows may be hidden from sweeps. */
 const VERSION = `pg_catalog.concat(p.oid, '/', p.xmin, '/', (
-        select pg_catalog.string_agg(pg_catalog.concat(r.oid, '/', r.xmin, '/', c.relnatts), ',' order by r.oid)
+        select pg_catalog.string_agg(pg_catalog.concat(r.oid, '/', r.xmin, '/', c.relnatts, '/', pg_catalog.row_security_active(c.oid)), ',' order by r.oid)
         from pg_catalog.pg_publication_rel r join pg_catalog.pg_class c on c.oid = r.prrelid where r.prpubid = p.oid
       ))`;
 

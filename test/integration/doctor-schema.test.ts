@@ -105,3 +105,23 @@ test("replication-right, create-right and table-rights fail for a role without t
   expect((await doctor(url, "--only", "replication-right,table-rights")).failure).toBeNull();
   expect((await doctor(url, "--pre", "--only", "create-right")).failure).toBeNull();
 });
+
+test("row-security fails where it holds for the role, and its remedy mends it; it is ok for a superuser and the owner", async () => {
+  await using role = await daemonRole();
+  await using db = await testDatabase({ migrated: false });
+  const url = await role.own(db);
+  const look = async (as: string) => (await doctor(as, "--only", "row-security")).of("row-security");
+  expect((await look(url)).status).toBe("ok");
+  await db.query("alter table net.http_request_queue enable row level security");
+  expect((await look(url)).status).toBe("ok");
+  await db.query("alter table net.http_request_queue force row level security");
+  expect((await look(db.url)).status).toBe("ok");
+  const { status, found, fix = "" } = await look(url);
+  expect({ status, found }).toEqual({
+    status: "fail",
+    found: `row security holds for role ${role.name} on net.http_request_queue: rows may be hidden from it`,
+  });
+  expect(fix).toContain("alter table net.http_request_queue disable row level security;");
+  await db.query(fix);
+  expect((await look(url)).status).toBe("ok");
+});

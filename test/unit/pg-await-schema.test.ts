@@ -16,7 +16,9 @@ function database(version: number): Queryable {
     rowCount: 1,
   };
   const nothingForeign = { rows: [], rowCount: 0 };
-  return { query: async ({ text }) => (text.includes("pg_auth_members") ? nothingForeign : answer) as never };
+  return {
+    query: async ({ text }) => (/pg_auth_members|row_security_active/.test(text) ? nothingForeign : answer) as never,
+  };
 }
 
 /** Waits for a database of `version` whose reading ends as `completions` say, one after the other. */

@@ -114,7 +114,9 @@ function writing(name: string, change: (call: Call, by: Transaction, row: Row, i
       after(server.duration(), null, () => {
         if (transaction.stage === "aborted") return answer(refusal("57P01", "the server has stopped"), null);
         const ids = (list: readonly Given[]): readonly string[] => list.map(({ id }) => String(id));
-        server.commit(transaction, () => answer(null, [{ snapshot, missing: ids(missing), locked: ids(locked) }]));
+        server.commit(transaction, () =>
+          answer(null, [{ snapshot, missing: ids(missing), locked: ids(locked), hidden: null }]),
+        );
       });
     },
   };
@@ -341,6 +343,7 @@ const PUBLICATION_VERSIONS = answering("publication versions", ({ server }) =>
 
 /** In this order: the first of which the text has the part. */
 const UNNAMED: readonly (readonly [string, StatementKind])[] = [
+  ["row_security_active", NOTHING],
   ["pg_try_advisory_lock", TRY_LOCK],
   ["pg_advisory_unlock", UNLOCK],
   ["select pg_catalog.pg_advisory_lock", LOCK],

@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+
+import { daemonRole } from "../support/daemon-role.ts";
+import { startDaemon } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { emptied, enqueue } from "../support/outbox.ts";
+import { testDatabase } from "../support/postgres.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
+
+const HIDE = "alter table net.http_request_queue enable row level security, force row level security";
+const SHOW = "alter table net.http_request_queue disable row level security";
+const ANSWERS = "select count(*)::int as answers from net._http_response";
+
+// Rows that a policy hides from the daemon look like rows that their owner has cancelled.
+test("P2 P3: row security that holds for the daemon takes no answer away: none is dropped, and none is asked for again", async () => {
+  await using role = await daemonRole();
+  await using db = await testDatabase({ migrated: false });
+  const url = await role.own(db);
+  await using receiver = await startReceiver();
+  await using daemon = await startDaemon({ databaseUrl: url });
+  await daemon.live();
+  // In one transaction, so that the requests come before the daemon can have noticed.
+  await db.query(`begin; ${HIDE}; select net.http_get('${receiver.url("/")}') from generate_series(1, 5); commit`);
+  await receiver.waitFor(5);
+  await eventually(() => daemon.log().includes("results cannot be written"));
+  const { detail } = (await (await fetch(`${daemon.address}/readyz`)).json()) as { readonly detail: string };
+  expect(detail).toContain(`row security holds for role ${role.name} on net.http_request_queue`);
+  await enqueue(db, receiver.url("/"), 5);
+  await db.query(SHOW);
+  await emptied(db);
+  expect([await db.query(ANSWERS), receiver.requests.length]).toEqual([[{ answers: 10 }], 10]);
+});
+
+test("P2: a daemon that begins with rows hidden from it sends nothing, says why, and goes on by itself", async () => {
+  await using role = await daemonRole();
+  await using db = await testDatabase({ migrated: false });
+  const url = await role.own(db);
+  await using receiver = await startReceiver();
+  await db.query(HIDE);
+  await enqueue(db, receiver.url("/"), 5);
+  await using daemon = await startDaemon({ databaseUrl: url, waitUntilReady: false });
+  await eventually(() => daemon.log().includes("row security holds"));
+  const { detail } = (await (await fetch(`${daemon.address}/readyz`)).json()) as { readonly detail: string };
+  expect(detail).toContain(`alter role ${role.name} bypassrls`);
+  expect(receiver.requests).toEqual([]);
+  await db.query(SHOW);
+  await emptied(db);
+  expect([await db.query(ANSWERS), receiver.requests.length]).toEqual([[{ answers: 5 }], 5]);
+});
+
+test.runIf(SLOT_PLUGIN === "pgoutput")(
+  "P2: a running daemon notices rows hidden from it within seconds, sends nothing until they are shown, and then all once",
+  async () => {
+    await using role = await daemonRole();
+    await using db = await testDatabase({ migrated: false });
+    const url = await role.own(db);
+    await using receiver = await startReceiver();
+    await using daemon = await startDaemon({ databaseUrl: url });
+    await daemon.live();
+    await db.query(HIDE);
+    await eventually(() => daemon.log().includes("row security holds"), 20_000);
+    await enqueue(db, receiver.url("/"), 5);
+    await eventually(async () => {
+      const { detail } = (await (await fetch(`${daemon.address}/readyz`)).json()) as { readonly detail: string };
+      return detail.includes("row security holds");
+    }, 20_000);
+    expect(receiver.requests).toEqual([]);
+    await db.query(SHOW);
+    await emptied(db);
+    expect([await db.query(ANSWERS), receiver.requests.length]).toEqual([[{ answers: 5 }], 5]);
+  },
+);
