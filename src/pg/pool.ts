@@ -134,7 +134,7 @@ export function openPool(options: PoolOptions): Pool {
         const result = await (statement.timeoutMs === undefined
           ? client.query<Row>(statement)
           : queryInTime<Row>(client, statement, statement.timeoutMs));
-        isOfUse = !outdated.has(client);
+        isOfUse = !outdated.has(client) && !foundHidden(result.rows);
         return result;
       } catch (error) {
         // After an error of the data a connection is as good as before; after any other it is not used again.
@@ -154,6 +154,14 @@ export function openPool(options: PoolOptions): Pool {
     },
     [Symbol.asyncDispose]: () => pool.end(),
   };
+}
+
+/**
+ * P2: true of statements with `HIDING`. What was prepared while row security held goes on hiding rows on its connection, from a
+ * role that was given BYPASSRLS, too.
+ */
+function foundHidden([first]: readonly pg.QueryResultRow[]): boolean {
+  return typeof first?.["hidden"] === "string";
 }
 
 function pinPath(client: pg.ClientBase): unknown {

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { type OutboxRow, readRow } from "../../src/outbox/row.ts";
 import { sweep, type SweepPlan, type SweepResult } from "../../src/outbox/sweep.ts";
 import { openPool } from "../../src/pg/pool.ts";
+import { daemonRole } from "../support/daemon-role.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
@@ -17,8 +18,12 @@ const PLAN: SweepPlan = {
 };
 
 /** Sweeps over one connection, on which the statement stays prepared. */
-async function openSweeps(db: TestDatabase): Promise<AsyncDisposable & { once(): Promise<SweepResult> }> {
-  const pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
+async function openSweeps({
+  url,
+}: {
+  readonly url: string;
+}): Promise<AsyncDisposable & { once(): Promise<SweepResult> }> {
+  const pool = openPool({ url, size: 1, statementTimeoutMs: 5_000 });
   return {
     once: () => sweep(pool, PLAN, { maxRedirects: 5, assertSame: () => undefined }),
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
@@ -134,4 +139,21 @@ test("a header with a number longer than JavaScript's is sent as it was written,
   ];
   expect(streamed[0]?.request.headers).toEqual(headers);
   expect((await sweeps.once()).rows[0]?.request.headers).toEqual(headers);
+});
+
+test("P2: a sweep of an outbox whose rows may be hidden fails, instead of finding less", async () => {
+  await using role = await daemonRole();
+  await using db = await testDatabase({ migrated: false });
+  await using sweeps = await openSweeps({ url: await role.own(db) });
+  await insert(db, null);
+  expect((await sweeps.once()).rows).toHaveLength(1);
+  await db.query("alter table net.http_request_queue enable row level security, force row level security");
+  await expect(sweeps.once()).rejects.toMatchObject({
+    code: "PG_REFUSED",
+    message: expect.stringMatching(
+      /^row security holds for role .* on net\.http_request_queue.* bypassrls;/,
+    ) as unknown,
+  });
+  await db.query(`alter role ${role.name} bypassrls`);
+  expect((await sweeps.once()).rows).toHaveLength(1);
 });
