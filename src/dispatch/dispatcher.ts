@@ -224,6 +224,8 @@ export class Dispatcher implements SessionListener {
   }
 
   streaming(): void {
+    // P2: a change from before the stream may be visible only later.
+    this.#changed.add(HOST_SETTINGS_TABLE);
     this.#control.streaming();
     this.#cut(true);
     this.#move("streaming");
@@ -282,12 +284,18 @@ export class Dispatcher implements SessionListener {
 
   #swept(isEveryBehind: boolean): void {
     this.#move(isEveryBehind ? "every-lane-behind" : "swept");
+    // P2: nobody says when these are visible, and it may be for want of them that lanes stay behind.
+    if (isEveryBehind) this.#readChanged();
     if (this.#phase === "polling") this.#control.polled();
   }
 
   #visible(): void {
-    for (const table of this.#changed) this.#control.changed(table);
+    this.#readChanged();
     this.#changed.clear();
+  }
+
+  #readChanged(): void {
+    for (const table of this.#changed) this.#control.changed(table);
   }
 
   /** The owner has cancelled every request: those not started are given up; what came after is read from the outbox. */

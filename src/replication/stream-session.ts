@@ -239,10 +239,9 @@ class Session {
 
   get proof(): Loop {
     const { db, clock, log } = this.#options;
-    // P3: a server that was not asked meanwhile may not have heard this session for long, and end it any moment: the fence waits for an answer.
+    // P3: a server that was not asked meanwhile may not have heard this session for long, and end it any moment: what comes next is doubted, too.
     const proven = (at: number): void => {
       if (this.#wasAsking) this.#heard(at);
-      else this.#heardAt = Math.max(this.#heardAt, at);
     };
     return proveLead({ db, doubted: this.#doubted, pid: () => this.#pid, proven, clock, log });
   }

@@ -56,6 +56,7 @@ class Started implements AsyncDisposable {
   /** The transactions of the requests that have ended. */
   readonly inserters: (Inserter | null)[] = [];
   snapshot = FOUND.snapshot;
+  isWhole = true;
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
 
@@ -66,6 +67,7 @@ class Started implements AsyncDisposable {
       return {
         ...FOUND,
         snapshot: this.snapshot,
+        isWhole: this.isWhole,
         rows: [{ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }],
       };
     };
@@ -248,11 +250,27 @@ test("P8: on standby at a server promoted meanwhile, results wait no more for tr
   expect(started.reconnected).toBe(1);
 });
 
+test("P2: settings of hosts are read again when what was in progress as the stream began is visible", async () => {
+  await using started = new Started();
+  const { clock } = started;
+  started.snapshot = { xmin: 5n, xmax: 9n, inProgress: new Set([5n]) };
+  await started.lead();
+  clock.advance(1_000);
+  await turn();
+  expect(started.changed).toEqual([]);
+  started.snapshot = { xmin: 9n, xmax: 9n, inProgress: new Set() };
+  clock.advance(1_000);
+  await turn();
+  await turn();
+  expect(started.changed).toEqual(["net.http_host_settings"]);
+});
+
 test("P7: settings of hosts that changed are read at once, and again when their transaction is visible", async () => {
   await using started = new Started();
   const { dispatcher, clock } = started;
   await started.lead();
   started.configureHosts();
+  started.changed.splice(0);
   dispatcher.begin({ xid: lowXid(8n), commitLsn: lsn(100n) });
   dispatcher.insert("net.http_host_settings", {});
   dispatcher.commit();
@@ -268,6 +286,7 @@ test("P7: settings of hosts that changed are not taken for visible by a sweep th
   const { dispatcher, clock, events } = started;
   await started.lead();
   started.configureHosts();
+  started.changed.splice(0);
   started.snapshot = { xmin: 8n, xmax: 10n, inProgress: new Set([8n]) };
   dispatcher.begin({ xid: lowXid(8n), commitLsn: lsn(100n) });
   dispatcher.insert("net.http_host_settings", {});
@@ -282,6 +301,20 @@ test("P7: settings of hosts that changed are not taken for visible by a sweep th
   await turn();
   await turn();
   expect(started.changed).toEqual(["net.http_host_settings", "net.http_host_settings"]);
+});
+
+test("P2: settings of hosts that changed are read with each sweep after which every lane is behind", async () => {
+  await using started = new Started();
+  const { dispatcher, clock } = started;
+  started.isWhole = false;
+  await started.lead();
+  for (let sweeps = 0; sweeps < 3; sweeps++) {
+    started.changed.splice(0);
+    dispatcher.heard(clock.now());
+    clock.advance(1_000);
+    await turn();
+    expect(started.changed).toContain("net.http_host_settings");
+  }
 });
 
 test("P7: without a stream the settings of hosts are read with each sweep, whatever transaction is open", async () => {
