@@ -4,8 +4,8 @@ import { findInstallation } from "../pg/installation.ts";
 import { ownedByExtension } from "../pg/migrate.ts";
 import { LATEST_VERSION } from "../pg/migrations.ts";
 import { OWNING_EXTENSION } from "../pg/owning-extension.ts";
+import { compareObjects, foundObjects, wantedObjects } from "../pg/schema-objects.ts";
 import { type Check, type DatabaseContext, failure, ok, type Result, skipped, warning } from "./check.ts";
-import { compareObjects, foundObjects, wantedObjects } from "./schema-objects.ts";
 
 const INSTALLED = { stage: "installed", needs: ["schema-version"], on: "database" } as const;
 

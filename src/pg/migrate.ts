@@ -5,12 +5,20 @@ import { keepAttributes } from "./function-attributes.ts";
 import { refuseOthers } from "./installation.ts";
 import type { MigrationWait } from "./migration-lock.ts";
 import { inTransactions, type Steps } from "./migration-transaction.ts";
-import { ENVIRONMENT_VERSION, LATEST_VERSION, MIGRATIONS, readSql, SELECT_VERSION } from "./migrations.ts";
+import {
+  ENVIRONMENT_VERSION,
+  INSERT_VERSION,
+  LATEST_VERSION,
+  MIGRATIONS,
+  readSql,
+  SELECT_VERSION,
+} from "./migrations.ts";
 import { dropEmptyPublications, restorePublications } from "./own-publications.ts";
 import { assertOwn } from "./ownership.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
 import { applyParts, type Parts } from "./parts.ts";
 import type { Queryable } from "./pool.ts";
+import { type Restored, recordRestored } from "./restored-schema.ts";
 import { showSettings } from "./shown-settings.ts";
 
 /** Options of `migrate`. */
@@ -57,8 +65,6 @@ comment on column net.pgnetd_migrations.version is 'The number of the migration.
 comment on column net.pgnetd_migrations.name is 'Its file.';
 comment on column net.pgnetd_migrations.applied is 'When it was committed.'`;
 
-const INSERT_VERSION = "insert into net.pgnetd_migrations (version, name) values ($1, $2)";
-
 /** Whoever installs may give a name, and a person always; an installation that has been used may be a copy. */
 const RECORD_ENVIRONMENT = `update net.pgnetd_installation set environment = $1, place = null
 where environment is null
@@ -89,13 +95,13 @@ export async function schemaVersion(db: Queryable): Promise<number> {
 /** As `migrate`, with each step as `steps` runs it. */
 export async function migrateIn(client: pg.ClientBase, options: MigrateOptions, steps: Steps): Promise<Migrated> {
   const to = options.to ?? LATEST_VERSION;
-  const from = await prepare(client, steps);
+  const { version: from, notes: restored } = await prepare(client, steps);
   if (from > LATEST_VERSION) {
     throw new PgnetdError("SCHEMA_NEWER", `the schema is at version ${from}, this pgnetd knows ${LATEST_VERSION}`);
   }
   const { name: environment = null, claim = false } = options.environment ?? {};
   if (environment !== null && from > 0) await refuseOthers(client, environment);
-  const notes: string[] = [];
+  const notes = [...restored];
   const record = async (): Promise<void> => {
     if (environment === null) return;
     const { rowCount } = await client.query(RECORD_ENVIRONMENT, [environment, claim]);
@@ -117,8 +123,8 @@ export async function migrateIn(client: pg.ClientBase, options: MigrateOptions, 
   return { from, to: Math.max(from, to), notes };
 }
 
-/** Creates the table of versions where it is missing, and returns the version. */
-async function prepare(client: pg.ClientBase, steps: Steps): Promise<number> {
+/** Creates the table of versions where it is missing, and its rows where a dump left them out. */
+async function prepare(client: pg.ClientBase, steps: Steps): Promise<Restored> {
   return steps.run("the table of versions", async () => {
     const owner = (await client.query<{ extension: string | null }>(SELECT_EXTENSION)).rows[0]?.extension ?? null;
     if (owner !== null) throw ownedByExtension(owner);
@@ -128,7 +134,8 @@ async function prepare(client: pg.ClientBase, steps: Steps): Promise<number> {
       await client.query(CREATE_SCHEMA);
       await client.query(BOOTSTRAP);
     }
-    return (await client.query<{ version: number }>(SELECT_VERSION)).rows[0]?.version ?? 0;
+    const version = (await client.query<{ version: number }>(SELECT_VERSION)).rows[0]?.version ?? 0;
+    return version === 0 ? recordRestored(client) : { version, notes: [] };
   });
 }
 

@@ -31,6 +31,9 @@ export const ENVIRONMENT_VERSION: number = MIGRATIONS.indexOf("0008_environment.
 /** The version of the schema, where there is one. */
 export const SELECT_VERSION = "select coalesce(pg_catalog.max(version), 0) as version from net.pgnetd_migrations";
 
+/** Records one migration by its number and its name. */
+export const INSERT_VERSION = "insert into net.pgnetd_migrations (version, name) values ($1, $2)";
+
 /** Where the migrations and the optional parts are. */
 export const SQL_FOLDER = new URL("../../sql/", import.meta.url);
 

@@ -1,6 +1,6 @@
-import { readSql } from "../pg/migrations.ts";
-import type { Queryable } from "../pg/pool.ts";
-import { dumpSchema } from "../pg/schema-dump.ts";
+import { readSql } from "./migrations.ts";
+import type { Queryable } from "./pool.ts";
+import { dumpSchema } from "./schema-dump.ts";
 
 /** What the objects of schema `net` are, by name: comments, rights, storage options and replica identities are for their owner to choose. */
 export type SchemaObjects = ReadonlyMap<string, string>;

@@ -1,0 +1,56 @@
+import { expect, test } from "vitest";
+import { startDaemon } from "../support/daemon.ts";
+import { migrate } from "../../src/pg/migrate.ts";
+import { LATEST_VERSION } from "../../src/pg/migrations.ts";
+import { dumpSchema } from "../../src/pg/schema-dump.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+/** What `pg_dump --schema-only` and a restore leave of a database. */
+async function withoutData(version = LATEST_VERSION): Promise<TestDatabase> {
+  const db = await testDatabase({ migrated: false });
+  await migrate(db.url, { to: version });
+  await db.query("truncate net.pgnetd_migrations, net.pgnetd_installation, net.pgnetd_parts");
+  return db;
+}
+
+test("migrate records version, installation and environment of a schema that was restored without its data", async () => {
+  await using db = await withoutData();
+  const before = await dumpSchema(db.pool, ["net"]);
+  const done = await migrate(db.url, { environment: { name: "staging", claim: true } });
+  expect(done).toEqual({
+    from: LATEST_VERSION,
+    to: LATEST_VERSION,
+    notes: [
+      expect.stringMatching(/^the schema was restored without its data/),
+      "this database is recorded for the environment staging",
+    ],
+  });
+  expect(await dumpSchema(db.pool, ["net"])).toBe(before);
+  expect(await migrate(db.url)).toMatchObject({ from: LATEST_VERSION, notes: [] });
+
+  await using receiver = await startReceiver();
+  await using _daemon = await startDaemon({ databaseUrl: db.url, env: { PGNETD_ENVIRONMENT: "staging" } });
+  await db.query("select net.http_post($1)", [receiver.url("/")]);
+  await receiver.waitFor(1);
+});
+
+test("migrate keeps the installation that a dump has where it has no versions", async () => {
+  await using db = await testDatabase();
+  const [before] = await db.query("select id from net.pgnetd_installation");
+  await db.query("truncate net.pgnetd_migrations");
+  await migrate(db.url);
+  expect(await db.query("select id from net.pgnetd_installation")).toEqual([before]);
+});
+
+test("migrate says what to do where an older schema was restored without its data, and changes nothing", async () => {
+  await using db = await withoutData(LATEST_VERSION - 1);
+  const before = await dumpSchema(db.pool, ["net"]);
+  await expect(migrate(db.url)).rejects.toMatchObject({
+    code: "MIGRATION_FAILED",
+    message: expect.stringMatching(/does not say of which version/) as unknown,
+    hint: expect.stringMatching(/Restore the rows of net\.pgnetd_migrations/) as unknown,
+  });
+  expect(await dumpSchema(db.pool, ["net"])).toBe(before);
+  expect(await db.query("select from net.pgnetd_migrations")).toEqual([]);
+});
