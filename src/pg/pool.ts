@@ -50,7 +50,8 @@ export function socketOf(client: pg.ClientBase): Socket {
 const SESSION_SETTINGS = [
   "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3",
   "-c datestyle=ISO -c bytea_output=hex -c standard_conforming_strings=on -c array_nulls=on -c transform_null_equals=off",
-  "-c quote_all_identifiers=off",
+  "-c quote_all_identifiers=off -c extra_float_digits=1 -c intervalstyle=postgres",
+  "-c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0",
   "-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_isolation=read\\ committed",
 ].join(" ");
 
@@ -74,6 +75,8 @@ function configWith(url: string, applicationName: string, settings: string): pg.
   const connectionString = new URL(url);
   const others = connectionString.searchParams.get("options") ?? "";
   connectionString.searchParams.delete("options");
+  // `pg` takes these in the name of a database as they are, but does not decode them.
+  connectionString.pathname = connectionString.pathname.replaceAll(/%(?:2[4BCF6]|3[ABD]|40)/gi, decodeURIComponent);
   return {
     connectionString: connectionString.href,
     application_name: applicationName,

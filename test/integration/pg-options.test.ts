@@ -33,6 +33,22 @@ test("options in DATABASE_URL are kept, and take nothing away from pgnetd's own"
   expect([receiver.requests.length, receiver.countByPath().size]).toEqual([20, 20]);
 });
 
+test("a database whose name has to be percent-encoded is reached", async () => {
+  await using db = await testDatabase({ migrated: false });
+  const name = `${db.name} "a@b/c;d:e&f=g+h$i,j%2F'é`;
+  await db.query(`create database ${pg.escapeIdentifier(name)}`);
+  try {
+    const url = new URL(db.url);
+    url.pathname = `/${encodeURIComponent(name)}`;
+    const client = await connect(url.href, "a command");
+    const { rows } = await client.query("select current_database() as name");
+    await client.end();
+    expect(rows).toEqual([{ name }]);
+  } finally {
+    await db.query(`drop database ${pg.escapeIdentifier(name)} with (force)`);
+  }
+});
+
 /** Settings in which statements here would mean something else, or look names up elsewhere. */
 const ADVERSE = {
   search_path: "public",
@@ -42,6 +58,10 @@ const ADVERSE = {
   quote_all_identifiers: "on",
   datestyle: "SQL, DMY",
   bytea_output: "escape",
+  extra_float_digits: "-15",
+  intervalstyle: "iso_8601",
+  idle_session_timeout: "3600000",
+  idle_in_transaction_session_timeout: "3600000",
 };
 const OWN = {
   search_path: "pg_catalog,pg_temp",
@@ -50,6 +70,10 @@ const OWN = {
   transform_null_equals: "off",
   quote_all_identifiers: "off",
   bytea_output: "hex",
+  extra_float_digits: "1",
+  intervalstyle: "postgres",
+  idle_session_timeout: "0",
+  idle_in_transaction_session_timeout: "0",
 };
 
 test("every session begins with the pinned search_path and our settings, whatever database, role and url say", async () => {
