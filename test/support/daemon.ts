@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../demo/free-port.ts";
 import { startGuard } from "../../demo/guard.ts";
+import { COMPILE_CACHE } from "./compile-cache.ts";
 import { DEADLINE_MS, eventually } from "./eventually.ts";
 import { SLOT_PLUGIN } from "./slot-plugin.ts";
 
@@ -60,6 +61,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     env: {
       PATH: process.env["PATH"],
       HOME: folder,
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
       DATABASE_URL: options.databaseUrl,
       PGNETD_PORT: String(port),
       PGNETD_ALLOW_NETWORKS: "127.0.0.0/8,::1/128",

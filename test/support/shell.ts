@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { COMPILE_CACHE } from "./compile-cache.ts";
 import { ROOT } from "./markdown.ts";
 
 /**
@@ -22,6 +23,7 @@ export async function shell(
   const env = {
     PATH: `${folder}:${process.env["PATH"] ?? ""}`,
     DATABASE_URL: databaseUrl,
+    NODE_COMPILE_CACHE: COMPILE_CACHE,
     PGNETD_ALLOW_NETWORKS: "127.0.0.0/8",
   };
   try {
