@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
+import { afterAll } from "vitest";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
 const PLACES = [
@@ -20,7 +21,24 @@ if (!HAS_CHROMIUM) {
   );
 }
 
-/** A tab of a real browser. Closing it ends the browser. */
+/** One browser for all tests of a file: its start takes longer than most of what is done in it. */
+let started: Promise<Browser> | null = null;
+
+async function theBrowser(): Promise<Browser> {
+  const running = await started?.catch(() => null);
+  if (running?.isConnected() === true) return running;
+  started = chromium.launch({
+    ...(FOUND !== undefined && { executablePath: FOUND }),
+    args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
+  });
+  return started;
+}
+
+afterAll(async () => {
+  await (await started?.catch(() => null))?.close();
+});
+
+/** A tab of a real browser that shares nothing with others, cookies and storage included. */
 export interface OpenTab extends AsyncDisposable {
   readonly page: Page;
   /** Errors of scripts, and what the policy of the page refused. */
@@ -29,21 +47,18 @@ export interface OpenTab extends AsyncDisposable {
 
 /** Opens `address` in Chromium. */
 export async function openTab(address: string, options: BrowserContextOptions = {}): Promise<OpenTab> {
-  const browser: Browser = await chromium.launch({
-    ...(FOUND !== undefined && { executablePath: FOUND }),
-    args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
-  });
+  const context = await (await theBrowser()).newContext(options);
   const problems: string[] = [];
   try {
-    const page = await (await browser.newContext(options)).newPage();
+    const page = await context.newPage();
     page.on("pageerror", (error) => problems.push(error.message));
     page.on("console", (message) => {
       if (message.type() === "error") problems.push(message.text());
     });
     await page.goto(address, { waitUntil: "load" });
-    return { page, problems, [Symbol.asyncDispose]: () => browser.close() };
+    return { page, problems, [Symbol.asyncDispose]: () => context.close() };
   } catch (error) {
-    await browser.close();
+    await context.close();
     throw error;
   }
 }
