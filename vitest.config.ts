@@ -60,12 +60,12 @@ export default defineConfig({
         },
       },
       {
-        // Not part of `npm test`: `npm run test:faults`. One file at a time: each kills, cuts and stalls, and measures how long the recovery took.
+        // Not part of `npm test`: `npm run test:faults`. Not more files at a time than cores: each measures how long a recovery took.
         test: {
           name: "faults",
           include: ["test/faults/**/*.test.ts"],
           globalSetup: [...globalSetup, "test/support/fault-table.ts"],
-          maxWorkers: 1,
+          maxWorkers: Math.min(4, availableParallelism()),
           retry,
           testTimeout: 180_000,
           hookTimeout: 120_000,

@@ -215,7 +215,8 @@ test(
   },
 );
 
-test.each([
+// Both at once, since both wait for as long as a place may be held.
+test.concurrent.each([
   { whose: "that answered once", answered: 1 },
   { whose: "never seen before", answered: 0 },
 ])(

@@ -8,14 +8,16 @@ export const DEADLINE_MS = 30_000;
 /**
  * Calls `probe` until it returns something other than `undefined` or `false`, and resolves to that. A probe that throws,
  * such as a failed expectation, is tried again too; after `withinMs` (default 30 s) the last failure is thrown.
+ * It is called at least every `maxWaitMs` (default 100 ms): more often for what shows for a moment only.
  * Not `vi.waitFor`, since benchmarks use this too, and run without vitest.
  */
 export async function eventually<T>(
   probe: () => T | Promise<T>,
   withinMs = DEADLINE_MS,
+  maxWaitMs = MAX_WAIT_MS,
 ): Promise<Exclude<T, undefined | false>> {
   const deadline = performance.now() + withinMs;
-  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, MAX_WAIT_MS)) {
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, maxWaitMs)) {
     let failure: unknown;
     try {
       const value = await probe();
