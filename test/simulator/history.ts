@@ -108,7 +108,10 @@ async function drain(history: History, world: World, hasFailed: () => boolean): 
   const isDone = (): boolean =>
     hasFailed() || (database.running.size === 0 && isStreaming() && referee.waiting().length === 0 && isLive());
   const isStreaming = (): boolean => server.slot !== null && server.slot.active !== null;
-  const isLive = (): boolean => world.running.some(({ state }) => state === "live");
+  // A leader that stood still may sweep once before it knows that another one leads.
+  const isLive = (): boolean =>
+    world.running.some(({ state }) => state === "live") &&
+    world.running.every(({ pausedUntil }) => pausedUntil <= virtualNow());
   await runTime(virtualNow() + DRAIN_MS, () => hasFailed() || database.running.size === 0);
   world.unpause();
   await runTime(virtualNow() + DRAIN_MS, isDone);

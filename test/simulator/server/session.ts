@@ -85,7 +85,9 @@ export class Session implements LinkEnd {
     this.end(null);
   }
 
-  closed(): void {
+  closed(reason: "closed" | "reset"): void {
+    // Its process hears of that when it goes on.
+    if (reason === "reset" && this.link.owner.pausedUntil > virtualNow()) this.#server.stops.push(virtualNow());
     // What a statement does it does to its end; a session that waits for a lock notices within a second.
     if (this.cancelWait !== null) after(500, null, () => this.end(null));
     else this.end(null);
