@@ -17,7 +17,7 @@ import type { DispatcherEvent, DispatcherEvents } from "./events.ts";
 import { endHint } from "../pg/lock-owner.ts";
 import { isStranger, type LockHolder } from "../leader/holder.ts";
 import type { Lsn } from "../pg/lsn.ts";
-import type { ServerIdentity, SessionListener } from "../replication/stream-session.ts";
+import type { ServerIdentity, SessionListener } from "../replication/session-options.ts";
 import { mayStart, nextPhase, type Phase, type PhaseEvent } from "./phase.ts";
 
 /** What the dispatcher asks of its neighbours. */

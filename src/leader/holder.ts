@@ -1,6 +1,7 @@
 import type pg from "pg";
 
 import { holderText, JOIN_PREPARED, type LockOwner } from "../pg/lock-owner.ts";
+import { type Lsn, parseLsn } from "../pg/lsn.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { sessionName } from "../pg/session-name.ts";
 import { HANDOVER_CLASS_ID, LOCK_CLASS_ID, type LockKey } from "../wal/advisory-lock.ts";
@@ -53,14 +54,24 @@ export async function readHolder(db: Queryable): Promise<LockHolder | null> {
   return (await db.query<LockHolder & pg.QueryResultRow>({ text: SELECT_HOLDER })).rows[0] ?? null;
 }
 
-const LEADS = `select exists (
+/** What another connection sees of a session that streams. */
+export interface LeadReading {
+  /** It has the leader's lock, or has it handed over. */
+  readonly leads: boolean;
+  /** The last position that it has processed; null without a slot. */
+  readonly confirmed: Lsn | null;
+}
+
+const READ_LEAD = `select exists (
     select from pg_catalog.pg_locks l
     where l.pid = $1 and l.granted and l.locktype = 'advisory' and l.objsubid = 2::int2 and l.classid in ('${LOCK_CLASS_ID}'::oid, '${HANDOVER_CLASS_ID}'::oid)
-  ) as leads`;
+  ) as leads, (select s.confirmed_flush_lsn::text from pg_catalog.pg_replication_slots s where s.active_pid = $1) as confirmed`;
 
-/** True where the session of the server's process `pid` has the leader's lock, or has it handed over; asked over an ordinary connection. */
-export async function leads(db: Queryable, pid: number): Promise<boolean> {
-  return (await db.query<{ leads: boolean }>({ text: LEADS, values: [pid] })).rows[0]?.leads === true;
+/** Reads what the session of the server's process `pid` has, over an ordinary connection; any role may. */
+export async function readLead(db: Queryable, pid: number): Promise<LeadReading> {
+  const { rows } = await db.query<{ leads: boolean; confirmed: string | null }>({ text: READ_LEAD, values: [pid] });
+  const { leads = false, confirmed = null } = rows[0] ?? {};
+  return { leads, confirmed: confirmed === null ? null : parseLsn(confirmed) };
 }
 
 const SELECT_WAITING = `${selectOwners("not l.granted and l.objid = '0'::oid")} order by l.pid limit 100`;

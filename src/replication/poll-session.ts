@@ -8,7 +8,7 @@ import type { LockKey } from "../wal/advisory-lock.ts";
 import { takeLockBack, takeOver, type TakenOver } from "../leader/handover.ts";
 import type { LockHolder } from "../leader/holder.ts";
 import { type LockWait, takeLeaderLock } from "../leader/lock.ts";
-import type { SessionListener } from "./stream-session.ts";
+import type { SessionListener } from "./session-options.ts";
 import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "../wal/wire.ts";
 
 /** What a session without a stream needs. */

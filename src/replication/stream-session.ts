@@ -2,28 +2,25 @@ import type pg from "pg";
 import { LogicalReplicationService } from "pg-logical-replication";
 
 import { AutoResetEvent } from "../base/auto-reset-event.ts";
-import type { Clock } from "../base/clock.ts";
 import { PgnetdError, toError } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
 import { type Loop, runLoops, stopped } from "../base/loops.ts";
-import { type Queryable, socketOf } from "../pg/pool.ts";
+import { socketOf } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
-import type { LockKey } from "../wal/advisory-lock.ts";
-import type { Decode, Decoder, WalSink } from "../wal/events.ts";
+import type { Decode, WalSink } from "../wal/events.ts";
 import { takeOver } from "../leader/handover.ts";
 import { takeLeaderLock } from "../leader/lock.ts";
 import type { LockHolder } from "../leader/holder.ts";
-import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "../pg/lsn.ts";
-import type { LivenessTimeout } from "./liveness-timeout.ts";
+import { formatLsn, parseLsn, ZERO_LSN } from "../pg/lsn.ts";
 import { LARGEST_MESSAGE_BYTES } from "../wal/message-limit.ts";
+import { Confirmations, type Confirmed } from "../wal/confirmations.ts";
 import { acknowledgement, Positions } from "../wal/confirmed-position.ts";
 import { INSTALLATION_TABLE } from "../wal/publication-check.ts";
-import { defaultSlotName, type SlotOptions, startReplication } from "../slot/slot.ts";
+import { defaultSlotName, startReplication } from "../slot/slot.ts";
 import { dropSlot, prepareSlot } from "../slot/preparation.ts";
-import { proveLead } from "./proof-of-lead.ts";
+import { proveLead, type ProvenSession } from "./proof-of-lead.ts";
+import type { ServerIdentity, SessionListener, SessionOptions } from "./session-options.ts";
 import { type WatchedStream, watchPublications } from "./publication-watch.ts";
 import { madeAnew, tooLarge, unreadable } from "./stream-failure.ts";
-import type { StreamOutage } from "../slot/stream-outage.ts";
 import {
   ask,
   bytesReceived,
@@ -33,71 +30,9 @@ import {
   hangUp,
   limitMessages,
   readInTurns,
-  type Silence,
 } from "../wal/wire.ts";
 
-/** Which history of which cluster the positions belong to: after a failover or a restore they are others. */
-export interface ServerIdentity {
-  readonly systemId: string;
-  readonly timeline: number;
-}
-
-/** What a session reports besides what the stream brings. */
-export interface SessionListener extends Omit<WalSink, "message" | "relation"> {
-  /** A control message written since the session began: one from before has been followed by a start already. */
-  message(content: string): void;
-  /** Another session holds the leader's lock of this server; this one waits for it. */
-  standby(holder: LockHolder | null, server: ServerIdentity): void;
-  /** The lock is held: this daemon leads until the session ends. There may be no stream yet. */
-  leading(server: ServerIdentity): void;
-  /** From here on every commit reaches the sink. */
-  streaming(): void;
-  /** Everything before `position` was received; reported whenever it is confirmed to the server. */
-  received(position: Lsn): void;
-  /**
-   * The session, and so the lock, was alive after `at` of the clock. What is read now may have been written long ago, so
-   * that is the time when the server was asked, not when its answer was read.
-   */
-  heard(at: number): void;
-  /** The server was asked for a sign of life. While it works on a large transaction it does not answer, and may send nothing. */
-  asked(): void;
-  /** The server answered, having sent what there was to send up to `position`. */
-  answered(position: Lsn): void;
-}
-
-/** The slot as configured: without a name it is `pgnetd_` and the database's. */
-export type SessionSlot = Omit<SlotOptions, "name"> & { readonly name: string | null };
-
-/** What one replication session needs. */
-export interface SessionOptions extends Silence {
-  readonly connection: pg.ClientConfig;
-  /** The outbox that the rows are to be of: those of another table of that name end the session. */
-  readonly outbox?: { readonly table: string; readonly oid: number } | undefined;
-  /** For the check of the publications. */
-  readonly db: Queryable;
-  readonly slot: SessionSlot;
-  /** True where the stream of this very slot cannot be read: it is dropped and recreated. */
-  readonly renewSlot: boolean;
-  /** Null where the session is to lead by itself; else another one of this daemon leads: this ends it and resolves when it has ended. */
-  readonly handover: (() => Promise<void>) | null;
-  readonly livenessTimeout: LivenessTimeout;
-  /** Given the server's clock, in milliseconds since 1970, as it was when the server wrote what is read now. */
-  readonly serverTime?: ((ms: number) => void) | undefined;
-  /** Called when the stream flows. */
-  readonly begun: () => void;
-  /** What keeps the stream from flowing for now. */
-  readonly outage: (outage: StreamOutage) => void;
-  readonly lock: LockKey;
-  readonly decoder: Decoder;
-  /** P5: a stream with a larger message, in bytes, is not read: its slot is recreated. `LARGEST_MESSAGE_BYTES` unless set. */
-  readonly largestMessageBytes?: number;
-  /** See `PublicationWatch.everyMs`. */
-  readonly publicationsEveryMs?: number;
-  readonly clock: Clock;
-  readonly log: Log;
-}
-
-/** The server counts as busy until its position has not moved for so long, in milliseconds. */
+/** The server counts as busy until its position has not moved, and it has answered each time, for so long, in milliseconds. */
 const BUSY_FOR_MS = 10_000;
 
 /** The library's plugin interface, which it does not export by name. */
@@ -136,6 +71,7 @@ class Session {
   readonly #service: LogicalReplicationService;
   readonly #decode: Decode;
   readonly #positions = new Positions();
+  readonly #confirmations = new Confirmations();
   readonly #broken = Promise.withResolvers<never>();
   #client: pg.Client | null = null;
   #stage: "preparing" | "starting" | "streaming" | "unreadable" = "preparing";
@@ -146,7 +82,10 @@ class Session {
   #begunAt = ZERO_LSN;
   /** The publications as they were when the session began. */
   #published = "";
+  /** When the last status was sent. */
   #answeredAt = 0;
+  /** When the server was asked first of the times that it has not answered; null where it has. */
+  #unansweredAt: number | null = null;
   /** When the server was last asked for a sign of life, and when it was asked before something came from it. */
   #askedAt = 0;
   #heardAt = 0;
@@ -156,8 +95,6 @@ class Session {
   #pid: number | null = null;
   /** Something came after a silence, see `doubtMs`. */
   readonly #doubted = new AutoResetEvent();
-  /** False where this process had stalled, and asked nothing, when that came. */
-  #wasAsking = false;
 
   constructor(options: SessionOptions, listener: SessionListener) {
     this.#options = options;
@@ -189,6 +126,8 @@ class Session {
     subscription.catch(() => undefined);
     await Promise.race([subscription, this.#broken.promise, stopped(signal)]);
     if (!signal.aborted) throw new PgnetdError("STREAM_LOST", "the server ended the replication connection");
+    // P4: there is no next status to confirm the rest.
+    if (this.#stage === "streaming") await this.#acknowledge(false, "everything");
   }
 
   /**
@@ -201,14 +140,15 @@ class Session {
     let movedAt = lookedAt;
     let known = this.#positions.received;
     while (!signal.aborted) {
-      const everyMs = askEveryMs(this.#options, lookedAt - movedAt < BUSY_FOR_MS);
+      const isBusy = lookedAt - movedAt < BUSY_FOR_MS;
+      const everyMs = askEveryMs(this.#options, isBusy);
       await clock.sleep(everyMs, signal);
       const isLate = clock.now() - lookedAt > 2 * everyMs;
       lookedAt = clock.now();
       if (signal.aborted || this.#stage === "preparing") continue;
       this.#lookForBytes();
       const { received } = this.#positions;
-      if (received !== known) movedAt = lookedAt;
+      if (received !== known || this.#unansweredAt !== null) movedAt = lookedAt;
       known = received;
       const livenessTimeoutMs = livenessTimeout.ms(received);
       if (clock.now() - Math.max(this.#heardAt, this.#bytesAt) > livenessTimeoutMs) {
@@ -216,7 +156,11 @@ class Session {
         throw new PgnetdError("STREAM_LOST", `nothing was heard from the server for ${livenessTimeoutMs} ms`);
       }
       // After a stall of this process, what came meanwhile is read first: it must not pass for the answer to a new question.
-      if (this.#stage === "streaming") await this.#acknowledge(!isLate);
+      if (this.#stage !== "streaming") continue;
+      const unansweredMs = lookedAt - (this.#unansweredAt ?? lookedAt);
+      // P3: an answer that comes so late may be doubted, and what the server has processed then must be known.
+      const isLong = unansweredMs > doubtMs(this.#options) / 2;
+      await this.#acknowledge(!isLate, isLong ? "another" : isBusy ? "busy" : "quiet");
     }
   }
 
@@ -239,11 +183,29 @@ class Session {
 
   get proof(): Loop {
     const { db, clock, log } = this.#options;
-    // P3: a server that was not asked meanwhile may not have heard this session for long, and end it any moment: what comes next is doubted, too.
-    const proven = (at: number): void => {
-      if (this.#wasAsking) this.#heard(at);
+    return proveLead({ db, session: this.#proven, doubted: this.#doubted, clock, log });
+  }
+
+  get #proven(): ProvenSession {
+    const pid = (): number | null => this.#pid;
+    const isDoubted = (): boolean => this.#isDoubted;
+    return {
+      get pid() {
+        return pid();
+      },
+      get isDoubted() {
+        return isDoubted();
+      },
+      confirmAnother: () => {
+        if (!this.#confirmations.hasAnother(this.#positions.received)) return false;
+        this.#answer("another");
+        return true;
+      },
+      processed: (position) => {
+        const at = this.#confirmations.sentAt(position);
+        if (at !== null) this.#heard(at);
+      },
     };
-    return proveLead({ db, doubted: this.#doubted, pid: () => this.#pid, proven, clock, log });
   }
 
   async close(): Promise<void> {
@@ -287,6 +249,7 @@ class Session {
     }
     this.#published = prepared.published;
     this.#positions.start(prepared.confirmed);
+    this.#confirmations.start(prepared.confirmed);
     this.#askedAt = clock.now();
     this.#heardAt = this.#askedAt;
     const stream = client.query(startReplication(slot.name, prepared.confirmed, decoder.startOptions));
@@ -319,10 +282,12 @@ class Session {
 
   #bytesCame(): void {
     if (this.#stage !== "streaming") return;
-    const now = this.#options.clock.now();
-    if (now - this.#heardAt <= doubtMs(this.#options)) return this.#heard();
-    this.#wasAsking = now - this.#askedAt <= 2 * askEveryMs(this.#options);
-    this.#doubted.notify();
+    if (this.#isDoubted) this.#doubted.notify();
+    else this.#heard();
+  }
+
+  get #isDoubted(): boolean {
+    return this.#stage === "streaming" && this.#options.clock.now() - this.#heardAt > doubtMs(this.#options);
   }
 
   /** The server has accepted START_REPLICATION. */
@@ -374,25 +339,31 @@ class Session {
 
   #keepalive(walEnd: string, shouldRespond: boolean): void {
     if (this.#stage !== "streaming") return;
-    const before = this.#positions.received;
     const position = parseLsn(walEnd);
     this.#positions.keepalive(position);
+    this.#unansweredAt = null;
     this.#listener.answered(position);
     if (!shouldRespond) return;
-    // A server that waits for progress asks again as soon as none is reported: it is answered at once only with progress.
-    const overdue = this.#options.clock.now() - this.#answeredAt > askEveryMs(this.#options);
-    if (overdue || this.#positions.received > before) {
-      this.#acknowledge(false).catch((error: unknown) => this.#broken.reject(toError(error)));
-    }
+    // A server that waits for progress, to stop, asks again as soon as none is reported: it is answered at once only with progress.
+    if (this.#options.clock.now() - this.#answeredAt > askEveryMs(this.#options)) this.#answer("another");
+    else if (this.#confirmations.hasAnother(this.#positions.received)) this.#answer("everything");
   }
 
-  async #acknowledge(ping: boolean): Promise<void> {
-    this.#answeredAt = this.#options.clock.now();
+  #answer(what: Confirmed): void {
+    this.#acknowledge(false, what).catch((error: unknown) => this.#broken.reject(toError(error)));
+  }
+
+  async #acknowledge(ping: boolean, what: Confirmed): Promise<void> {
+    const now = this.#options.clock.now();
+    this.#answeredAt = now;
     if (ping) {
-      this.#askedAt = this.#answeredAt;
+      this.#askedAt = now;
+      this.#unansweredAt ??= now;
       this.#listener.asked();
     }
-    this.#listener.received(this.#positions.received);
-    await this.#service.acknowledge(formatLsn(acknowledgement(this.#positions.received)), ping);
+    const { received } = this.#positions;
+    this.#listener.received(received);
+    const position = this.#confirmations.next(received, what, now);
+    await this.#service.acknowledge(formatLsn(acknowledgement(position)), ping);
   }
 }

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 
+import { RESERVE_BYTES } from "../../src/wal/confirmations.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { emptied } from "../support/outbox.ts";
@@ -146,7 +147,7 @@ test("P5 P6: memory stays bounded while large requests wait for hosts that hang"
     hung.map((one) => one.url("/large-")),
   ]);
   // The stream brings nobody else's rows while it is at these.
-  const received = "select from pg_replication_slots where active and confirmed_flush_lsn >= $1::pg_lsn";
+  const received = `select from pg_replication_slots where active and confirmed_flush_lsn >= $1::pg_lsn - ${RESERVE_BYTES}::numeric`;
   const [written] = await db.query<{ at: string }>("select pg_current_wal_lsn()::text as at");
   await eventually(async () => (await db.query(received, [written?.at])).length > 0, 30_000);
   const told = await drive({ db, perSecond: PER_SECOND, ms: 3_000, to: (index) => good.url(`/${index}`) });

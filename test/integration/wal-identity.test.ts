@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { connectionConfig } from "../../src/pg/pool.ts";
 import { pollSession } from "../../src/replication/poll-session.ts";
-import type { ServerIdentity } from "../../src/replication/stream-session.ts";
+import type { ServerIdentity } from "../../src/replication/session-options.ts";
 import { type LockKey, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { testDatabase, type TestDatabase } from "../support/postgres.ts";

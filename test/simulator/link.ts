@@ -7,6 +7,17 @@ export interface LinkEnd {
   closed(reason: "closed" | "reset"): void;
 }
 
+type Side = "client" | "server";
+
+/** Nothing that would arrive within it does before its end. */
+interface Stall {
+  readonly from: number;
+  readonly until: number;
+}
+
+/** How long a stalled network delivers what the server has sent, in milliseconds. */
+const HEALED_MS = 50;
+
 /** How long messages take, in milliseconds. */
 export interface Latency {
   readonly leastMs: number;
@@ -23,7 +34,7 @@ export class Link {
   #clientOpen = true;
   #serverOpen = true;
   #isReset = false;
-  #stalledUntil = 0;
+  readonly #stalls: Readonly<Record<Side, Stall[]>> = { client: [], server: [] };
   readonly #arrived = { client: 0, server: 0 };
 
   constructor(owner: Process, latency: Latency, random: Random) {
@@ -38,9 +49,11 @@ export class Link {
     this.#server = server;
   }
 
-  #at(side: "client" | "server"): number {
+  #at(side: Side): number {
     const { leastMs, mostMs } = this.#latency;
-    const at = Math.max(virtualNow(), this.#stalledUntil) + leastMs + this.#random.next() ** 3 * (mostMs - leastMs);
+    const latencyMs = leastMs + this.#random.next() ** 3 * (mostMs - leastMs);
+    let at = virtualNow() + latencyMs;
+    for (const { from, until } of this.#stalls[side]) if (at >= from && at < until) at = until + latencyMs;
     this.#arrived[side] = Math.max(at, this.#arrived[side]);
     return this.#arrived[side] - virtualNow();
   }
@@ -60,12 +73,20 @@ export class Link {
   }
 
   get isStalled(): boolean {
-    return this.#stalledUntil > virtualNow();
+    return Object.values(this.#stalls).some((stalls) => stalls.some(({ until }) => until > virtualNow()));
   }
 
-  /** Nothing arrives for `ms`; afterwards what was sent does. */
+  /**
+   * Nothing arrives for `ms` or a while more: each direction comes back when TCP tries again, which it does less and less often. For a
+   * moment in between what the server has sent arrives.
+   */
   stall(ms: number): void {
-    this.#stalledUntil = Math.max(this.#stalledUntil, virtualNow() + ms);
+    const from = virtualNow();
+    const until = (): number => from + ms * (1 + this.#random.next() / 2);
+    const healedAt = from + ms * this.#random.next();
+    const healed = { from, until: healedAt };
+    this.#stalls.client.push(healed, { from: healedAt + HEALED_MS, until: until() });
+    this.#stalls.server.push({ from, until: until() });
   }
 
   /** The connection is reset: what is on its way is lost, and both ends notice. */

@@ -41,6 +41,7 @@ const HARMLESS: ReadonlySet<Act["kind"]> = new Set(["insert", "elsewhere", "canc
 /** How long `act` may delay requests of others, in milliseconds; 0 where it may not. */
 export function disturbsMs(act: Act): number {
   if (HARMLESS.has(act.kind)) return 0;
+  if (act.kind === "stall") return 2 * act.ms;
   return "restartMs" in act ? act.restartMs : "ms" in act ? act.ms : 1;
 }
 

@@ -157,6 +157,11 @@ export const SWITCHES: readonly Switch[] = [
     "#heard(at = this.#askedAt): void {",
     "#heard(at = this.#options.clock.now()): void {",
   ]),
+  off("receipt", "a session lives for what the server has processed of it, not for its lock", [
+    SESSION,
+    "const at = this.#confirmations.sentAt(position);",
+    "const at: number | null = this.#options.clock.now();",
+  ]),
   off("leave", "a lock that is handed over is left to the session that takes it over", [
     LOCK,
     "if (!(await isHandedOver(client, key, answerMs))) return false;",

@@ -12,6 +12,10 @@ export interface Proxy extends AsyncDisposable {
    * stays unknown to the other. New connections are accepted and stay silent.
    */
   pause(): void;
+  /**
+   * After `pause`: what the server has sent passes, what the client has sent does not, as when TCP sends again on one side first.
+   */
+  deliver(): void;
   /** Everything held back passes, ends included. */
   resume(): void;
   /** Resets every connection, on both sides. */
@@ -56,6 +60,9 @@ export async function startProxy(target: string): Promise<Proxy> {
     pause() {
       paused = true;
       for (const pair of pairs) pair.pause();
+    },
+    deliver() {
+      for (const pair of pairs) pair.deliver();
     },
     resume() {
       paused = false;
@@ -106,6 +113,10 @@ class Pair {
     this.#paused = true;
     this.#client.pause();
     this.#server?.pause();
+  }
+
+  deliver(): void {
+    this.#server?.resume();
   }
 
   resume(): void {

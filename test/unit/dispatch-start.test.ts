@@ -6,7 +6,7 @@ import type { SweepResult } from "../../src/outbox/sweep.ts";
 import { lsn } from "../../src/pg/lsn.ts";
 import type { Inserter } from "../../src/pg/snapshot.ts";
 import { lowXid } from "../../src/pg/xid.ts";
-import type { ServerIdentity } from "../../src/replication/stream-session.ts";
+import type { ServerIdentity } from "../../src/replication/session-options.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { FREE } from "../support/hosts-lab.ts";
 import { requestOf } from "../support/http-peer.ts";

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { AutoResetEvent } from "../../src/base/auto-reset-event.ts";
+import { formatLsn, lsn } from "../../src/pg/lsn.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
 import { proveLead } from "../../src/replication/proof-of-lead.ts";
 import { doubtMs } from "../../src/wal/wire.ts";
@@ -7,19 +8,41 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { recordedLog } from "../support/recorded-log.ts";
 import { turn } from "../support/world-referee.ts";
 
+interface Answer {
+  readonly leads: boolean;
+  readonly confirmed: string | null;
+}
+
 /** A proof for process 7, of which the database says what `answer` does. */
-function openProof(answer: () => Promise<boolean>) {
+function openProof(answer: () => Promise<Answer>) {
   const clock = new FakeClock();
   const stop = new AbortController();
-  const seen = { asked: [] as unknown[], proven: [] as number[] };
-  const query = async ({ values }: { readonly values?: unknown }): Promise<unknown> => {
+  const seen = { asked: [] as unknown[], written: 0, another: 0, processed: [] as bigint[] };
+  const state = { isDoubted: true, hasAnother: true, pid: 7 as number | null };
+  const query = async ({ text, values }: { readonly text: string; readonly values?: unknown }): Promise<unknown> => {
+    if (text.includes("pg_logical_emit_message")) {
+      seen.written++;
+      return { rows: [] };
+    }
     seen.asked.push(values);
-    return { rows: [{ leads: await answer() }] };
+    return { rows: [await answer()] };
+  };
+  const session = {
+    get pid() {
+      return state.pid;
+    },
+    get isDoubted() {
+      return state.isDoubted;
+    },
+    confirmAnother: () => {
+      seen.another++;
+      return state.hasAnother;
+    },
+    processed: (position: bigint) => void seen.processed.push(position),
   };
   const doubted = new AutoResetEvent();
-  const { log } = recordedLog();
-  const proven = (at: number): void => void seen.proven.push(at);
-  const loop = proveLead({ db: { query } as unknown as Queryable, doubted, pid: () => 7, proven, clock, log });
+  const { log, lines } = recordedLog();
+  const loop = proveLead({ db: { query } as unknown as Queryable, session, doubted, clock, log });
   const ended = loop(stop.signal);
   onTestFinished(async () => {
     stop.abort();
@@ -29,43 +52,91 @@ function openProof(answer: () => Promise<boolean>) {
     doubted.notify();
     await turn();
   };
-  return { clock, stop, seen, doubt, ended };
+  const wait = async (ms: number): Promise<void> => {
+    clock.advance(ms);
+    await turn();
+  };
+  const answers: boolean[] = [];
+  return { clock, stop, seen, state, answers, doubt, wait, ended, lines };
 }
 
-test("P3: a session that has the leader's lock is proven alive at the moment when it was asked", async () => {
-  const { clock, seen, doubt } = openProof(async (): Promise<boolean> => {
-    clock.advance(30);
-    return true;
-  });
-  clock.advance(500);
-  const askedAt = clock.now();
+const LEADS = { leads: true, confirmed: formatLsn(lsn(5_000n)) };
+
+test("P3: a doubt is followed by a status of its own, and by the question what was processed", async () => {
+  const { seen, doubt } = openProof(async () => LEADS);
   await doubt();
-  expect([seen.asked, seen.proven]).toEqual([[[7]], [askedAt]]);
+  expect(seen).toMatchObject({ asked: [[7]], another: 1, written: 0, processed: [5_000n] });
 });
 
-test("P3: one that has it not is proven nothing, and asked about again after a pause", async () => {
-  const { clock, seen, doubt } = openProof(async () => false);
+test("P3: it is asked again, with another status each time, until there is no doubt any more", async () => {
+  const { seen, state, doubt, wait } = openProof(async () => LEADS);
   await doubt();
+  await wait(10);
+  expect(seen).toMatchObject({ another: 2, processed: [5_000n, 5_000n] });
+  state.isDoubted = false;
+  await wait(20);
+  await wait(1_000);
+  expect(seen.another).toBe(2);
+});
+
+test("P3: without a doubt nothing is asked", async () => {
+  const { seen, state, doubt } = openProof(async () => LEADS);
+  state.isDoubted = false;
   await doubt();
-  expect([seen.asked.length, seen.proven]).toEqual([1, []]);
-  clock.advance(100);
-  await turn();
-  expect([seen.asked.length, seen.proven]).toEqual([2, []]);
+  expect(seen.asked).toEqual([]);
+});
+
+test("P3: where everything is confirmed a message is written, once a second, so that there is something to confirm", async () => {
+  const { seen, state, doubt, wait } = openProof(async () => LEADS);
+  state.hasAnother = false;
+  await doubt();
+  for (let ms = 0; ms < 990; ms += 10) await wait(10);
+  expect(seen.written).toBe(1);
+  for (let ms = 0; ms < 300; ms += 10) await wait(10);
+  expect(seen.written).toBe(2);
+});
+
+test("P3: what a session has processed that has not the leader's lock proves nothing, and is said", async () => {
+  const { seen, doubt, lines } = openProof(async () => ({ ...LEADS, leads: false }));
+  await doubt();
+  expect([seen.asked.length, seen.processed]).toEqual([1, []]);
+  expect(lines).toMatchObject([{ level: "warn", code: "STREAM_LOST" }]);
+});
+
+test("P3: that it was not known is said once, and when it is known again", async () => {
+  const { state, doubt, wait, lines, answers } = openProof(async () => {
+    const leads = answers.shift() ?? true;
+    state.isDoubted = !leads;
+    return { ...LEADS, leads };
+  });
+  answers.push(false, false);
+  await doubt();
+  await wait(10);
+  await wait(20);
+  expect(lines).toMatchObject([{ level: "warn" }, { level: "info", message: "this daemon leads still" }]);
+});
+
+test("P3: a session without a slot, or not known yet, proves nothing", async () => {
+  const { seen, state, doubt, wait } = openProof(async () => ({ leads: true, confirmed: null }));
+  await doubt();
+  state.pid = null;
+  await wait(10);
+  expect([seen.asked.length, seen.processed]).toEqual([1, []]);
 });
 
 test("P3: an answer that comes after the session ended proves nothing, and holds up nothing", async () => {
-  const answer = Promise.withResolvers<boolean>();
+  const answer = Promise.withResolvers<Answer>();
   const { stop, seen, doubt, ended } = openProof(() => answer.promise);
   await doubt();
   stop.abort();
   await ended;
-  answer.resolve(true);
+  answer.resolve(LEADS);
   await turn();
-  expect(seen.proven).toEqual([]);
+  expect(seen.processed).toEqual([]);
 });
 
 test("P3: when the session ends nothing is asked", async () => {
-  const { stop, seen, ended } = openProof(async () => true);
+  const { stop, seen, ended } = openProof(async () => LEADS);
   await turn();
   stop.abort();
   await ended;
@@ -73,13 +144,11 @@ test("P3: when the session ends nothing is asked", async () => {
 });
 
 test("P3: an answer that does not come is given up, and asked for again", async () => {
-  const { clock, seen, doubt } = openProof(() => new Promise(() => undefined));
+  const { seen, doubt, wait } = openProof(() => new Promise(() => undefined));
   await doubt();
-  clock.advance(2_000);
-  await turn();
-  clock.advance(100);
-  await doubt();
-  expect([seen.asked.length, seen.proven]).toEqual([2, []]);
+  await wait(2_000);
+  await wait(10);
+  expect([seen.asked.length, seen.processed]).toEqual([2, []]);
 });
 
 test("P3: with the fence after it, the silence that is believed is never longer than the server's", () => {

@@ -1,4 +1,5 @@
 import type { ConnectionOptions, SentStatement, SimulatedClient, StatementResult } from "../client.ts";
+import { formatLsn, lsn } from "../../../src/pg/lsn.ts";
 import { Link, type Latency } from "../link.ts";
 import { Random } from "../random.ts";
 import { after, currentProcess, type Process, virtualNow } from "../virtual-time.ts";
@@ -178,6 +179,13 @@ export class Server {
     if (position > this.database.flushedLsn) this.harms.push(`confirmed ${position} beyond what was written`);
     if (position > slot.confirmed) slot.confirmed = position;
     if (this.#random.chance(0.3)) slot.persisted = slot.confirmed;
+  }
+
+  /** What others see of the session of process `pid`: whether it has one of these locks, and what it has processed last. */
+  leadOf(pid: unknown, classIds: readonly string[]): { readonly leads: boolean; readonly confirmed: string | null } {
+    const leads = classIds.some((classId) => this.locks.holderOf(`${classId} 0`)?.pid === pid);
+    const { slot } = this;
+    return { leads, confirmed: slot !== null && slot.active?.pid === pid ? formatLsn(lsn(slot.confirmed)) : null };
   }
 
   /** True where the output plugin finds no publication for what is in the log there. */

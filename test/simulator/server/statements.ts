@@ -314,6 +314,18 @@ const START_REPLICATION: StatementKind = {
   },
 };
 
+const LEADS = answering("leads", ({ server, statement: { text, values } }) => {
+  const classIds = /l\.classid in \('(\d+)'::oid, '(\d+)'::oid\)/.exec(text)?.slice(1) ?? [];
+  return [server.leadOf(values[0], classIds)];
+});
+
+const MESSAGE: StatementKind = {
+  name: "message",
+  writes: true,
+  reads: false,
+  execute: ({ server, answer }) => server.commit(server.database.begin(), () => answer(null, [])),
+};
+
 const OBSERVE = answering("observe", ({ server, statement: { values } }) => {
   const [pid, classId, shard] = values;
   const holder = server.locks.holderOf(`${String(classId)} ${String(shard)}`);
@@ -358,13 +370,8 @@ const UNNAMED: readonly (readonly [string, StatementKind])[] = [
   ["START_REPLICATION", START_REPLICATION],
   ["server_version_num", answering("session", ({ session }) => [{ pid: session.pid, version: 170_000 }])],
   ["as blockers", OBSERVE],
-  [
-    ") as leads",
-    answering("leads", ({ server, statement: { text, values } }) => {
-      const classIds = /l\.classid in \('(\d+)'::oid, '(\d+)'::oid\)/.exec(text)?.slice(1) ?? [];
-      return [{ leads: classIds.some((classId) => server.locks.holderOf(key(classId, "0"))?.pid === values[0]) }];
-    }),
-  ],
+  [") as leads,", LEADS],
+  ["pg_logical_emit_message(true, 'pgnetd-proof'", MESSAGE],
   ["pg_backend_pid", answering("pid", ({ session }) => [{ pid: session.pid }])],
   [
     "set wal_sender_timeout",
