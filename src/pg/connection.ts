@@ -4,7 +4,7 @@ import { PgnetdError, toError } from "../base/errors.ts";
 import { connectionConfig } from "./pool.ts";
 import { poolerHint } from "./pooler.ts";
 import { sessionName } from "./session-name.ts";
-import { PIN_PATH } from "./search-path.ts";
+import { PIN_SESSION } from "./search-path.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** SQLSTATEs of a server that answered and refused: these say more to the operator than "not reachable". */
@@ -34,7 +34,7 @@ export async function connect(url: string, command: string): Promise<pg.Client> 
   client.on("error", () => undefined);
   try {
     await client.connect();
-    await client.query(PIN_PATH);
+    await client.query(PIN_SESSION);
   } catch (error) {
     throw connectionError(error);
   }

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 
 import pg from "pg";
-import { PIN_PATH, PINNED_PATH } from "./search-path.ts";
+import { PIN_SESSION, PINNED_PATH } from "./search-path.ts";
 import { OWN_SESSIONS } from "./session-name.ts";
 import { isDataError, SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 import { valueTypes } from "./value-parsers.ts";
@@ -168,7 +168,7 @@ function foundHidden([first]: readonly pg.QueryResultRow[]): boolean {
 }
 
 function pinPath(client: pg.ClientBase): unknown {
-  return client.query(PIN_PATH);
+  return client.query(PIN_SESSION);
 }
 
 /** Where it fails, the connection keeps the timeout. */

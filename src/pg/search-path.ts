@@ -4,11 +4,15 @@
  */
 export const PINNED_PATH = "pg_catalog,pg_temp";
 
+/** SQL that ends `transaction_timeout` for the session, and is null before PostgreSQL 17, which has it not and refuses it as an option at the start. */
+export const NO_TRANSACTION_TIMEOUT = `case when pg_catalog.current_setting('transaction_timeout', true) is not null
+  then pg_catalog.set_config('transaction_timeout', '0', false) end`;
+
 /**
  * The first statement of a session. A setting of the session wins over those of the role, the database, the server and the
  * url, and takes effect also behind a pooler that passes over startup options.
  */
-export const PIN_PATH = `select pg_catalog.set_config('search_path', '${PINNED_PATH}', false)`;
+export const PIN_SESSION = `select pg_catalog.set_config('search_path', '${PINNED_PATH}', false), ${NO_TRANSACTION_TIMEOUT}`;
 
 /**
  * A condition that is always true, for the main query of a statement that changes rows: from there on until the end of

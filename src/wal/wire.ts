@@ -2,6 +2,7 @@ import type pg from "pg";
 
 import type { Clock } from "../base/clock.ts";
 import { socketOf } from "../pg/pool.ts";
+import { NO_TRANSACTION_TIMEOUT } from "../pg/search-path.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { MessageLimit } from "./message-limit.ts";
 
@@ -95,7 +96,7 @@ export async function hangUp(client: pg.ClientBase | null, end: () => Promise<un
  * after a silence while it streams, while it is idle, and (where the platform can detect it) in the middle of a statement.
  */
 export async function endWithPeer(client: pg.ClientBase, silenceMs: number): Promise<void> {
-  const settings = `set wal_sender_timeout = ${silenceMs}; set idle_session_timeout = ${silenceMs}`;
+  const settings = `set wal_sender_timeout = ${silenceMs}; set idle_session_timeout = ${silenceMs}; select ${NO_TRANSACTION_TIMEOUT}`;
   await ask(client, settings, silenceMs);
   try {
     await ask(client, "set client_connection_check_interval = 1000", silenceMs);

@@ -1,7 +1,10 @@
 import pg from "pg";
 import { expect, test } from "vitest";
 import { connect } from "../../src/pg/connection.ts";
+import { migrate } from "../../src/pg/migrate.ts";
+import { LATEST_VERSION, MIGRATIONS } from "../../src/pg/migrations.ts";
 import { connectionConfig, openPool } from "../../src/pg/pool.ts";
+import { endWithPeer } from "../../src/wal/wire.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
@@ -109,3 +112,29 @@ test("every session begins with the pinned search_path and our settings, whateve
     expect(await read((text) => client.query(text))).toEqual(own);
   }
 });
+
+test("transaction_timeout, which PostgreSQL has from 17 on, ends no transaction of pgnetd", async ({ skip }) => {
+  await using db = await testDatabase({ migrated: false });
+  const [known] = await db.query("select from pg_settings where name = 'transaction_timeout'");
+  skip(known === undefined, "this PostgreSQL has no transaction_timeout");
+  await migrate(db.url, { to: MIGRATIONS.indexOf("0011_lane_indexes.sql") });
+  // So many that the indexes are made outside of a transaction, and for longer than the timeout.
+  await db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds)
+    select 'GET', 'http://h' || g % 100 || '.example/', 1000 from generate_series(1, 100000) g`,
+  );
+  await db.query(`alter database ${db.name} set transaction_timeout = '50ms'`);
+  expect(await migrate(db.url)).toMatchObject({ to: LATEST_VERSION });
+
+  const shown = "select pg_catalog.current_setting('transaction_timeout') as shown";
+  await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
+  expect((await pool.query({ text: shown })).rows).toEqual([{ shown: "0" }]);
+  for (const replication of [undefined, "database"]) {
+    const config = { ...connectionConfig(db.url, "the daemon"), replication };
+    const client = new pg.Client(config);
+    await client.connect();
+    await endWithPeer(client, 4_000);
+    expect((await client.query(shown)).rows).toEqual([{ shown: "0" }]);
+    await client.end();
+  }
+}, 30_000);

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { afterEach, expect, test, vi } from "vitest";
 import { openPool } from "../../src/pg/pool.ts";
-import { PIN_PATH } from "../../src/pg/search-path.ts";
+import { PIN_SESSION } from "../../src/pg/search-path.ts";
 import { eventually } from "../support/eventually.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startProxy } from "../support/proxy.ts";
@@ -28,7 +28,7 @@ test("P2: a connection that is made too late for who waits for it serves the nex
   const prototype = pg.Client.prototype as unknown as { query: (this: unknown, ...given: unknown[]) => unknown };
   const { query } = prototype;
   vi.spyOn(prototype, "query").mockImplementation(function (this: unknown, ...given) {
-    if (given[0] === PIN_PATH) {
+    if (given[0] === PIN_SESSION) {
       proxy.pause();
       begun.resolve();
     }
