@@ -5,11 +5,13 @@ do $$
 declare
   schemas text[] := pg_catalog.string_to_array(pg_catalog.current_setting('pgnetd.schemas'), ';');
   functions text[] := pg_catalog.string_to_array(pg_catalog.current_setting('pgnetd.functions'), ';');
+  was_restricted boolean := pg_catalog.current_setting('pgnetd.former_callers') <> '';
   signature text;
 begin
   foreach signature in array functions loop
     continue when pg_catalog.to_regprocedure(signature) is null;
-    if signature <> 'supabase_functions.http_request()' then
+    -- What was never restricted, its owner may have made security definer.
+    if was_restricted and signature <> 'supabase_functions.http_request()' then
       execute pg_catalog.format('alter function %s security invoker', signature);
     end if;
     execute pg_catalog.format('grant execute on function %s to public', signature);

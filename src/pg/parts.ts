@@ -46,7 +46,7 @@ export async function applyParts(client: pg.ClientBase, asked: Parts): Promise<r
   const former = before.get("grants") ?? null;
   const callers = asked.grants === undefined ? former : callersOf(asked.grants);
   if (asked.grants !== undefined) await client.query(REMEMBER, ["grants", callers]);
-  if (callers !== null || former !== null) {
+  if (asked.grants !== undefined || former !== null) {
     const schemas = webhooks ? (["net", "supabase_functions"] as const) : (["net"] as const);
     const own = schemas.map((schema) => ownObjects(schema));
     const functions = own.flatMap((one) => one.functions).join(";");

@@ -54,3 +54,32 @@ test("migrate says what to do where an older schema was restored without its dat
   expect(await dumpSchema(db.pool, ["net"])).toBe(before);
   expect(await db.query("select from net.pgnetd_migrations")).toEqual([]);
 });
+
+/** What every role may do with what is in schema `net`. */
+const RIGHTS = `
+select 'schema' as what, has_schema_privilege('public', 'net', 'usage')::text as may
+union all select oid::regprocedure::text, has_function_privilege('public', oid, 'execute')::text
+from pg_proc where pronamespace = 'net'::regnamespace
+union all select oid::regclass::text, array(
+  select p from unnest('{select,insert,update,delete,truncate,references,trigger}'::text[]) as p
+  where has_table_privilege('public', oid, p))::text
+from pg_class where relnamespace = 'net'::regnamespace and relkind = 'r'
+union all select attrelid::regclass || '.' || attname, has_column_privilege('public', attrelid, attname, 'select')::text
+from pg_attribute where attrelid = 'net.http_dead_letter'::regclass and attnum > 0
+union all select oid::regclass::text, (has_sequence_privilege('public', oid, 'usage') and has_sequence_privilege('public', oid, 'select'))::text
+from pg_class where relnamespace = 'net'::regnamespace and relkind = 'S' order by 1`;
+
+test("migrate --grants open gives back what a restore without rights has left out, and no more", async () => {
+  await using db = await testDatabase();
+  const before = await db.query(RIGHTS);
+  await db.query(`revoke all on schema net from public; revoke all on all tables in schema net from public;
+    revoke all on all sequences in schema net from public`);
+  await db.query("alter function net.http_get security definer");
+  expect(await db.query(RIGHTS)).not.toEqual(before);
+  await migrate(db.url, { grants: { kind: "open" } });
+  expect(await db.query(RIGHTS)).toEqual(before);
+  // What was never restricted, its owner may have changed.
+  expect(await db.query("select prosecdef from pg_proc where oid = 'net.http_get'::regproc")).toEqual([
+    { prosecdef: true },
+  ]);
+});
