@@ -108,6 +108,8 @@ describe("P2: with no stream to be had requests leave within 2 s, it is said why
       replication: "database",
     } as pg.ClientConfig);
     other.on("error", () => undefined);
+    // The stream of the test before may take a moment to end on the server.
+    await eventually(async () => (await server.query("select from pg_stat_replication")).length === 0);
     await other.connect();
     await using daemon = await startPolling(server.url);
     await expectPolling(
