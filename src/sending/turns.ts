@@ -1,3 +1,4 @@
+import Denque from "denque";
 import TinyQueue from "tinyqueue";
 
 /** What the members of one list, or of several between which they move, have used at least when they are listed. */
@@ -8,8 +9,8 @@ export interface VirtualTime {
 /** One that takes turns with others; its owner keeps it for as long as it may have anything to start. */
 export class Turn<Member> {
   readonly member: Member;
-  /** What it was charged so far, in virtual time. */
-  used = 0;
+  /** What it was charged so far, in virtual time; of a new one less than anybody. */
+  used = Number.NEGATIVE_INFINITY;
   /** What it used beyond what it was charged; charged when its turn comes. */
   owed = 0;
   /** Its place in a list; null without one. */
@@ -24,15 +25,33 @@ interface Listing<Member> {
   readonly turn: Turn<Member>;
   readonly list: Turns<Member>;
   readonly used: number;
+  /** Grows from one to the next. */
+  readonly number: number;
+  /** It is new, or comes back. */
+  readonly isFresh: boolean;
 }
+
+/** Whose turn it is after so many turns of fresh members in a row. */
+const ORDER = ["longest listed", "newest", "newest", "others"] as const;
 
 /**
  * A list of members in the order of what they have used, least first (start-time fair queueing). A member that comes back
- * after a pause is served soon, but has saved up nothing.
+ * after a pause has saved up nothing.
+ *
+ * Those that are new or come back are *fresh* until their turn, and go before the others. They have three turns of four at
+ * most: however many come, the others go on. The newest of them and the one that is listed longest are served in turn: neither waits
+ * behind however many came at once.
  */
 export class Turns<Member> {
   readonly #time: VirtualTime;
-  readonly #queue = new TinyQueue<Listing<Member>>([], (one, other) => one.used - other.used);
+  readonly #others = new TinyQueue<Listing<Member>>(
+    [],
+    (one, other) => one.used - other.used || one.number - other.number,
+  );
+  /** In the order in which they were listed. */
+  readonly #fresh = new Denque<Listing<Member>>();
+  #freshInARow = 0;
+  #listed = 0;
 
   constructor(time: VirtualTime = { used: 0 }) {
     this.#time = time;
@@ -41,19 +60,44 @@ export class Turns<Member> {
   /** Lists a member that has something to start at its place, here alone; nothing where it is listed here. */
   list(turn: Turn<Member>): void {
     if (turn.listing?.list === this) return;
-    turn.used = Math.max(this.#time.used, turn.used + turn.owed);
+    const used = turn.used + turn.owed;
+    const isFresh = used < this.#time.used;
+    turn.used = Math.max(this.#time.used, used);
     turn.owed = 0;
-    turn.listing = { turn, list: this, used: turn.used };
-    this.#queue.push(turn.listing);
+    turn.listing = { turn, list: this, used: turn.used, number: this.#listed++, isFresh };
+    if (isFresh) this.#fresh.push(turn.listing);
+    else this.#others.push(turn.listing);
   }
 
   /** The member whose turn it is; null without any. */
   peek(): Turn<Member> | null {
-    for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
+    return this.#first?.turn ?? null;
+  }
+
+  /** Takes out the member whose turn it is; null without any. */
+  take(): Turn<Member> | null {
+    const first = this.#first;
+    if (first === null) return null;
+    const { turn, isFresh } = first;
+    // The listing stays behind, and is passed over when it comes first.
+    turn.listing = null;
+    this.#freshInARow = isFresh ? (this.#freshInARow + 1) % ORDER.length : 0;
+    this.#time.used = Math.max(this.#time.used, turn.used);
+    return turn;
+  }
+
+  get #first(): Listing<Member> | null {
+    const whose = ORDER[this.#freshInARow];
+    const fresh = whose === "newest" ? this.#newest : this.#longestListed;
+    return whose === "others" ? (this.#leastUsed ?? fresh) : (fresh ?? this.#leastUsed);
+  }
+
+  get #leastUsed(): Listing<Member> | null {
+    for (let first = this.#others.peek(); first !== undefined; first = this.#others.peek()) {
       const { turn } = first;
       const isListed = turn.listing === first;
-      if (isListed && turn.owed <= 0) return turn;
-      this.#queue.pop();
+      if (isListed && turn.owed <= 0) return first;
+      this.#others.pop();
       if (!isListed) continue;
       turn.listing = null;
       this.list(turn);
@@ -61,13 +105,18 @@ export class Turns<Member> {
     return null;
   }
 
-  /** Takes out the member whose turn it is; null without any. */
-  take(): Turn<Member> | null {
-    const turn = this.peek();
-    if (turn === null) return null;
-    this.#queue.pop();
-    turn.listing = null;
-    this.#time.used = Math.max(this.#time.used, turn.used);
-    return turn;
+  get #longestListed(): Listing<Member> | null {
+    while (isLeft(this.#fresh.peekFront())) this.#fresh.shift();
+    return this.#fresh.peekFront() ?? null;
   }
+
+  get #newest(): Listing<Member> | null {
+    while (isLeft(this.#fresh.peekBack())) this.#fresh.pop();
+    return this.#fresh.peekBack() ?? null;
+  }
+}
+
+/** True where the member was taken, or is listed elsewhere by now. */
+function isLeft<Member>(listing: Listing<Member> | undefined): boolean {
+  return listing !== undefined && listing.turn.listing !== listing;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { openMarkers } from "../support/host-settings-marker.ts";
+import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { testDatabase } from "../support/postgres.ts";
@@ -81,4 +82,30 @@ test("P6: a url whose lane would be another host's ends as an error, in nobody's
   expect(
     await db.query("select error_msg, count(*)::int from net._http_response where error_msg is not null group by 1"),
   ).toEqual([{ count: 100, error_msg: expect.stringContaining("must begin with http:// or https://") as string }]);
+});
+
+test("P6: lanes that are new with each request, and come faster than their host's rate, stop no other lane of it", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using _daemon = await startInProcess(db.url, { PGNETD_RATE_PER_SECOND: "50", PGNETD_GRACE_MS: "0" });
+  const insert = async (path: string, lane: string, count: number): Promise<unknown> =>
+    db.query(
+      "select count(net.http_request('GET', $1 || g, lane := format($2, g))) from generate_series(1, $3::int) g",
+      [receiver.url(`/${path}`), lane, count],
+    );
+  const begunAt = performance.now();
+  let jobs = 0;
+  const flood = async (): Promise<void> => {
+    const due = Math.ceil((performance.now() - begunAt) / 5) + 100;
+    await insert(`job-${jobs}-`, `job ${jobs}-%s`, due - jobs);
+    jobs = due;
+  };
+  await flood();
+  await insert("tenant-", "tenant 42", 10);
+  const ofTenant = (): number => receiver.requests.filter(({ path }) => path.startsWith("/tenant-")).length;
+  await eventually(async () => {
+    await flood();
+    return ofTenant() === 10;
+  }, 20_000);
+  expect(receiver.requests.length).toBeLessThan(jobs);
 });

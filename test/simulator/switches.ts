@@ -254,8 +254,8 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off("turns", "hosts take turns", [
     "sending/turns.ts",
-    "(one, other) => one.used - other.used",
-    "(one, other) => other.used - one.used",
+    "(one, other) => one.used - other.used ||",
+    "(one, other) => other.used - one.used ||",
   ]),
   off("stall", "the outbox is swept while the stream is stalled", [
     "intake/schedule.ts",

@@ -47,6 +47,7 @@ describe("P6: turns", () => {
   it("charge what a member used beyond its charge before its next turn", () => {
     const turns = new Turns<string>();
     const [hung, good] = [new Turn("hung"), new Turn("good")];
+    for (const turn of [hung, good]) turn.used = 0;
     turns.list(hung);
     turns.list(good);
     hung.owed = 20;
@@ -75,5 +76,54 @@ describe("P6: turns", () => {
     time.used = 5;
     turns.list(first);
     expect([turns.take(), turns.take(), turns.take()]).toEqual([first, second, null]);
+  });
+
+  it.each([
+    ["new members", 1],
+    ["new members with two turns each", 2],
+  ])("go to the others, too, while %s come faster than there are turns", (_, each) => {
+    const turns = new Turns<string>();
+    const victims = ["a", "b", "c", "d"].map((name) => new Turn(name));
+    for (const victim of victims) turns.list(victim);
+    run(turns, {}, 40);
+    const had: Record<string, number> = {};
+    const left = new Map<Turn<string>, number>();
+    for (let taken = 0; taken < 1_000; taken++) {
+      for (const name of [`one${taken}`, `other${taken}`]) {
+        const turn = new Turn(name);
+        left.set(turn, each);
+        turns.list(turn);
+      }
+      const turn = turns.take();
+      if (turn === null) break;
+      turn.used += 1;
+      had[turn.member] = (had[turn.member] ?? 0) + 1;
+      const more = (left.get(turn) ?? Infinity) - 1;
+      left.set(turn, more);
+      if (more > 0) turns.list(turn);
+    }
+    // One turn of four; those that come again have had their first, and wait for it likewise.
+    const least = each === 1 ? Math.floor(1_000 / 4 / 4) : 1;
+    expect(Math.min(...victims.map(({ member }) => had[member] ?? 0))).toBeGreaterThanOrEqual(least);
+  });
+
+  it("go soon to one that is new, however many came at once before it, and to that of these which waits longest", () => {
+    const turns = new Turns<string>();
+    const many = Array.from({ length: 1_000 }, (_, index) => new Turn(`m${index}`));
+    for (const turn of many) turns.list(turn);
+    const had = run(turns, {}, 100);
+    expect(Array.from({ length: 20 }, (_, index) => had[`m${index}`] ?? 0)).not.toContain(0);
+    for (let late = 0; late < 20; late++) {
+      run(turns, {}, late % 4);
+      turns.list(new Turn(`late${late}`));
+      expect(run(turns, {}, 3)).toHaveProperty(`late${late}`);
+    }
+  });
+
+  it("go to those that used the same in the order in which they were listed", () => {
+    const turns = new Turns<string>();
+    const names = Array.from({ length: 50 }, (_, index) => `m${index}`);
+    for (const name of names) turns.list(Object.assign(new Turn(name), { used: 0 }));
+    expect(names.map(() => turns.take()?.member)).toEqual(names);
   });
 });
