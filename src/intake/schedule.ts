@@ -97,7 +97,7 @@ function nextSweeps(state: ScheduleState): readonly [NextSweep, ...NextSweep[]] 
     of,
     at: Math.max(notBefore[of], Math.min(...times)),
   });
-  const canNameThem = reading === "streaming" && lanesBehind !== "every" && lanesBehind <= MOST_SWEPT_ALONE;
+  const canNameThem = reading === "streaming" && areSweptAlone(lanesBehind);
   const isApart = canNameThem && (isStalledAtALimit(state) || swept.behind.at > swept.every.at);
   const forBehind = reasonsForBehind(state, isApart ? swept.behind : swept.every);
   return [
@@ -105,6 +105,11 @@ function nextSweeps(state: ScheduleState): readonly [NextSweep, ...NextSweep[]] 
     from("every", [...reasonsForEvery(state), ...(canNameThem ? [] : forBehind)]),
     from("behind", canNameThem ? forBehind : []),
   ];
+}
+
+/** True where lanes that are behind have sweeps of their own. */
+export function areSweptAlone(lanesBehind: number | "every"): boolean {
+  return lanesBehind !== "every" && lanesBehind <= MOST_SWEPT_ALONE;
 }
 
 /** P6: sweeps of every lane bring little meanwhile, and lanes that are behind have their own. Without a limit all rows are wanted soon. */

@@ -2,7 +2,7 @@ import type { Lane } from "../outbox/lane.ts";
 import type { SweepPlan, SweepRoom } from "../outbox/sweep.ts";
 import type { Behind } from "./behind.ts";
 import type { RowSender } from "./parts.ts";
-import { isStalledAtALimit, type Sweeping } from "./schedule.ts";
+import { areSweptAlone, isStalledAtALimit, type Sweeping } from "./schedule.ts";
 import type { SweptLanes } from "./swept-snapshots.ts";
 
 /** Lanes that one sweep of every lane reads. */
@@ -35,21 +35,28 @@ export function planSweep(sweeping: Sweeping, state: SweepState): PlannedSweep {
   const { sender, behind, from } = state;
   if (sweeping === "every") {
     const plan = { ...roomOfEvery(state), from, known: sender.knownIds };
-    return { lanes: "every", plan, readsBehind: behind.count === "every" || !isStalled(state) };
+    return { lanes: "every", plan, readsBehind: !(areSweptAlone(behind.count) && isStalled(state)) };
   }
+  const preferred = sender.preferred.filter((lane) => canBeNamed([lane]));
+  const isShort = isStalled(state) && sweeping === "behind";
   const room = sender.roomOf(
-    sweeping === "preferred" ? sender.preferred.filter((lane) => canBeNamed([lane])) : behind.lanes,
+    sweeping === "preferred" ? preferred : isShort ? without(behind.lanes, preferred) : behind.lanes,
   );
-  const shares = isStalled(state) && sweeping === "behind" ? shortest(room.shares) : room.shares;
+  const shares = isShort ? shortest(room.shares) : room.shares;
   const lanes = new Set(shares.map(({ lane }) => lane));
   const known = lanes.size === 0 ? [] : sender.knownIds;
   return { lanes, plan: { ...room, shares, lanes: "shares", from: null, known }, readsBehind: sweeping === "behind" };
 }
 
-/** In turn: what was read of a lane is queued. Lanes of responsive hosts, which have less than nothing queued, have sweeps of their own. */
+/** These have sweeps of their own. */
+function without(lanes: Iterable<Lane>, preferred: readonly Lane[]): readonly Lane[] {
+  const left = new Set(preferred);
+  return [...lanes].filter((lane) => !left.has(lane));
+}
+
+/** In turn: what was read of a lane is queued. */
 function shortest(shares: SweepRoom["shares"]): SweepRoom["shares"] {
-  const others = shares.filter(({ queued }) => queued >= 0);
-  return others.toSorted((one, other) => one.queued - other.queued).slice(0, STALLED.lanes);
+  return shares.toSorted((one, other) => one.queued - other.queued).slice(0, STALLED.lanes);
 }
 
 /** False where a name may stand for lanes that no client can read: these are found by a sweep of every lane alone. */
@@ -63,8 +70,7 @@ function roomOfEvery(state: SweepState): SweepRoom & Pick<SweepPlan, "lanes"> {
   const { room } = sender;
   if (!isStalled(state)) return { ...room, lanes: MOST_LANES };
   const rows = Math.ceil(room.rows * STALLED.rows);
-  if (behind.count === "every") return { ...room, rows, lanes: STALLED.lanes };
-  // Lanes that are behind have sweeps of their own.
+  if (!areSweptAlone(behind.count)) return { ...room, rows, lanes: STALLED.lanes };
   const left = [...behind.lanes].map((lane) => ({ lane, queued: 0, room: 0 }));
   const shares = room.shares.filter(({ lane }) => !behind.has(lane));
   return { ...room, rows, lanes: MOST_LANES, shares: [...shares, ...left] };

@@ -29,10 +29,16 @@ export function laneOf(url: string, name: string | null): Lane {
 
 /** The host that all requests of the lane go to; null where they may go to several, or to none. */
 export function hostOfLane(lane: Lane): string | null {
-  const [authority = ""] = lane.split(" ", 1);
-  if (Array.from(authority).length >= LONGEST) return null;
-  const host = hostOf(`http://${authority}`);
+  const authority = authorityOfLane(lane);
+  const host = authority === null ? "" : hostOf(`http://${authority}`);
   return host === "" ? null : host;
+}
+
+/** The authority that all requests of the lane go to; null where it is longer than a lane can tell. */
+export function authorityOfLane(lane: Lane): string | null {
+  const end = lane.indexOf(" ");
+  const authority = end < 0 ? lane : lane.slice(0, end);
+  return authority.length >= LONGEST && Array.from(authority).length >= LONGEST ? null : authority;
 }
 
 const PLAIN = /^[\0- ]*https?:\/\/[^/?#\\]*/i;

@@ -6,6 +6,9 @@ const MOST_DUE = 5_000;
 /** Rows that it may read of each lane, however many lanes there are. */
 const LEAST_READ = 2;
 
+/** What preferred lanes have queued less than others. */
+export const PREFERRED = 1_000_000;
+
 /** By name, since somebody's own columns may have any. */
 export const COLUMNS = [
   "id",
@@ -64,7 +67,7 @@ const DUE_TIME = "coalesce(q.next_attempt_at, 'infinity'::timestamptz)";
  * `chosen` are each lane's first rows as far as the lane has room, due ones in the order of their times and those never deferred in
  * the order of ids, in turn. Lanes of which nothing is due are not read for what is deferred; preferred lanes are read in any case. Their `place` is their position in
  * the lane, what is queued in memory included: in its order lanes of which least is queued come first. Those with less than nothing are
- * preferred: how much is read of each does not depend on how many others there are. Between those at the same place it is another one's `turn` in each sweep. $1 is the lane to begin at, $2 the
+ * preferred, and so are those of the authorities $11: how much is read of each does not depend on how many others there are. Between those at the same place it is another one's `turn` in each sweep. $1 is the lane to begin at, $2 the
  * most rows, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
  * lanes, what of them waits and their room; $10 is how many lanes are looked for, 0 where only those of $6 are read.
  */
@@ -77,7 +80,9 @@ known as materialized (
   select ${laneSql("q")} as lane from net.http_request_queue q
   where $10::int > 0 and q.next_attempt_at <= pg_catalog.statement_timestamp() order by q.next_attempt_at limit ${MOST_DUE} + 1
 ), ${lanes("deferred_lane", "q.next_attempt_at is not null", `(select count(*) from first_due) > ${MOST_DUE}`)}, lane as (
-  select lane, coalesce(max(queued), 0) as queued, coalesce(max(room), $4::int) as room,
+  select lane, coalesce(max(queued), 0)
+      - case when coalesce(max(queued), 0) >= 0 and pg_catalog.split_part(lane, ' ', 1) = any ($11::text[]) then ${PREFERRED} else 0 end as queued,
+    coalesce(max(room), $4::int) as room,
     bool_or(is_fresh or is_due) as is_found, bool_or(is_fresh) or coalesce(max(room) > 0 and max(queued) < 0, false) as is_fresh, bool_or(is_due) as is_due
   from (
     select lane, true as is_fresh, false as is_due, null::int as queued, null::int as room from fresh_lane where lane is not null

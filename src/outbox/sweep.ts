@@ -22,7 +22,9 @@ export interface SweepRoom {
   readonly largest: number;
   /** Most rows of one lane, where `shares` does not say otherwise. */
   readonly perLane: number;
-  /** What is in memory of lanes, and what of them still fits. */
+  /** Authorities whose lanes come before all others. */
+  readonly authorities: readonly string[];
+  /** What is in memory of lanes, and what of them still fits. Lanes with less than nothing queued come before all others, too, and are read in any case. */
   readonly shares: readonly { readonly lane: Lane; readonly queued: number; readonly room: number }[];
 }
 
@@ -95,7 +97,7 @@ export async function sweep(db: Queryable, plan: SweepPlan, options: SweepOption
 const NARROWED_ROWS = 100;
 
 async function query(db: Queryable, statement: typeof SWEEP, plan: SweepPlan): Promise<Row[]> {
-  const { from, rows, bytes, largest, lanes, perLane, shares, known } = plan;
+  const { from, rows, bytes, largest, lanes, perLane, authorities, shares, known } = plan;
   const values = [
     from ?? Buffer.alloc(0),
     rows,
@@ -107,6 +109,7 @@ async function query(db: Queryable, statement: typeof SWEEP, plan: SweepPlan): P
     shares.map(({ room }) => room),
     largest,
     lanes === "shares" ? 0 : lanes,
+    authorities,
   ];
   return (await db.query<Record<string, unknown>>({ ...statement, values })).rows;
 }

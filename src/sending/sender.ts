@@ -101,7 +101,7 @@ export class Sender {
   /** Requests in memory by id: what sweeps leave out (rule leaveOutKnown). */
   readonly #known = new Map<bigint, Known>();
   readonly #paused: PausedLanes;
-  readonly #answered = new AnsweredLanes();
+  readonly #answered: AnsweredLanes;
   readonly #shortage: Shortage;
   /** For `empty`. */
   readonly #emptied = new AutoResetEvent();
@@ -113,6 +113,7 @@ export class Sender {
     const bytes = { bytes: memory.bytes * IN_FLIGHT_SHARE, largeFrom: largeFrom(memory.bytes) };
     const bounds = { ...concurrency, ...bytes, perSecond };
     this.#hosts = new HostScheduler(bounds, parts.rateOf, (host) => parts.answers.mayStart(host));
+    this.#answered = new AnsweredLanes((host) => this.#hosts.isResponsive(host, parts.clock.now()));
     this.#paused = new PausedLanes((host) => this.#hosts.isPaused(host));
     this.#memory = new Memory(memory);
     this.#bounds = memory;
@@ -157,28 +158,30 @@ export class Sender {
 
   /** What a sweep of every lane may bring now; see `sweepRoom`. */
   get room(): SweepRoom {
-    const isPreferring = this.#parts.random() < PREFERRING_SWEEPS;
-    return sweepRoom({ ...this.#roomState, preferred: isPreferring ? this.preferred : [] });
+    return sweepRoom(this.#roomState);
   }
 
   /** What a sweep of `lanes` may bring now, those of them that have room. */
   roomOf(lanes: Iterable<Lane>): SweepRoom {
-    return sweepRoomOf(lanes, { ...this.#roomState, preferred: this.preferred });
+    return sweepRoomOf(lanes, this.#roomState);
   }
 
-  get #roomState(): Omit<RoomState, "preferred"> {
+  get #roomState(): RoomState {
+    const isPreferring = this.#parts.random() < PREFERRING_SWEEPS;
     return {
       memory: this.#memory,
       bounds: this.#bounds,
       perSecond: this.#perSecond,
+      preferred: isPreferring ? this.preferred : [],
+      authorities: isPreferring ? this.#answered.authorities : [],
       paused: this.#paused.lanes,
       now: this.#parts.clock.now(),
     };
   }
 
-  /** Lanes of responsive hosts. */
+  /** Lanes of responsive hosts: those that had an answer last. */
   get preferred(): readonly Lane[] {
-    return [...this.#answered.lanes].filter((lane) => this.#isPreferred(lane));
+    return this.#answered.lanes.filter((lane) => !this.#paused.has(lane));
   }
 
   /** True where half of what may wait of `lane` does not. */
@@ -188,13 +191,8 @@ export class Sender {
 
   /** True where `lane` is of a responsive host, or nothing of it is queued. */
   isWantedSoon(lane: Lane): boolean {
-    return this.#isPreferred(lane) || this.#memory.share(lane, this.#parts.clock.now()).queued === 0;
-  }
-
-  /** True for a lane of a responsive host. */
-  #isPreferred(lane: Lane): boolean {
-    const host = this.#answered.hostOf(lane);
-    return host !== undefined && !this.#paused.has(lane) && this.#hosts.isResponsive(host, this.#parts.clock.now());
+    const isPreferred = this.#answered.isResponsive(lane) && !this.#paused.has(lane);
+    return isPreferred || this.#memory.share(lane, this.#parts.clock.now()).queued === 0;
   }
 
   /** True where `row` may not be sent for now, since the host of its lane is paused: it waits in the outbox. */

@@ -1,12 +1,11 @@
-import type { Lane } from "../outbox/lane.ts";
+import { authorityOfLane, type Lane } from "../outbox/lane.ts";
+import { PREFERRED } from "../outbox/sweep-lanes.ts";
 import type { SweepRoom } from "../outbox/sweep.ts";
 import type { LaneShare, Memory, MemoryBounds } from "./memory.ts";
 
 /** Sweeps are worth their while from this share of memory on. */
 const WORTHWHILE_SHARE = 1 / 16;
-/** In a sweep lanes of responsive hosts come before all others, whatever is queued of them. */
-const PREFERRED = 1_000_000;
-/** In this share of all sweeps; the others are for lanes to which these would leave nothing. */
+/** Lanes of responsive hosts come before all others, whatever is queued of them, in this share of all sweeps; the others are for lanes to which these would leave nothing. */
 export const PREFERRING_SWEEPS = 7 / 8;
 /** One sweep brings no more bytes, so that it is soon done. */
 const MOST_BYTES = 4 * 1024 * 1024;
@@ -19,8 +18,10 @@ export interface RoomState {
   readonly memory: Memory;
   readonly bounds: MemoryBounds;
   readonly perSecond: number | "unlimited";
-  /** Lanes of responsive hosts. */
+  /** Lanes of responsive hosts that are read whether something of them waits in memory or not. */
   readonly preferred: readonly Lane[];
+  /** The authorities of responsive hosts. */
+  readonly authorities: readonly string[];
   /** Lanes that are left to the outbox. */
   readonly paused: Iterable<Lane>;
   readonly now: number;
@@ -37,8 +38,8 @@ export function isWorthwhile({ room: { rows, bytes } }: Memory, bounds: MemoryBo
  */
 export function sweepRoom(state: RoomState): SweepRoom {
   const { memory, preferred, paused, now } = state;
-  const isPreferred = new Set(preferred);
-  const others = memory.shares(now).filter(({ lane }) => !isPreferred.has(lane));
+  const isNamed = new Set(preferred);
+  const others = memory.shares(now).filter(({ lane }) => !isNamed.has(lane));
   const shares = sharesOf([...preferred.map((lane) => memory.share(lane, now)), ...others], state);
   const left = [...paused].map((lane) => ({ lane, queued: 0, room: 0 }));
   return { ...inAll(state), shares: [...shares, ...left] };
@@ -52,16 +53,18 @@ export function sweepRoomOf(lanes: Iterable<Lane>, state: RoomState): SweepRoom 
   return { ...inAll(state), shares: sharesOf(read, state).filter(({ room }) => room > 0) };
 }
 
-function sharesOf(shares: readonly LaneShare[], { memory, bounds, preferred }: RoomState): LaneShare[] {
-  const isPreferred = new Set(preferred);
+function sharesOf(shares: readonly LaneShare[], { memory, bounds, preferred, authorities }: RoomState): LaneShare[] {
+  const isNamed = new Set(preferred);
+  const isPreferred = new Set<string | null>(authorities);
   const isFull = !isWorthwhile(memory, bounds);
   return shares.map((share) => {
-    if (isPreferred.has(share.lane)) return { ...share, queued: share.queued - PREFERRED };
-    return isFull && share.queued > 0 ? { ...share, room: 0 } : share;
+    if (isNamed.has(share.lane)) return { ...share, queued: share.queued - PREFERRED };
+    const isLeft = isFull && share.queued > 0 && !isPreferred.has(authorityOfLane(share.lane));
+    return isLeft ? { ...share, room: 0 } : share;
   });
 }
 
-function inAll({ memory, bounds, perSecond }: RoomState): Omit<SweepRoom, "shares"> {
+function inAll({ memory, bounds, perSecond, authorities }: RoomState): Omit<SweepRoom, "shares"> {
   const { rows, bytes, largest } = memory.room;
   const { perLane } = memory;
   const little = {
@@ -69,7 +72,7 @@ function inAll({ memory, bounds, perSecond }: RoomState): Omit<SweepRoom, "share
     bytes: Math.ceil(bounds.bytes * WORTHWHILE_SHARE),
   };
   const much = { rows: Math.min(rows, mostRows(perSecond)), bytes: Math.min(bytes, MOST_BYTES) };
-  return { ...(isWorthwhile(memory, bounds) ? much : little), largest, perLane };
+  return { ...(isWorthwhile(memory, bounds) ? much : little), largest, perLane, authorities };
 }
 
 /** How many requests start in seconds; without a limit there are never so many. */

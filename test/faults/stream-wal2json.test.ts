@@ -69,7 +69,17 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
     const swept = await sweep(
       pool,
-      { from: null, lanes: 5_000, rows: 100, bytes: 1 << 30, largest: 1 << 30, perLane: 100, shares: [], known: [] },
+      {
+        from: null,
+        lanes: 5_000,
+        rows: 100,
+        bytes: 1 << 30,
+        largest: 1 << 30,
+        perLane: 100,
+        authorities: [],
+        shares: [],
+        known: [],
+      },
       { ...DEFAULTS, assertSame: () => undefined },
     );
     const byId = (rows: readonly OutboxRow[]): OutboxRow[] =>

@@ -94,7 +94,17 @@ test("P2: headers of any depth with any number are read, swept or streamed", asy
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 20_000 });
   const swept = await sweep(
     pool,
-    { from: null, lanes: 5_000, rows: 10, bytes: 1 << 20, largest: 1 << 30, perLane: 10, shares: [], known: [] },
+    {
+      from: null,
+      lanes: 5_000,
+      rows: 10,
+      bytes: 1 << 20,
+      largest: 1 << 30,
+      perLane: 10,
+      authorities: [],
+      shares: [],
+      known: [],
+    },
     DEFAULTS,
   );
   for (const { request, defect } of [readRow(streamed[0] ?? {}, DEFAULTS), ...swept.rows]) {

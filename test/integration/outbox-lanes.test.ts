@@ -13,6 +13,7 @@ const PLAN: SweepPlan = {
   bytes: 1 << 24,
   largest: 1 << 30,
   perLane: 100,
+  authorities: [],
   shares: [],
   known: [],
 };
@@ -201,6 +202,26 @@ test("P6: lanes that come first do so wherever they are among others, and whatev
   const found: SweepResult = await sweepOnce(db, { rows: 100, shares });
   expect(found.rows.slice(0, 2).map(({ lane }) => lane)).toEqual(["zz.example", "zz.example"]);
   expect(found.isWhole).toBe(false);
+});
+
+test.each([
+  ["named or not", [{ lane: "quick.test tenant 1", queued: -1_000_000, room: 20 }]],
+  ["some with much queued", [{ lane: "quick.test tenant 2", queued: 50, room: 20 }]],
+])("P6: all lanes of an authority that comes first do so, %s, and as much is read of each", async (_, shares) => {
+  await using db = await testDatabase();
+  for (let silent = 0; silent < 10; silent++) await insert(db, `http://silent${silent}.test/`, 50);
+  await db.query(
+    `insert into net.http_request_queue (method, url, lane, timeout_milliseconds)
+    select 'GET', 'http://quick.test/', 'tenant ' || g % 10, 1000 from generate_series(1, 200) g`,
+  );
+  const found = await sweepOnce(db, { rows: 100, authorities: ["quick.test"], shares });
+  const counts = new Map([...idsByLane(found)].map(([lane, ids]) => [lane, ids.length]));
+  const other = shares.find(({ queued }) => queued > 0)?.lane;
+  const lanes = Array.from({ length: 10 }, (_value, tenant) => `quick.test tenant ${tenant}`).filter(
+    (one) => one !== other,
+  );
+  for (const lane of lanes) expect(Math.abs((counts.get(lane) ?? 0) - 100 / lanes.length), lane).toBeLessThan(1);
+  expect([...counts.keys()].toSorted()).toEqual(lanes);
 });
 
 test("P6: of a lane that comes first as much is read as fits, however many other lanes there are", async () => {

@@ -16,6 +16,7 @@ const PLAN: SweepPlan = {
   bytes: 64 << 20,
   largest: 1 << 30,
   perLane: 1_000,
+  authorities: [],
   shares: [],
   known: [],
 };

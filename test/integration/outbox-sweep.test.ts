@@ -13,6 +13,7 @@ const PLAN: SweepPlan = {
   bytes: 1 << 20,
   largest: 1 << 30,
   perLane: 10,
+  authorities: [],
   shares: [],
   known: [],
 };

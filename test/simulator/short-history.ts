@@ -85,7 +85,17 @@ export async function playShort(subject: Subject, random: Random): Promise<reado
 
 /** A sweep with room for `perLane` requests of a lane. */
 export function planOf(perLane: number, known: readonly bigint[]): SweepPlan {
-  return { from: null, lanes: 5_000, rows: 100, bytes: 1 << 20, largest: 1 << 20, perLane, shares: [], known };
+  return {
+    from: null,
+    lanes: 5_000,
+    rows: 100,
+    bytes: 1 << 20,
+    largest: 1 << 20,
+    perLane,
+    authorities: [],
+    shares: [],
+    known,
+  };
 }
 
 /** The result of one request. */

@@ -50,7 +50,7 @@ export class IntakeLab {
   readonly full = new Set<string>();
   readonly dropped: [string, number][] = [];
   readonly logged = recordedLog();
-  readonly room = { rows: 10, bytes: 1_000, largest: 1_000, perLane: 10, shares: [] };
+  readonly room = { rows: 10, bytes: 1_000, largest: 1_000, perLane: 10, authorities: [], shares: [] };
   free: number;
   hasRoom = true;
   isStocked = false;

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { canBeNamed, planSweep, type SweepState } from "../../src/intake/sweep-plan.ts";
 import type { SweepRoom } from "../../src/outbox/sweep.ts";
 
-const ROOM = { rows: 501, bytes: 1_000, largest: 1_000, perLane: 10, shares: [] };
+const ROOM = { rows: 501, bytes: 1_000, largest: 1_000, perLane: 10, authorities: [], shares: [] };
 const SENDER = {
   room: ROOM,
   /** Lane "full" has no room. */
@@ -30,6 +30,7 @@ test.each<[what: string, state: Partial<SweepState>, bounds: { lanes: number; ro
   ["one without a stall", { stalledSince: null }, { lanes: 5_000, rows: 501 }],
   ["one without a limit on the rate", { sender: { ...SENDER, isLimited: false } }, { lanes: 5_000, rows: 501 }],
   ["one in a stall while every lane is behind", { behind: EVERY }, { lanes: 50, rows: 101 }],
+  ["one in a stall while many are", { behind: { ...BEHIND, count: 2_001 } }, { lanes: 50, rows: 101 }],
 ])("P6: how much a sweep of every lane reads: %s", (_what, state, bounds) => {
   const plan = { ...ROOM, ...bounds, from: STALLED.from, known: [7n] };
   expect(planSweep("every", { ...STALLED, ...state })).toEqual({ plan, lanes: "every", readsBehind: true });
@@ -49,14 +50,12 @@ test("P6: a sweep of every lane in a stall brings few rows, and leaves lanes tha
 
 test("P6: a sweep of those that are behind reads fifty of them in a stall, of which least is queued, and none of responsive hosts", () => {
   const lanes = Array.from({ length: 60 }, (_, lane) => `l${lane}`);
-  const roomOf = (): SweepRoom => ({
+  const roomOf = (read: Iterable<string>): SweepRoom => ({
     ...ROOM,
-    shares: [
-      { lane: "responsive", queued: -1_000, room: 7 },
-      ...lanes.map((lane, index) => ({ lane, queued: 60 - index, room: 7 })),
-    ],
+    shares: [...read].map((lane, index) => ({ lane, queued: 60 - index, room: 7 })),
   });
-  const state = { ...STALLED, sender: { ...SENDER, roomOf } };
+  const behind = { ...BEHIND, lanes: [...lanes, "responsive"] };
+  const state = { ...STALLED, behind, sender: { ...SENDER, roomOf } };
   const read = [...planSweep("behind", state).plan.shares].map(({ lane }) => lane);
   expect(read).toEqual(lanes.toReversed().slice(0, 50));
   expect(planSweep("behind", { ...state, stalledSince: null }).plan.shares).toHaveLength(61);

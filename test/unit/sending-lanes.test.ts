@@ -15,6 +15,7 @@ test("a sweep may bring what is free, and of each lane what it has room for", ()
     bytes: 28_000,
     largest: Number.MAX_SAFE_INTEGER,
     perLane: 8,
+    authorities: [],
     shares: [],
   });
   lab.fill("a", 3);
@@ -50,6 +51,32 @@ test("P6: lanes of responsive hosts are to be read soon, and those of which noth
   expect(["good", "a", "new"].map((lane) => lab.sender.isWantedSoon(lane))).toEqual([true, false, true]);
   lab.clock.advance(60_000);
   expect(["good", "a", "new"].map((lane) => lab.sender.isWantedSoon(lane))).toEqual([false, false, true]);
+});
+
+test("P6: all lanes of a responsive host come first, in seven sweeps of eight; in the other those of which nothing waits", async () => {
+  const lab = new SenderLab();
+  lab.accept(lab.row("good a", { host: "good" }));
+  await lab.start();
+  lab.sender.settled(lab.completions);
+  lab.outcome = null;
+  for (const lane of ["good a", "good b", "bad", "dead"]) lab.fill(lane, 8);
+  const open = (): unknown => {
+    const { shares, authorities } = lab.sender.roomOf(["good a", "good b", "bad", "new"]);
+    return [shares.map(({ lane, queued }) => [lane, queued < 0]), authorities];
+  };
+  expect(open()).toEqual([[["new", false]], ["good"]]);
+  for (let one = 0; one < 2; one++) lab.sender.clear();
+  for (const lane of ["good a", "good b", "bad", "dead"]) lab.fill(lane, 7);
+  const preferring = [
+    ["good a", true],
+    ["good b", false],
+    ["new", false],
+  ];
+  expect(open()).toEqual([preferring, ["good"]]);
+  lab.random = 7 / 8;
+  expect(open()).toEqual([[["new", false]], []]);
+  lab.random = 0;
+  expect(["good b", "bad"].map((lane) => lab.sender.isWantedSoon(lane))).toEqual([true, false]);
 });
 
 /** Sends one request of each of `lanes`, and has its result stored. */

@@ -3,7 +3,7 @@ import { Memory } from "../../src/sending/memory.ts";
 import { sweepRoom } from "../../src/sending/sweep-room.ts";
 
 const BOUNDS = { requests: 16_000, bytes: 64 * 1024 * 1024, perLane: 200 };
-const NOTHING = { bounds: BOUNDS, preferred: [], paused: [], now: 0 };
+const NOTHING = { bounds: BOUNDS, preferred: [], authorities: [], paused: [], now: 0 };
 
 describe("a sweep", () => {
   test("brings what starts in two seconds, and no more", () => {
@@ -21,8 +21,13 @@ describe("a sweep", () => {
   test("brings a sixteenth of memory where memory is full, and of lanes that have something in it only the preferred", () => {
     const memory = new Memory(BOUNDS);
     for (let n = 0; n < BOUNDS.requests; n++) memory.hold(`lane ${n % 100}`, 10, 0);
-    const { rows, shares } = sweepRoom({ ...NOTHING, memory, perSecond: 1_000, preferred: ["lane 7"] });
+    memory.hold("quick named", 10, 0);
+    const preferred = ["lane 7"];
+    const { rows, shares } = sweepRoom({ ...NOTHING, memory, perSecond: 1_000, preferred, authorities: ["quick"] });
     expect(rows).toBe(1_000);
-    expect(shares.filter(({ room }) => room > 0).map(({ lane }) => lane)).toEqual(["lane 7"]);
+    expect(shares.filter(({ room }) => room > 0).map(({ lane, queued }) => [lane, queued < 0])).toEqual([
+      ["lane 7", true],
+      ["quick named", false],
+    ]);
   });
 });

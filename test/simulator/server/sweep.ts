@@ -1,3 +1,4 @@
+import { PREFERRED } from "../../../src/outbox/sweep-lanes.ts";
 import { virtualNow } from "../virtual-time.ts";
 import type { Database, Row } from "./database.ts";
 
@@ -10,6 +11,7 @@ interface Plan {
   readonly shares: ReadonlyMap<string, { readonly queued: number; readonly room: number }>;
   readonly largest: number;
   readonly lanes: number;
+  readonly preferred: ReadonlySet<string>;
 }
 
 interface LaneRows {
@@ -67,7 +69,7 @@ export function sweepRows(
 }
 
 function planOf(values: readonly unknown[]): Plan {
-  const [from, rows, bytes, perLane, known, lanes, queued, room, largest, most] = values as [
+  const [from, rows, bytes, perLane, known, lanes, queued, room, largest, most, preferred] = values as [
     Buffer,
     number,
     number,
@@ -78,16 +80,27 @@ function planOf(values: readonly unknown[]): Plan {
     number[],
     number,
     number,
+    string[],
   ];
   const shares = new Map(
     lanes.map((lane, index) => [lane, { queued: queued[index] ?? 0, room: room[index] ?? perLane }]),
   );
-  return { from: from.toString(), rows, bytes, perLane, known: new Set(known), shares, largest, lanes: most };
+  return {
+    from: from.toString(),
+    rows,
+    bytes,
+    perLane,
+    known: new Set(known),
+    shares,
+    largest,
+    lanes: most,
+    preferred: new Set(preferred),
+  };
 }
 
 function lanesOf(
   waiting: readonly Row[],
-  { from, rows, perLane, known, shares }: Plan,
+  { from, rows, perLane, known, shares, preferred: authorities }: Plan,
   mostLanes: number,
 ): { readonly lanes: readonly LaneRows[]; readonly next: string | null } {
   const now = virtualNow();
@@ -105,6 +118,11 @@ function lanesOf(
   const found = new Set([...freshRead, ...due]);
   const roomOf = (lane: string): number => shares.get(lane)?.room ?? perLane;
   const sharing = read.filter((lane) => found.has(lane) && roomOf(lane) > 0).length;
+  const queuedOf = (lane: string): number => {
+    const queued = shares.get(lane)?.queued ?? 0;
+    const [authority = ""] = lane.split(" ", 1);
+    return queued >= 0 && authorities.has(authority) ? queued - PREFERRED : queued;
+  };
   const most = Math.max(LEAST_READ, Math.floor((2 * rows) / Math.max(1, sharing)));
   const lanes = read.map((lane): LaneRows => {
     const room = Math.min(roomOf(lane), most);
@@ -119,7 +137,7 @@ function lanesOf(
           .toSorted((one, other) => Number(one.id - other.id))
           .slice(0, room + 1)
       : [];
-    return { lane, queued: shares.get(lane)?.queued ?? 0, room, placed: merge(first, second) };
+    return { lane, queued: queuedOf(lane), room, placed: merge(first, second) };
   });
   return { lanes, next };
 }
