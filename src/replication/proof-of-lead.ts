@@ -16,6 +16,8 @@ const PAUSE = { firstMs: 10, maxMs: 200 };
 const ANSWER_MS = 2_000;
 /** Between two messages that are written for a position to confirm, in milliseconds. */
 const WRITE_EVERY_MS = 1_000;
+/** A server that has not sent such a message within this decodes a large transaction, in milliseconds. */
+const DECODES_MS = 2_000;
 
 /** The session whose lead is proven. */
 export interface ProvenSession {
@@ -27,6 +29,8 @@ export interface ProvenSession {
   confirmAnother(): boolean;
   /** The server has processed every status up to the one that confirmed `position`. */
   processed(position: Lsn): void;
+  /** It had the leader's lock after `at`. */
+  hadLock(at: number): void;
 }
 
 /** What the proof needs. */
@@ -48,6 +52,8 @@ where pg_catalog.set_config('synchronous_commit', 'local', true) is not null`;
  * connection after a silence may have been written before it: a network that was cut delivers what it had taken from a server that ended the
  * session since, or that has not heard it for so long that it will in a moment. But the server ends it only `wal_sender_timeout` after
  * it last processed something of it, so what it has processed of late says until when no other daemon leads.
+ *
+ * P6: where the server decodes one transaction for so long that there is nothing left to confirm, that the session has the lock suffices.
  */
 export function proveLead({ db, session, doubted, clock, log }: ProofOptions): Loop {
   const failures = new FailureLog(log, {
@@ -65,6 +71,16 @@ export function proveLead({ db, session, doubted, clock, log }: ProofOptions): L
     return reading;
   };
   let writtenAt = Number.NEGATIVE_INFINITY;
+  /** Since when there is nothing left to confirm; null where there is. */
+  let spentAt: number | null = null;
+  const confirm = (): void => {
+    if (session.confirmAnother()) {
+      spentAt = null;
+      return;
+    }
+    spentAt ??= clock.now();
+    write();
+  };
   const write = (): void => {
     if (clock.now() - writtenAt < WRITE_EVERY_MS) return;
     writtenAt = clock.now();
@@ -74,10 +90,12 @@ export function proveLead({ db, session, doubted, clock, log }: ProofOptions): L
   const settle = async (signal: AbortSignal): Promise<void> => {
     for (let tries = 0; session.isDoubted && !signal.aborted; tries++) {
       try {
-        if (!session.confirmAnother()) write();
+        confirm();
+        const askedAt = clock.now();
         const { confirmed } = await ask(signal);
         if (signal.aborted) return;
         if (confirmed !== null) session.processed(confirmed);
+        if (spentAt !== null && askedAt - spentAt > DECODES_MS) session.hadLock(askedAt);
         if (!session.isDoubted) failures.succeeded();
       } catch (error) {
         if (signal.aborted) return;

@@ -205,6 +205,7 @@ class Session {
         const at = this.#confirmations.sentAt(position);
         if (at !== null) this.#heard(at);
       },
+      hadLock: (at) => this.#heard(at),
     };
   }
 

@@ -17,7 +17,7 @@ interface Answer {
 function openProof(answer: () => Promise<Answer>) {
   const clock = new FakeClock();
   const stop = new AbortController();
-  const seen = { asked: [] as unknown[], written: 0, another: 0, processed: [] as bigint[] };
+  const seen = { asked: [] as unknown[], written: 0, another: 0, processed: [] as bigint[], hadLock: [] as number[] };
   const state = { isDoubted: true, hasAnother: true, pid: 7 as number | null };
   const query = async ({ text, values }: { readonly text: string; readonly values?: unknown }): Promise<unknown> => {
     if (text.includes("pg_logical_emit_message")) {
@@ -39,6 +39,7 @@ function openProof(answer: () => Promise<Answer>) {
       return state.hasAnother;
     },
     processed: (position: bigint) => void seen.processed.push(position),
+    hadLock: (at: number) => void seen.hadLock.push(at),
   };
   const doubted = new AutoResetEvent();
   const { log, lines } = recordedLog();
@@ -94,6 +95,31 @@ test("P3: where everything is confirmed a message is written, once a second, so 
   expect(seen.written).toBe(1);
   for (let ms = 0; ms < 300; ms += 10) await wait(10);
   expect(seen.written).toBe(2);
+});
+
+test("P6: where nothing is left to confirm for two seconds, the lock suffices, until there is something again", async () => {
+  const { clock, seen, state, doubt, wait } = openProof(async () => LEADS);
+  state.hasAnother = false;
+  const begunAt = clock.now();
+  await doubt();
+  for (let ms = 0; ms < 2_000; ms += 10) await wait(10);
+  expect(seen.hadLock).toEqual([]);
+  for (let ms = 0; ms < 400; ms += 10) await wait(10);
+  expect(seen.hadLock.length).toBeGreaterThan(0);
+  expect(Math.min(...seen.hadLock)).toBeGreaterThan(begunAt + 2_000);
+  state.hasAnother = true;
+  for (let ms = 0; ms < 200; ms += 10) await wait(10);
+  const { length } = seen.hadLock;
+  for (let ms = 0; ms < 2_000; ms += 10) await wait(10);
+  expect(seen.hadLock).toHaveLength(length);
+});
+
+test("P3: the lock does not suffice where it is not the session's", async () => {
+  const { seen, state, doubt, wait } = openProof(async () => ({ ...LEADS, leads: false }));
+  state.hasAnother = false;
+  await doubt();
+  for (let ms = 0; ms < 4_000; ms += 10) await wait(10);
+  expect(seen.hadLock).toEqual([]);
 });
 
 test("P3: what a session has processed that has not the leader's lock proves nothing, and is said", async () => {
