@@ -37,21 +37,21 @@ export function planSweep(sweeping: Sweeping, state: SweepState): PlannedSweep {
     const plan = { ...roomOfEvery(state), from, known: sender.knownIds };
     return { lanes: "every", plan, readsBehind: !(areSweptAlone(behind.count) && isStalled(state)) };
   }
-  const preferred = sender.preferred.filter((lane) => canBeNamed([lane]));
-  const isShort = isStalled(state) && sweeping === "behind";
-  const room = sender.roomOf(
-    sweeping === "preferred" ? preferred : isShort ? without(behind.lanes, preferred) : behind.lanes,
-  );
-  const shares = isShort ? shortest(room.shares) : room.shares;
+  const room = sender.roomOf(lanesToRead(sweeping, state));
+  const shares = sweeping === "behind" && isStalled(state) ? shortest(room.shares) : room.shares;
   const lanes = new Set(shares.map(({ lane }) => lane));
   const known = lanes.size === 0 ? [] : sender.knownIds;
   return { lanes, plan: { ...room, shares, lanes: "shares", from: null, known }, readsBehind: sweeping === "behind" };
 }
 
-/** These have sweeps of their own. */
-function without(lanes: Iterable<Lane>, preferred: readonly Lane[]): readonly Lane[] {
+function lanesToRead(sweeping: Exclude<Sweeping, "every">, state: SweepState): Iterable<Lane> {
+  const { sender, behind } = state;
+  const preferred = sender.preferred.filter((lane) => canBeNamed([lane]));
+  if (sweeping === "preferred") return preferred;
+  if (!isStalled(state)) return behind.lanes;
+  // Preferred ones have sweeps of their own.
   const left = new Set(preferred);
-  return [...lanes].filter((lane) => !left.has(lane));
+  return [...behind.lanes].filter((lane) => !left.has(lane));
 }
 
 /** In turn: what was read of a lane is queued. */
