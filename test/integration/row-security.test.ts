@@ -25,9 +25,12 @@ test.each([
     await using receiver = await startReceiver();
     await using daemon = await startDaemon({ databaseUrl: url });
     await daemon.live();
-    // In one transaction, so that the requests come before the daemon can have noticed.
-    await db.query(`begin; ${HIDE}; select net.http_get('${receiver.url("/")}') from generate_series(1, 5); commit`);
+    const hidden = Promise.withResolvers<void>();
+    receiver.behave({ kind: "answer", after: hidden.promise });
+    await enqueue(db, receiver.url("/"), 5);
     await receiver.waitFor(5);
+    await db.query(HIDE);
+    hidden.resolve();
     await eventually(() => daemon.log().includes("results cannot be written"));
     const { detail } = (await (await fetch(`${daemon.address}/readyz`)).json()) as { readonly detail: string };
     expect(detail).toContain(`row security holds for role ${role.name} on net.http_request_queue`);
