@@ -156,7 +156,7 @@ async function checkSynchronousStandbys({ db }: DatabaseContext): Promise<Result
   if (own) {
     return warning(
       `${which}, which pgnetd's own session matches: commits wait for it as for a standby server`,
-      "name the standby servers in synchronous_standby_names, in place of *",
+      "name the standby servers in synchronous_standby_names, in place of *, and restart pgnetd if that was set while it ran",
     );
   }
   if (answer >= needed) return ok(`${which}, and ${answer} of them answer`);

@@ -133,6 +133,7 @@ async function prepare(client: pg.ClientBase, steps: Steps): Promise<Restored> {
       await dropEmptyPublications(client);
       await client.query(CREATE_SCHEMA);
       await client.query(BOOTSTRAP);
+      return { version: 0, notes: [] };
     }
     const version = (await client.query<{ version: number }>(SELECT_VERSION)).rows[0]?.version ?? 0;
     return version === 0 ? recordRestored(client) : { version, notes: [] };

@@ -76,7 +76,7 @@ function configWith(url: string, applicationName: string, settings: string): pg.
   const others = connectionString.searchParams.get("options") ?? "";
   connectionString.searchParams.delete("options");
   // `pg` takes these in the name of a database as they are, but does not decode them.
-  connectionString.pathname = connectionString.pathname.replaceAll(/%(?:2[4BCF6]|3[ABD]|40)/gi, decodeURIComponent);
+  connectionString.pathname = connectionString.pathname.replaceAll(/%(?:2[4BC6]|3[ABD]|40)/gi, decodeURIComponent);
   return {
     connectionString: connectionString.href,
     application_name: applicationName,

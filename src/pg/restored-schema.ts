@@ -11,7 +11,9 @@ export interface Restored {
 
 const SELECT_IS_THERE = "select pg_catalog.to_regclass('net.http_request_queue') is not null as there";
 
-const INSERT_INSTALLATION = "insert into net.pgnetd_installation default values on conflict do nothing";
+/** With a row where there was none. */
+const INSERT_INSTALLATION = `insert into net.pgnetd_installation default values on conflict do nothing
+returning exists (select from net.http_request_queue) as waits`;
 
 /**
  * Where the schema is there and its table of versions is empty, a dump was restored without its data: the rows that every
@@ -34,8 +36,17 @@ export async function recordRestored(db: Queryable): Promise<Restored> {
     );
   }
   for (const [index, name] of MIGRATIONS.entries()) await db.query({ text: INSERT_VERSION, values: [index + 1, name] });
-  await db.query({ text: INSERT_INSTALLATION });
+  const { rows } = await db.query<{ waits: boolean }>({ text: INSERT_INSTALLATION });
+  if (rows[0]?.waits === true) {
+    throw new PgnetdError(
+      "MIGRATION_FAILED",
+      "requests wait, and net.pgnetd_installation does not say of which database they are",
+      {
+        hint: "A dump was restored without it. Restore its row as well, so that pgnetd knows a copy, or delete the requests: delete from net.http_request_queue; then run pgnetd migrate again.",
+      },
+    );
+  }
   const note =
-    "the schema was restored without its data: version and installation are recorded again; parts (--webhooks, --grants) that are to be kept by upgrades have to be asked for again";
+    "the schema was restored without its data: version and installation are recorded again; parts (--webhooks, --grants) that are to be kept by upgrades have to be asked for again, of an installation with restricted rights --grants restricted before any other";
   return { version: LATEST_VERSION, notes: [note] };
 }

@@ -23,6 +23,8 @@ const DECODES_MS = 2_000;
 export interface ProvenSession {
   /** Its process on the server; null before it is known. */
   readonly pid: number | null;
+  /** Everything before it was received. */
+  readonly received: Lsn;
   /** Whether it may have ended unheard. */
   readonly isDoubted: boolean;
   /** Sends a status that confirms what none did before; false where there is nothing left to confirm. */
@@ -71,14 +73,15 @@ export function proveLead({ db, session, doubted, clock, log }: ProofOptions): L
     return reading;
   };
   let writtenAt = Number.NEGATIVE_INFINITY;
-  /** Since when there is nothing left to confirm; null where there is. */
-  let spentAt: number | null = null;
+  /** Up to where everything that was received is confirmed, and since when. */
+  let spent: { readonly received: Lsn; readonly at: number } | null = null;
   const confirm = (): void => {
     if (session.confirmAnother()) {
-      spentAt = null;
+      spent = null;
       return;
     }
-    spentAt ??= clock.now();
+    const { received } = session;
+    if (spent?.received !== received) spent = { received, at: clock.now() };
     write();
   };
   const write = (): void => {
@@ -95,7 +98,7 @@ export function proveLead({ db, session, doubted, clock, log }: ProofOptions): L
         const { confirmed } = await ask(signal);
         if (signal.aborted) return;
         if (confirmed !== null) session.processed(confirmed);
-        if (spentAt !== null && askedAt - spentAt > DECODES_MS) session.hadLock(askedAt);
+        if (spent !== null && askedAt - spent.at > DECODES_MS) session.hadLock(askedAt);
         if (!session.isDoubted) failures.succeeded();
       } catch (error) {
         if (signal.aborted) return;

@@ -10,7 +10,7 @@ import type { Decode, WalSink } from "../wal/events.ts";
 import { takeOver } from "../leader/handover.ts";
 import { takeLeaderLock } from "../leader/lock.ts";
 import type { LockHolder } from "../leader/holder.ts";
-import { formatLsn, parseLsn, ZERO_LSN } from "../pg/lsn.ts";
+import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "../pg/lsn.ts";
 import { LARGEST_MESSAGE_BYTES } from "../wal/message-limit.ts";
 import { Confirmations, type Confirmed } from "../wal/confirmations.ts";
 import { acknowledgement, Positions } from "../wal/confirmed-position.ts";
@@ -65,6 +65,9 @@ export async function streamSession(
 /** pg-logical-replication 2.5 takes PostgreSQL's epoch to be a week before the first of January 2000. */
 const LIBRARY_IS_LATE_MS = 604_800_000;
 
+const BACKEND =
+  "select pg_catalog.pg_backend_pid() as pid, pg_catalog.current_setting('synchronous_standby_names') as standbys";
+
 class Session {
   readonly #options: SessionOptions;
   readonly #listener: SessionListener;
@@ -93,6 +96,8 @@ class Session {
   #bytesAt = 0;
   /** The session's process on the server; null before it is known. */
   #pid: number | null = null;
+  /** Commits may wait until this session has confirmed them, so nothing is left for receipts. */
+  #isStandby = false;
   /** Something came after a silence, see `doubtMs`. */
   readonly #doubted = new AutoResetEvent();
 
@@ -188,10 +193,14 @@ class Session {
 
   get #proven(): ProvenSession {
     const pid = (): number | null => this.#pid;
+    const received = (): Lsn => this.#positions.received;
     const isDoubted = (): boolean => this.#isDoubted;
     return {
       get pid() {
         return pid();
+      },
+      get received() {
+        return received();
       },
       get isDoubted() {
         return isDoubted();
@@ -222,8 +231,9 @@ class Session {
     // A large message takes longer to come than the fence allows for silence.
     socketOf(client).prependListener("data", () => this.#bytesCame());
     await endWithPeer(client, senderTimeoutMs);
-    const [backend] = await ask<{ pid: number }>(client, "select pg_catalog.pg_backend_pid() as pid", senderTimeoutMs);
+    const [backend] = await ask<{ pid: number; standbys: string }>(client, BACKEND, senderTimeoutMs);
     this.#pid = backend?.pid ?? null;
+    this.#isStandby = backend !== undefined && backend.standbys !== "";
     // From PostgreSQL 16 on the timeline is an int8, which comes as text.
     const [identity] = await ask<{ systemid: string; timeline: number | string; xlogpos: string; dbname: string }>(
       client,
@@ -347,7 +357,8 @@ class Session {
     if (!shouldRespond) return;
     // A server that waits for progress, to stop, asks again as soon as none is reported: it is answered at once only with progress.
     if (this.#options.clock.now() - this.#answeredAt > askEveryMs(this.#options)) this.#answer("another");
-    else if (this.#confirmations.hasAnother(this.#positions.received)) this.#answer("everything");
+    else if (this.#confirmations.hasAnother(this.#positions.received))
+      this.#answer(this.#isDoubted ? "another" : "everything");
   }
 
   #answer(what: Confirmed): void {
@@ -364,7 +375,7 @@ class Session {
     }
     const { received } = this.#positions;
     this.#listener.received(received);
-    const position = this.#confirmations.next(received, what, now);
+    const position = this.#confirmations.next(received, this.#isStandby ? "everything" : what, now);
     await this.#service.acknowledge(formatLsn(acknowledgement(position)), ping);
   }
 }

@@ -343,6 +343,7 @@ export class HostScheduler {
   clear(): readonly Entry[] {
     const given = [...this.#hosts.values()].flatMap(({ member }) => member.clear());
     this.#queued = 0;
+    for (const list of [this.#responsive, this.#others]) list.clear();
     for (const { member } of this.#hosts.values()) this.#settle(member);
     return given;
   }

@@ -11,7 +11,7 @@ export class Turn<Member> {
   readonly member: Member;
   /** What it was charged so far, in virtual time; of a new one less than anybody. */
   used = Number.NEGATIVE_INFINITY;
-  /** What it used beyond what it was charged; charged when its turn comes. */
+  /** What it used beyond what it was charged; charged when it is listed next, or when its turn comes. */
   owed = 0;
   /** Its place in a list; null without one. */
   listing: Listing<Member> | null = null;
@@ -44,10 +44,7 @@ const ORDER = ["longest listed", "newest", "newest", "others"] as const;
  */
 export class Turns<Member> {
   readonly #time: VirtualTime;
-  readonly #others = new TinyQueue<Listing<Member>>(
-    [],
-    (one, other) => one.used - other.used || one.number - other.number,
-  );
+  #others = othersOf<Member>();
   /** In the order in which they were listed. */
   readonly #fresh = new Denque<Listing<Member>>();
   #freshInARow = 0;
@@ -82,14 +79,26 @@ export class Turns<Member> {
     // The listing stays behind, and is passed over when it comes first.
     turn.listing = null;
     this.#freshInARow = isFresh ? (this.#freshInARow + 1) % ORDER.length : 0;
-    this.#time.used = Math.max(this.#time.used, turn.used);
+    turn.used = Math.max(this.#time.used, turn.used);
+    this.#time.used = turn.used;
     return turn;
+  }
+
+  /** Takes everybody out. */
+  clear(): void {
+    for (const listing of [...this.#others.data, ...this.#fresh.toArray()]) {
+      if (!isLeft(listing)) listing.turn.listing = null;
+    }
+    this.#others = othersOf();
+    this.#fresh.clear();
   }
 
   get #first(): Listing<Member> | null {
     const whose = ORDER[this.#freshInARow];
+    // Looked for first: one that owes may become fresh by it.
+    const leastUsed = this.#leastUsed;
     const fresh = whose === "newest" ? this.#newest : this.#longestListed;
-    return whose === "others" ? (this.#leastUsed ?? fresh) : (fresh ?? this.#leastUsed);
+    return whose === "others" ? (leastUsed ?? fresh) : (fresh ?? leastUsed);
   }
 
   get #leastUsed(): Listing<Member> | null {
@@ -114,6 +123,10 @@ export class Turns<Member> {
     while (isLeft(this.#fresh.peekBack())) this.#fresh.pop();
     return this.#fresh.peekBack() ?? null;
   }
+}
+
+function othersOf<Member>(): TinyQueue<Listing<Member>> {
+  return new TinyQueue<Listing<Member>>([], (one, other) => one.used - other.used || one.number - other.number);
 }
 
 /** True where the member was taken, or is listed elsewhere by now. */

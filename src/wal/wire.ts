@@ -96,7 +96,9 @@ export async function hangUp(client: pg.ClientBase | null, end: () => Promise<un
  * after a silence while it streams, while it is idle, and (where the platform can detect it) in the middle of a statement.
  */
 export async function endWithPeer(client: pg.ClientBase, silenceMs: number): Promise<void> {
-  const settings = `set wal_sender_timeout = ${silenceMs}; set idle_session_timeout = ${silenceMs}; select ${NO_TRANSACTION_TIMEOUT}`;
+  // P3: nor does TCP end it before.
+  const settings = `set wal_sender_timeout = ${silenceMs}; set idle_session_timeout = ${silenceMs};
+set tcp_keepalives_idle = ${Math.max(2, Math.ceil(silenceMs / 1_000))}; select ${NO_TRANSACTION_TIMEOUT}`;
   await ask(client, settings, silenceMs);
   try {
     await ask(client, "set client_connection_check_interval = 1000", silenceMs);

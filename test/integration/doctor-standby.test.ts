@@ -66,7 +66,7 @@ test("synchronous-standby warns where * makes the daemon's own session a standby
   await eventually(async () => {
     expect((await doctor(server.url(), "--only", "synchronous-standby")).of("synchronous-standby")).toMatchObject({
       status: "warn",
-      fix: "name the standby servers in synchronous_standby_names, in place of *",
+      fix: expect.stringMatching(/^name the standby servers in synchronous_standby_names, in place of \*/) as unknown,
     });
     return true;
   });

@@ -38,7 +38,7 @@ test("options in DATABASE_URL are kept, and take nothing away from pgnetd's own"
 
 test("a database whose name has to be percent-encoded is reached", async () => {
   await using db = await testDatabase({ migrated: false });
-  const name = `${db.name} "a@b/c;d:e&f=g+h$i,j%2F'é`;
+  const name = `${db.name} "a@b;c;d:e&f=g+h$i,j%2F'é`;
   await db.query(`create database ${pg.escapeIdentifier(name)}`);
   try {
     const url = new URL(db.url);

@@ -43,6 +43,18 @@ test("migrate keeps the installation that a dump has where it has no versions", 
   expect(await db.query("select id from net.pgnetd_installation")).toEqual([before]);
 });
 
+test("migrate sends no requests of a dump that does not say of which database they are", async () => {
+  await using db = await withoutData();
+  await db.query("select net.http_get('http://127.0.0.1:1/')");
+  const failure = {
+    code: "MIGRATION_FAILED",
+    hint: expect.stringMatching(/delete from net\.http_request_queue/) as unknown,
+  };
+  await expect(migrate(db.url)).rejects.toMatchObject(failure);
+  await db.query("delete from net.http_request_queue");
+  expect(await migrate(db.url)).toMatchObject({ to: LATEST_VERSION });
+});
+
 test("migrate says what to do where an older schema was restored without its data, and changes nothing", async () => {
   await using db = await withoutData(LATEST_VERSION - 1);
   const before = await dumpSchema(db.pool, ["net"]);

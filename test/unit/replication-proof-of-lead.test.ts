@@ -18,7 +18,7 @@ function openProof(answer: () => Promise<Answer>) {
   const clock = new FakeClock();
   const stop = new AbortController();
   const seen = { asked: [] as unknown[], written: 0, another: 0, processed: [] as bigint[], hadLock: [] as number[] };
-  const state = { isDoubted: true, hasAnother: true, pid: 7 as number | null };
+  const state = { isDoubted: true, hasAnother: true, received: lsn(9_000n), pid: 7 as number | null };
   const query = async ({ text, values }: { readonly text: string; readonly values?: unknown }): Promise<unknown> => {
     if (text.includes("pg_logical_emit_message")) {
       seen.written++;
@@ -30,6 +30,9 @@ function openProof(answer: () => Promise<Answer>) {
   const session = {
     get pid() {
       return state.pid;
+    },
+    get received() {
+      return state.received;
     },
     get isDoubted() {
       return state.isDoubted;
@@ -112,6 +115,21 @@ test("P6: where nothing is left to confirm for two seconds, the lock suffices, u
   const { length } = seen.hadLock;
   for (let ms = 0; ms < 2_000; ms += 10) await wait(10);
   expect(seen.hadLock).toHaveLength(length);
+});
+
+test("P3: the lock does not suffice for two seconds from when something was received on", async () => {
+  const { clock, seen, state, doubt, wait } = openProof(async () => LEADS);
+  state.hasAnother = false;
+  await doubt();
+  for (let ms = 0; ms < 1_000; ms += 10) await wait(10);
+  state.isDoubted = false;
+  for (let ms = 0; ms < 60_000; ms += 1_000) await wait(1_000);
+  state.isDoubted = true;
+  state.received = lsn(9_100n);
+  const begunAt = clock.now();
+  await doubt();
+  for (let ms = 0; ms < 2_500; ms += 10) await wait(10);
+  expect(Math.min(...seen.hadLock)).toBeGreaterThan(begunAt + 2_000);
 });
 
 test("P3: the lock does not suffice where it is not the session's", async () => {

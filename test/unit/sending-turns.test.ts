@@ -55,6 +55,40 @@ describe("P6: turns", () => {
     expect(run(turns, {}, 20)).toEqual({ good: 10, hung: 10 });
   });
 
+  it("go alike to members of a list while another list moves the time on", () => {
+    const time = { used: 0 };
+    const [busy, slow] = [new Turns<string>(time), new Turns<string>(time)];
+    busy.list(new Turn("busy"));
+    for (const name of ["a", "b", "c"]) slow.list(new Turn(name));
+    const had: Record<string, number> = {};
+    for (let round = 0; round < 300; round++) {
+      run(busy, {}, 7);
+      for (const [name, count] of Object.entries(run(slow, {}, 1))) had[name] = (had[name] ?? 0) + count;
+    }
+    expect(had).toEqual({ a: 100, b: 100, c: 100 });
+  });
+
+  it("find a member that owes less than the time has moved on", () => {
+    const time = { used: 0 };
+    const turns = new Turns<string>(time);
+    const turn = Object.assign(new Turn("a"), { used: 0 });
+    turns.list(turn);
+    turn.owed = 5;
+    time.used = 100;
+    expect(turns.peek()).toBe(turn);
+    expect(turns.take()).toBe(turn);
+  });
+
+  it("are over when everybody is taken out, and go on with who is listed again", () => {
+    const turns = new Turns<string>();
+    const [a, b] = [new Turn("a"), Object.assign(new Turn("b"), { used: 0 })];
+    for (const turn of [a, b]) turns.list(turn);
+    turns.clear();
+    expect([turns.peek(), a.listing, b.listing]).toEqual([null, null, null]);
+    turns.list(b);
+    expect([turns.take(), turns.take()]).toEqual([b, null]);
+  });
+
   it("are in one list alone: a member that is listed elsewhere is taken there", () => {
     const time = { used: 0 };
     const [one, other] = [new Turns<string>(time), new Turns<string>(time)];

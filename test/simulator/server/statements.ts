@@ -372,7 +372,7 @@ const UNNAMED: readonly (readonly [string, StatementKind])[] = [
   ["as blockers", OBSERVE],
   [") as leads,", LEADS],
   ["pg_logical_emit_message(true, 'pgnetd-proof'", MESSAGE],
-  ["pg_backend_pid", answering("pid", ({ session }) => [{ pid: session.pid }])],
+  ["pg_backend_pid", answering("pid standbys", ({ session }) => [{ pid: session.pid, standbys: "" }])],
   [
     "set wal_sender_timeout",
     setting((session, value) => {
