@@ -5,9 +5,6 @@ import { refusal } from "./errors.ts";
 import type { Server } from "./server.ts";
 import type { WalSender } from "./wal-sender.ts";
 
-/** The server gives up an idle connection whose peer does not answer, in milliseconds: `tcp_keepalives_*` of the session. */
-const KEEPALIVE_MS = 5_000;
-
 /** One session of the server. */
 export class Session implements LinkEnd {
   readonly pid: number;
@@ -19,6 +16,8 @@ export class Session implements LinkEnd {
   isAlive = true;
   /** What its role may do is that of a daemon's. */
   readonly mayLead = true;
+  /** The server gives up an idle connection whose peer does not answer: `tcp_keepalives_*`. */
+  keepaliveMs = 5_000;
   idleTimeoutMs = 0;
   senderTimeoutMs = 60_000;
   lockTimeoutMs = 0;
@@ -95,7 +94,7 @@ export class Session implements LinkEnd {
 
   /** The network between them says nothing any more, and the server's own probes end the session. */
   notHeard(): void {
-    after(KEEPALIVE_MS, null, () => this.end(null));
+    after(this.keepaliveMs, null, () => this.end(null));
   }
 
   /** Ends it as an administrator does, or the server itself. */

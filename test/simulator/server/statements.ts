@@ -335,7 +335,9 @@ const OBSERVE = answering("observe", ({ server, statement: { values } }) => {
 
 function setting(change: (session: Session, value: number) => void): StatementKind {
   return answering("set", ({ session, statement: { text } }) => {
-    for (const [, value] of text.matchAll(/= (\d+)/g)) change(session, Number(value));
+    for (const [, value] of text.matchAll(/timeout = (\d+)/g)) change(session, Number(value));
+    const [, idle] = /tcp_keepalives_idle = (\d+)/.exec(text) ?? [];
+    if (idle !== undefined) session.keepaliveMs = (Number(idle) + 3) * 1_000;
     return [];
   });
 }
