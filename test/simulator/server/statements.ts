@@ -333,9 +333,10 @@ const OBSERVE = answering("observe", ({ server, statement: { values } }) => {
   return [{ lives, leads: holder?.pid === pid, blockers: [] }];
 });
 
-function setting(change: (session: Session, value: number) => void): StatementKind {
+function setting(...timeouts: readonly ("senderTimeoutMs" | "idleTimeoutMs" | "lockTimeoutMs")[]): StatementKind {
   return answering("set", ({ session, statement: { text } }) => {
-    for (const [, value] of text.matchAll(/timeout = (\d+)/g)) change(session, Number(value));
+    const [, value] = /timeout = (\d+)/.exec(text) ?? [];
+    for (const timeout of timeouts) session[timeout] = Number(value ?? 0);
     const [, idle] = /tcp_keepalives_idle = (\d+)/.exec(text) ?? [];
     if (idle !== undefined) session.keepaliveMs = (Number(idle) + 3) * 1_000;
     return [];
@@ -375,19 +376,8 @@ const UNNAMED: readonly (readonly [string, StatementKind])[] = [
   [") as leads,", LEADS],
   ["pg_logical_emit_message(true, 'pgnetd-proof'", MESSAGE],
   ["pg_backend_pid", answering("pid standbys", ({ session }) => [{ pid: session.pid, standbys: "" }])],
-  [
-    "set wal_sender_timeout",
-    setting((session, value) => {
-      session.senderTimeoutMs = value;
-      session.idleTimeoutMs = value;
-    }),
-  ],
-  [
-    "set lock_timeout",
-    setting((session, value) => {
-      session.lockTimeoutMs = value;
-    }),
-  ],
+  ["set wal_sender_timeout", setting("senderTimeoutMs", "idleTimeoutMs")],
+  ["set lock_timeout", setting("lockTimeoutMs")],
   ["set client_connection_check_interval", NOTHING],
   ["set_config('search_path', 'pg_catalog,pg_temp'", NOTHING],
   ["pg_get_userbyid(o.owner)", NOTHING],
