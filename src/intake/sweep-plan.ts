@@ -46,9 +46,9 @@ export function planSweep(sweeping: Sweeping, state: SweepState): PlannedSweep {
 
 function lanesToRead(sweeping: Exclude<Sweeping, "every">, state: SweepState): Iterable<Lane> {
   const { sender, behind } = state;
+  if (sweeping === "behind" && !isStalled(state)) return behind.lanes;
   const preferred = sender.preferred.filter((lane) => canBeNamed([lane]));
   if (sweeping === "preferred") return preferred;
-  if (!isStalled(state)) return behind.lanes;
   // Preferred ones have sweeps of their own.
   const left = new Set(preferred);
   return [...behind.lanes].filter((lane) => !left.has(lane));

@@ -22,11 +22,11 @@ const DECODES_MS = 2_000;
 /** The session whose lead is proven. */
 export interface ProvenSession {
   /** Its process on the server; null before it is known. */
-  readonly pid: number | null;
+  pid(): number | null;
   /** Everything before it was received. */
-  readonly received: Lsn;
+  received(): Lsn;
   /** Whether it may have ended unheard. */
-  readonly isDoubted: boolean;
+  isDoubted(): boolean;
   /** Sends a status that confirms what none did before; false where there is nothing left to confirm. */
   confirmAnother(): boolean;
   /** The server has processed every status up to the one that confirmed `position`. */
@@ -63,7 +63,7 @@ export function proveLead({ db, session, doubted, clock, log }: ProofOptions): L
     succeeded: "this daemon leads still",
   });
   const ask = async (signal: AbortSignal): Promise<LeadReading> => {
-    const { pid } = session;
+    const pid = session.pid();
     const answer = pid === null ? { leads: false, confirmed: null } : readLead(db, pid);
     const late = clock.sleep(ANSWER_MS, signal).then(() => null);
     const reading = await Promise.race([answer, late]);
@@ -80,7 +80,7 @@ export function proveLead({ db, session, doubted, clock, log }: ProofOptions): L
       spent = null;
       return;
     }
-    const { received } = session;
+    const received = session.received();
     if (spent?.received !== received) spent = { received, at: clock.now() };
     write();
   };
@@ -91,7 +91,7 @@ export function proveLead({ db, session, doubted, clock, log }: ProofOptions): L
     db.query({ text: WRITE_MESSAGE }).catch((error: unknown) => failures.failed(error));
   };
   const settle = async (signal: AbortSignal): Promise<void> => {
-    for (let tries = 0; session.isDoubted && !signal.aborted; tries++) {
+    for (let tries = 0; session.isDoubted() && !signal.aborted; tries++) {
       try {
         confirm();
         const askedAt = clock.now();
@@ -99,12 +99,12 @@ export function proveLead({ db, session, doubted, clock, log }: ProofOptions): L
         if (signal.aborted) return;
         if (confirmed !== null) session.processed(confirmed);
         if (spent !== null && askedAt - spent.at > DECODES_MS) session.hadLock(askedAt);
-        if (!session.isDoubted) failures.succeeded();
+        if (!session.isDoubted()) failures.succeeded();
       } catch (error) {
         if (signal.aborted) return;
         failures.failed(error);
       }
-      if (session.isDoubted) await clock.sleep(backoffMs(tries, PAUSE), signal);
+      if (session.isDoubted()) await clock.sleep(backoffMs(tries, PAUSE), signal);
     }
   };
   return async (signal) => {

@@ -10,7 +10,7 @@ import type { Decode, WalSink } from "../wal/events.ts";
 import { takeOver } from "../leader/handover.ts";
 import { takeLeaderLock } from "../leader/lock.ts";
 import type { LockHolder } from "../leader/holder.ts";
-import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from "../pg/lsn.ts";
+import { formatLsn, parseLsn, ZERO_LSN } from "../pg/lsn.ts";
 import { LARGEST_MESSAGE_BYTES } from "../wal/message-limit.ts";
 import { Confirmations, type Confirmed } from "../wal/confirmations.ts";
 import { acknowledgement, Positions } from "../wal/confirmed-position.ts";
@@ -192,19 +192,10 @@ class Session {
   }
 
   get #proven(): ProvenSession {
-    const pid = (): number | null => this.#pid;
-    const received = (): Lsn => this.#positions.received;
-    const isDoubted = (): boolean => this.#isDoubted;
     return {
-      get pid() {
-        return pid();
-      },
-      get received() {
-        return received();
-      },
-      get isDoubted() {
-        return isDoubted();
-      },
+      pid: () => this.#pid,
+      received: () => this.#positions.received,
+      isDoubted: () => this.#isDoubted,
       confirmAnother: () => {
         if (!this.#confirmations.hasAnother(this.#positions.received)) return false;
         this.#answer("another");

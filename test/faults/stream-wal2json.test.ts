@@ -15,6 +15,7 @@ import { hasWal2json, startWal2jsonServer } from "../support/fault-wal2json.ts";
 import { emptied, enqueue } from "../support/outbox.ts";
 import { lanesBehind, startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
+import { sweepPlan } from "../support/sweep-plan.ts";
 
 const ENV = {
   PGNETD_SLOT_PLUGIN: "wal2json",
@@ -67,21 +68,10 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     await pgoutput.waitFor(5);
     await wal2json.waitFor(5);
     await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
-    const swept = await sweep(
-      pool,
-      {
-        from: null,
-        lanes: 5_000,
-        rows: 100,
-        bytes: 1 << 30,
-        largest: 1 << 30,
-        perLane: 100,
-        authorities: [],
-        shares: [],
-        known: [],
-      },
-      { ...DEFAULTS, assertSame: () => undefined },
-    );
+    const swept = await sweep(pool, sweepPlan({ rows: 100, perLane: 100, bytes: 1 << 30 }), {
+      ...DEFAULTS,
+      assertSame: () => undefined,
+    });
     const byId = (rows: readonly OutboxRow[]): OutboxRow[] =>
       rows.toSorted((one, other) => Number(one.request.id - other.request.id));
     expect(byId(streamed.wal2json)).toEqual(byId(streamed.pgoutput));

@@ -9,6 +9,7 @@ import { emptied } from "../support/outbox.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
+import { sweepPlan } from "../support/sweep-plan.ts";
 
 const DEFAULTS = { maxRedirects: 5, assertSame: (): void => undefined };
 
@@ -92,21 +93,7 @@ test("P2: headers of any depth with any number are read, swept or streamed", asy
   await db.query("select net.http_get('http://x/', headers := $1)", [`{"X-Deep": ${deep}}`]);
   await stream.waitFor(1);
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 20_000 });
-  const swept = await sweep(
-    pool,
-    {
-      from: null,
-      lanes: 5_000,
-      rows: 10,
-      bytes: 1 << 20,
-      largest: 1 << 30,
-      perLane: 10,
-      authorities: [],
-      shares: [],
-      known: [],
-    },
-    DEFAULTS,
-  );
+  const swept = await sweep(pool, sweepPlan({ rows: 10, perLane: 10 }), DEFAULTS);
   for (const { request, defect } of [readRow(streamed[0] ?? {}, DEFAULTS), ...swept.rows]) {
     expect([defect, request.headers]).toEqual([null, [["X-Deep", deep]]]);
   }

@@ -5,18 +5,9 @@ import { type LaneCursor, sweep, type SweepPlan, type SweepResult } from "../../
 import { openPool } from "../../src/pg/pool.ts";
 import { eventually } from "../support/eventually.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { sweepPlan } from "../support/sweep-plan.ts";
 
-const PLAN: SweepPlan = {
-  from: null,
-  lanes: 5_000,
-  rows: 1_000,
-  bytes: 1 << 24,
-  largest: 1 << 30,
-  perLane: 100,
-  authorities: [],
-  shares: [],
-  known: [],
-};
+const PLAN = sweepPlan({ rows: 1_000, perLane: 100, bytes: 1 << 24 });
 
 async function sweepOnce(db: TestDatabase, plan: Partial<SweepPlan> = {}): Promise<SweepResult> {
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 20_000 });

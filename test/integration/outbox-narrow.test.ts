@@ -1,25 +1,16 @@
 import { expect, test } from "vitest";
-import { sweep, type SweepPlan } from "../../src/outbox/sweep.ts";
+import { sweep } from "../../src/outbox/sweep.ts";
 import { openPool, type Queryable } from "../../src/pg/pool.ts";
 import { encodedDatabase } from "../support/encoded-database.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
+import { sweepPlan } from "../support/sweep-plan.ts";
 
 // A byte that WIN1252 has and no character for: the server takes it in, and cannot give it to a client that reads UTF-8.
 const UNREADABLE = "chr(129)";
-const PLAN: SweepPlan = {
-  from: null,
-  lanes: 5_000,
-  rows: 1_000,
-  bytes: 64 << 20,
-  largest: 1 << 30,
-  perLane: 1_000,
-  authorities: [],
-  shares: [],
-  known: [],
-};
+const PLAN = sweepPlan({ rows: 1_000, perLane: 1_000, bytes: 64 << 20 });
 const DEFAULTS = { maxRedirects: 5, assertSame: (): void => undefined };
 
 /** Counts the statements that go through it. */

@@ -1,22 +1,13 @@
 import { expect, test } from "vitest";
 import { type OutboxRow, readRow } from "../../src/outbox/row.ts";
-import { sweep, type SweepPlan, type SweepResult } from "../../src/outbox/sweep.ts";
+import { sweep, type SweepResult } from "../../src/outbox/sweep.ts";
 import { openPool } from "../../src/pg/pool.ts";
 import { daemonRole } from "../support/daemon-role.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { sweepPlan } from "../support/sweep-plan.ts";
 
-const PLAN: SweepPlan = {
-  from: null,
-  lanes: 5_000,
-  rows: 10,
-  bytes: 1 << 20,
-  largest: 1 << 30,
-  perLane: 10,
-  authorities: [],
-  shares: [],
-  known: [],
-};
+const PLAN = sweepPlan({ rows: 10, perLane: 10 });
 
 /** Sweeps over one connection, on which the statement stays prepared. */
 async function openSweeps({

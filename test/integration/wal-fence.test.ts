@@ -10,7 +10,7 @@ import { daemonRole } from "../support/daemon-role.ts";
 import { eventually } from "../support/eventually.ts";
 import { startStream } from "../support/fault-stream.ts";
 import { testDatabase } from "../support/postgres.ts";
-import { startProxy } from "../support/proxy.ts";
+import { type Proxy, startProxy } from "../support/proxy.ts";
 import { silentLog } from "../support/silent-log.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
 
@@ -79,6 +79,17 @@ test("P3: what a network that was cut delivers late is no sign of life of a sess
   expect(late).toEqual([]);
 });
 
+/** The network says nothing for 400 ms; resolves once the session is heard again, with when the network went on. */
+async function silence(proxy: Proxy, heard: readonly number[]): Promise<number> {
+  proxy.pause();
+  const pausedAt = systemClock.now();
+  await eventually(() => systemClock.now() - pausedAt > 400);
+  proxy.resume();
+  const resumedAt = systemClock.now();
+  await eventually(() => heard.some((aliveAt) => aliveAt > resumedAt));
+  return resumedAt;
+}
+
 test("P3: after a silence longer than the fence a session is heard again that leads still", async () => {
   await using db = await testDatabase();
   await using proxy = await startProxy(db.url);
@@ -89,12 +100,7 @@ test("P3: after a silence longer than the fence a session is heard again that le
     heard: (aliveAt) => heard.push(aliveAt),
   });
   await eventually(() => stream.heard > 3);
-  proxy.pause();
-  const pausedAt = systemClock.now();
-  await eventually(() => systemClock.now() - pausedAt > 400);
-  proxy.resume();
-  const resumedAt = systemClock.now();
-  await eventually(() => heard.some((aliveAt) => aliveAt > resumedAt));
+  await silence(proxy, heard);
   expect(stream.losses).toBe(0);
 });
 
@@ -209,13 +215,8 @@ test("P3: an idle session that was silent for longer than the fence is heard aga
     heard: (aliveAt) => heard.push(aliveAt),
   });
   await eventually(() => stream.heard > 3);
-  for (let silence = 0; silence < 3; silence++) {
-    proxy.pause();
-    const pausedAt = systemClock.now();
-    await eventually(() => systemClock.now() - pausedAt > 400);
-    proxy.resume();
-    const resumedAt = systemClock.now();
-    await eventually(() => heard.some((aliveAt) => aliveAt > resumedAt));
+  for (let round = 0; round < 3; round++) {
+    const resumedAt = await silence(proxy, heard);
     expect(systemClock.now() - resumedAt).toBeLessThan(1_000);
   }
   expect(stream.losses).toBe(0);

@@ -3,6 +3,7 @@ import type { SweepPlan } from "../../src/outbox/sweep.ts";
 import { hasEnded } from "../../src/pg/snapshot.ts";
 import type { Random } from "./random.ts";
 import type { Subject } from "./subject.ts";
+import { sweepPlan } from "../support/sweep-plan.ts";
 
 const USERS = 3;
 const HOSTS = ["a.test", "b.test"];
@@ -85,17 +86,7 @@ export async function playShort(subject: Subject, random: Random): Promise<reado
 
 /** A sweep with room for `perLane` requests of a lane. */
 export function planOf(perLane: number, known: readonly bigint[]): SweepPlan {
-  return {
-    from: null,
-    lanes: 5_000,
-    rows: 100,
-    bytes: 1 << 20,
-    largest: 1 << 20,
-    perLane,
-    authorities: [],
-    shares: [],
-    known,
-  };
+  return sweepPlan({ rows: 100, perLane, largest: 1 << 20, known });
 }
 
 /** The result of one request. */

@@ -28,15 +28,9 @@ function openProof(answer: () => Promise<Answer>) {
     return { rows: [await answer()] };
   };
   const session = {
-    get pid() {
-      return state.pid;
-    },
-    get received() {
-      return state.received;
-    },
-    get isDoubted() {
-      return state.isDoubted;
-    },
+    pid: () => state.pid,
+    received: () => state.received,
+    isDoubted: () => state.isDoubted,
     confirmAnother: () => {
       seen.another++;
       return state.hasAnother;
