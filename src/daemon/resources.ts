@@ -117,11 +117,12 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
   };
   const heartbeat = config.metrics.heartbeat ? new Heartbeat({ db, meter: meters.heartbeats, clock, log }) : null;
   let { id } = known.installation;
+  const rows = { maxRedirects: http.maxRedirects, installationMark: known.installation.mark };
   const control = new Control({
     // P3: at each start of leadership, since the database may have been restored or adopted meanwhile.
     identify: async () => {
       await assertVisible(pool);
-      ({ id } = await readInstallation(pool, config.database.environment));
+      ({ id, mark: rows.installationMark } = await readInstallation(pool, config.database.environment));
     },
     readHosts: () => readHostSettings(db),
     configureHosts: (settings) => {
@@ -137,12 +138,11 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
   });
 
   const keyOf = http.idempotencyKey ? idempotencyKey : () => null;
-  const rowDefaults = { maxRedirects: http.maxRedirects };
   const dispatcher = new Dispatcher(
     {
       events,
       outbox: {
-        sweep: (plan) => sweep(db, plan, { ...rowDefaults, assertSame: (oid) => db.assertSame(oid) }),
+        sweep: (plan) => sweep(db, plan, { ...rows, assertSame: (oid) => db.assertSame(oid) }),
         snapshot: () => currentSnapshot(db),
       },
       reconnect: () => pool.reconnect(),
@@ -174,7 +174,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       },
       concurrency: { total: http.concurrency, perHost: http.hostConcurrency },
       perSecond: rate.perSecond,
-      rowDefaults,
+      rows,
       fenceMs: config.slot.fenceMs,
       outboxTable: OUTBOX_TABLE,
     },

@@ -7,7 +7,7 @@ import type { IntakeParts } from "../intake/parts.ts";
 import type { Reading } from "../intake/schedule.ts";
 import { HOST_SETTINGS_TABLE } from "../outbox/host-settings.ts";
 import type { Lane } from "../outbox/lane.ts";
-import { laneOfRow, readRow, type RowDefaults } from "../outbox/row.ts";
+import { laneOfRow, readRow, type RowContext } from "../outbox/row.ts";
 import type { Completion } from "../results/completion.ts";
 import { endHeldPlaces } from "../sending/held-places.ts";
 import type { LaneActivity } from "../sending/host.ts";
@@ -43,7 +43,7 @@ export interface DispatcherParts extends Omit<SenderParts, "events"> {
 
 /** Bounds and defaults of the dispatcher. */
 export interface DispatcherSettings extends SenderSettings {
-  readonly rowDefaults: RowDefaults;
+  readonly rows: RowContext;
   /** No request starts when the server was not heard for so long, in milliseconds: another daemon may lead by then. */
   readonly fenceMs: number;
   /** `schema.name` of the outbox. */
@@ -268,7 +268,7 @@ export class Dispatcher implements SessionListener {
     const lane = laneOfRow(row);
     // A flood brings a million rows of a lane that is behind: what is dropped in any case is not parsed.
     if (this.#intake.drops(lane)) this.#intake.skip();
-    else this.#intake.row(readRow(row, this.#settings.rowDefaults, { lane, committedAt: this.#committedAt }));
+    else this.#intake.row(readRow(row, this.#settings.rows, { lane, committedAt: this.#committedAt }));
   }
 
   /** What changed is read at once, and again when it is visible for certain. */

@@ -22,6 +22,8 @@ export type FailureCode =
   | "no_memory"
   | "redirects"
   | "aborted"
+  /** Never sent: another installation made the request. */
+  | "other_installation"
   /** Not sent, for want of descriptors, memory, ports or threads here: not an answer, the request is to be sent later. */
   | "shortage";
 

@@ -23,6 +23,7 @@ export const LABELS = {
     "timeout",
     "refused_address",
     "bad_request",
+    "other_installation",
     "dns",
     "connect",
     "tls",

@@ -49,9 +49,15 @@ const rowSchema = z.object({
   options: z.string().nullable().default(null),
 });
 
-/** Values for what a row leaves open. */
-export interface RowDefaults {
+/** The columns of a row by name, as the driver and the decoders give them. */
+type Row = Readonly<Record<string, unknown>>;
+
+/** What rows are read with. */
+export interface RowContext {
+  /** Where the row leaves it open. */
   readonly maxRedirects: number;
+  /** The number that the requests of this installation have; null where it has none, and all count as its own. */
+  readonly installationMark: number | null;
 }
 
 /** A row of the outbox as read: a request, or why it cannot be one. */
@@ -59,6 +65,8 @@ export interface OutboxRow {
   readonly request: Request;
   /** Not null where the row was written by hand in a form that cannot be sent: what is wrong with it. */
   readonly defect: string | null;
+  /** True for a request that another installation made: it came with a dump that was restored here, or by replication. */
+  readonly isForeign: boolean;
   /** Earliest time to send it, by the database's clock and in its words; null is at once. */
   readonly nextAttemptAt: string | null;
   readonly lane: Lane;
@@ -75,14 +83,10 @@ export interface OutboxRow {
  * Reads a row of `net.http_request_queue`, from the stream or from a sweep: both give the same JavaScript types. Never
  * throws for what a direct INSERT can write: such a row has a `defect`, and ends as an error response.
  */
-export function readRow(
-  row: Readonly<Record<string, unknown>>,
-  defaults: RowDefaults,
-  known: KnownOfRow = {},
-): OutboxRow {
+export function readRow(row: Row, context: RowContext, known: KnownOfRow = {}): OutboxRow {
   const lane = known.lane ?? laneOfRow(row);
-  const read = known.unread ?? readSafely(row, lane, defaults, known.committedAt);
-  return typeof read === "string" ? defective(row, { lane, defect: read }, defaults) : read;
+  const read = known.unread ?? readSafely(row, lane, context, known.committedAt);
+  return typeof read === "string" ? defective(row, { lane, defect: read }, context) : read;
 }
 
 /** What is known of a row before it is read. */
@@ -94,9 +98,9 @@ export interface KnownOfRow {
   readonly committedAt?: number | undefined;
 }
 
-function readSafely(row: unknown, lane: Lane, defaults: RowDefaults, committedAt?: number): OutboxRow | string {
+function readSafely(row: Row, lane: Lane, context: RowContext, committedAt?: number): OutboxRow | string {
   try {
-    return readWhole(row, lane, defaults, committedAt);
+    return readWhole(row, lane, context, committedAt);
   } catch (error) {
     // P11: a parser's message quotes what it parsed.
     return `it cannot be read (${toError(error).name})`;
@@ -107,7 +111,7 @@ function readSafely(row: unknown, lane: Lane, defaults: RowDefaults, committedAt
 const NOT_PLAIN = "url: must begin with http:// or https://, and its host must end within 2048 characters";
 
 /** What is wrong with the row, where something is. */
-function readWhole(row: unknown, lane: Lane, defaults: RowDefaults, committedAt?: number): OutboxRow | string {
+function readWhole(row: Row, lane: Lane, context: RowContext, committedAt?: number): OutboxRow | string {
   const parsed = rowSchema.safeParse(row);
   if (!parsed.success) return problemsOf(parsed.error, "");
   const { id, method, url, headers, body, timeout_milliseconds, created, attempts, next_attempt_at } = parsed.data;
@@ -116,7 +120,7 @@ function readWhole(row: unknown, lane: Lane, defaults: RowDefaults, committedAt?
   if (oversize !== null) return oversize;
   const pairs = headers === null || headers === "null" ? [] : jsonbPairs(headers);
   if (pairs === null) return "headers: must be a JSON object of names and values";
-  const options = readOptions(parsed.data.options, defaults);
+  const options = readOptions(parsed.data.options, context);
   if (typeof options === "string") return options;
   const host = hostOf(url);
   if (host !== "" && !hasPlainAuthority(url)) return NOT_PLAIN;
@@ -134,11 +138,16 @@ function readWhole(row: unknown, lane: Lane, defaults: RowDefaults, committedAt?
       bytes: FIXED_BYTES + contentBytes + sizeOf(pairs),
     },
     defect: null,
+    isForeign: isForeign(row, context),
     nextAttemptAt: next_attempt_at,
     lane,
     host,
     waitsSince: committedAt ?? Date.parse(next_attempt_at ?? created),
   };
+}
+
+function isForeign({ installation_mark }: Row, { installationMark }: RowContext): boolean {
+  return installationMark !== null && typeof installation_mark === "number" && installation_mark !== installationMark;
 }
 
 /** P11: names of columns and rules, never a value. */
@@ -147,12 +156,12 @@ function problemsOf({ issues }: z.ZodError, within: string): string {
 }
 
 /** The lane of a streamed row, without reading the rest of it; any where it cannot be read. */
-export function laneOfRow({ url, lane }: Readonly<Record<string, unknown>>): Lane {
+export function laneOfRow({ url, lane }: Row): Lane {
   return typeof url === "string" ? laneOf(url, typeof lane === "string" ? lane : null) : "";
 }
 
-function readOptions(text: string | null, defaults: RowDefaults): RequestOptions | string {
-  if (text === null || text === "null") return plainOptions(defaults);
+function readOptions(text: string | null, context: RowContext): RequestOptions | string {
+  if (text === null || text === "null") return plainOptions(context);
   const parsed = optionsSchema.safeParse(JSON.parse(text));
   if (!parsed.success) return problemsOf(parsed.error, "options");
   const options = parsed.data;
@@ -160,17 +169,17 @@ function readOptions(text: string | null, defaults: RowDefaults): RequestOptions
     maxAttempts: options.max_attempts,
     retryFirstMs: options.retry_first_ms,
     retryMaxMs: options.retry_max_ms,
-    maxRedirects: options.max_redirects ?? defaults.maxRedirects,
+    maxRedirects: options.max_redirects ?? context.maxRedirects,
     keep: options.keep,
   };
 }
 
-function plainOptions(defaults: RowDefaults): RequestOptions {
+function plainOptions(context: RowContext): RequestOptions {
   return {
     maxAttempts: 1,
     retryFirstMs: 1_000,
     retryMaxMs: 3_600_000,
-    maxRedirects: defaults.maxRedirects,
+    maxRedirects: context.maxRedirects,
     keep: "all",
   };
 }
@@ -199,7 +208,7 @@ const idOnly = z.object({
   url: z.string().catch(""),
 });
 
-function defective(row: unknown, known: Pick<OutboxRow, "lane" | "defect">, defaults: RowDefaults): OutboxRow {
+function defective(row: Row, known: Pick<OutboxRow, "lane" | "defect">, context: RowContext): OutboxRow {
   const { id, created, method, url } = idOnly.parse(row);
   return {
     request: {
@@ -211,10 +220,11 @@ function defective(row: unknown, known: Pick<OutboxRow, "lane" | "defect">, defa
       timeoutMs: 0,
       created,
       attempts: 0,
-      options: plainOptions(defaults),
+      options: plainOptions(context),
       bytes: FIXED_BYTES,
     },
     ...known,
+    isForeign: isForeign(row, context),
     nextAttemptAt: null,
     host: hostOf(url),
   };

@@ -21,6 +21,7 @@ export const COLUMNS = [
   "next_attempt_at",
   "attempts",
   "options",
+  "installation_mark",
 ]
   .map((name) => `q.${name}`)
   .join(", ");

@@ -99,7 +99,7 @@ function readFrom(from: string): string {
     end as unread
   from (${from}) j
 ), read as (
-  select j.position::bigint, j.of_lane::text, j.id::text, j.method::text, j.timeout_milliseconds::int, j.created::timestamptz, j.attempts::int, j.next_attempt_at::timestamptz,
+  select j.position::bigint, j.of_lane::text, j.id::text, j.method::text, j.timeout_milliseconds::int, j.created::timestamptz, j.attempts::int, j.next_attempt_at::timestamptz, j.installation_mark::int,
     case when j.unread is null then j.url::text else '' end as url,
     case when j.unread is null then j.headers::jsonb end as headers,
     case when j.unread is null then j.body::bytea end as body,

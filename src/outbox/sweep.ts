@@ -5,7 +5,7 @@ import type { Queryable } from "../pg/pool.ts";
 import { type Lsn, parseLsn } from "../pg/lsn.ts";
 import type { Lane } from "./lane.ts";
 import { isOfSomeRow, readByHalves, type Row } from "./narrow.ts";
-import { type OutboxRow, readRow, type RowDefaults } from "./row.ts";
+import { type OutboxRow, readRow, type RowContext } from "./row.ts";
 import { parseSnapshot, type Snapshot } from "../pg/snapshot.ts";
 import { SWEEP, SWEEP_IDS } from "./sweep-sql.ts";
 
@@ -67,7 +67,7 @@ const headSchema = z.object({
 });
 
 /** What sweeps read with. */
-export interface SweepOptions extends RowDefaults {
+export interface SweepOptions extends RowContext {
   /** Called with the table that the rows are of; throws where it is not the outbox that it should be. */
   readonly assertSame: (outbox: number) => void;
 }

@@ -11,17 +11,26 @@ export interface Installation extends Claim {
   readonly id: string;
   /** The oid of the outbox: another one is that of a schema that was dropped and recreated, whose ids start over, too. */
   readonly outbox: number;
+  /** What requests made here have in `installation_mark`; null where the column has no default. */
+  readonly mark: number | null;
 }
 
 /** SQL for the oid of the outbox, as text. */
 export const OUTBOX_OID = "pg_catalog.to_regclass('net.http_request_queue')::oid::text";
+
+/** SQL for what requests made here have in `installation_mark`, as text. Rows that are restored into the table bring their own, and change no default. */
+export const MARK = `(
+    select pg_catalog.substring(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '^\\d+$')
+    from pg_catalog.pg_attribute a join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = pg_catalog.to_regclass('net.http_request_queue') and a.attname = 'installation_mark'
+  )`;
 
 /** As JSON, so that a schema of before the newer columns can be read, too. */
 const SELECT_INSTALLATION = {
   text: `select j ->> 'id'::text as id, j ->> 'environment'::text as environment,
     nullif(j -> 'place'::text, 'null'::jsonb)::json as recorded,
     (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())::text as database,
-    i.tableoid::text as "table", i.xmin::text as row, ${OUTBOX_OID} as outbox
+    i.tableoid::text as "table", i.xmin::text as row, ${OUTBOX_OID} as outbox, ${MARK} as mark
   from net.pgnetd_installation i, pg_catalog.to_jsonb(i) j`,
 };
 
@@ -43,6 +52,7 @@ const rowSchema = z.object({
   ...placeSchema.omit({ system: true }).shape,
   id: z.uuid(),
   outbox: z.coerce.number<string>(),
+  mark: z.coerce.number<string>().nullable(),
   environment: z.string().nullable(),
   recorded: placeSchema.nullable(),
 });
@@ -60,9 +70,9 @@ const UNREADABLE: ReadonlySet<string> = new Set([
 export async function findInstallation(db: Queryable): Promise<Installation | null> {
   const read = rowSchema.safeParse(await readRow(db, SELECT_INSTALLATION));
   if (!read.success) return null;
-  const { id, outbox, environment, recorded, database, table, row } = read.data;
+  const { id, outbox, mark, environment, recorded, database, table, row } = read.data;
   const { system = null } = systemSchema.safeParse(await readRow(db, SELECT_SYSTEM)).data ?? {};
-  return { id, outbox, environment, recorded, place: { database, table, row, system } };
+  return { id, outbox, mark, environment, recorded, place: { database, table, row, system } };
 }
 
 async function readRow(db: Queryable, statement: Statement): Promise<unknown> {
@@ -106,3 +116,9 @@ export async function recordPlace(db: Queryable, { recorded, place }: Installati
   }
   await db.query({ text: RECORD_PLACE, values: [database, table, system] });
 }
+
+/** Gives requests that are made from now on a mark that no others have. */
+export const RENEW_MARK = `do $$ begin
+  execute pg_catalog.format('alter table net.http_request_queue alter column installation_mark set default %s',
+    1 + pg_catalog.trunc(pg_catalog.random() * 2147483646)::pg_catalog.int4);
+end $$`;

@@ -1,4 +1,6 @@
-import type { Outcome } from "../http/outcome.ts";
+import type { Failed, Outcome } from "../http/outcome.ts";
+import type { OutboxRow } from "../outbox/row.ts";
+import type { Completion } from "../results/completion.ts";
 
 /** What `net.http_lane_status()` shows of an outcome; null where it went well. */
 export function failureOf(outcome: Outcome): string | null {
@@ -6,12 +8,25 @@ export function failureOf(outcome: Outcome): string | null {
   return outcome.status >= 500 ? String(outcome.status) : null;
 }
 
-/** How a row ends that cannot be sent. */
-export function defective(message: string): Outcome {
+/** How a row ends that is never sent; null where it is to be sent. */
+export function unsent({ request, defect, isForeign }: OutboxRow): EndedUnsent | null {
+  if (isForeign) return { kind: "dead", request, outcome: failed("other_installation", FOREIGN) };
+  if (defect === null) return null;
+  const message = `The row in net.http_request_queue cannot be sent: ${defect}`;
+  return { kind: "answered", request, outcome: failed("bad_request", message) };
+}
+
+/** A row that ended without a try. */
+type EndedUnsent = Exclude<Completion, { readonly kind: "deferred" }>;
+
+const FOREIGN =
+  "Another installation of pgnetd made this request: it came with a dump that was restored here, or by replication. net.http_replay sends it from here.";
+
+function failed(code: Failed["code"], message: string): Failed {
   return {
     kind: "failed",
-    code: "bad_request",
-    message: `The row in net.http_request_queue cannot be sent: ${message}`,
+    code,
+    message,
     detail: null,
     maybeReceived: false,
     timings: { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 },

@@ -15,7 +15,7 @@ import { completionOf } from "./retry.ts";
 import type { Entry, Flight, LaneActivity } from "./host.ts";
 import { type AllPermits, type Concurrency, HostScheduler, type Permits, type SenderLoad } from "./host-scheduler.ts";
 import type { SendObserver } from "./observer.ts";
-import { defective, failureOf } from "./outcomes.ts";
+import { failureOf, unsent } from "./outcomes.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
 import { PausedLanes } from "./paused-lanes.ts";
 import { Shortage } from "./shortage.ts";
@@ -228,7 +228,8 @@ export class Sender {
   }
 
   /** Takes a row that `hold` made room for, where it is not in memory already. */
-  accept({ request, defect, lane, host, waitsSince }: OutboxRow, insertedBy: Inserter | null): void {
+  accept(row: OutboxRow, insertedBy: Inserter | null): void {
+    const { request, lane, host, waitsSince } = row;
     const { clock, results } = this.#parts;
     const known = this.#known.get(request.id);
     if (known !== undefined) {
@@ -236,20 +237,21 @@ export class Sender {
       this.drop(lane, request.bytes);
       return;
     }
-    const isDeferred = defect === null && this.#paused.isMixed(lane, host);
-    const endedAt = defect === null && !isDeferred ? Number.NaN : clock.now();
-    this.#known.set(request.id, { bytes: request.bytes, seenAgain: false, endedAt });
-    if (defect === null && !isDeferred) {
+    const ended = unsent(row);
+    const isDeferred = ended === null && this.#paused.isMixed(lane, host);
+    const isQueued = ended === null && !isDeferred;
+    this.#known.set(request.id, {
+      bytes: request.bytes,
+      seenAgain: false,
+      endedAt: isQueued ? Number.NaN : clock.now(),
+    });
+    if (isQueued) {
       this.#hosts.add({ request, insertedBy, host, lane, waitsSince }, clock.now());
       return;
     }
     this.#memory.start(lane, request.bytes);
-    if (defect === null) {
-      results.write({ kind: "deferred", request, outcome: null, delayMs: PAUSED_MS }, insertedBy);
-      return;
-    }
-    const outcome = defective(defect);
-    this.#complete({ kind: "answered", request, outcome }, outcome, { host, insertedBy });
+    if (ended === null) results.write({ kind: "deferred", request, outcome: null, delayMs: PAUSED_MS }, insertedBy);
+    else this.#complete(ended, ended.outcome, { host, insertedBy });
   }
 
   /** Settings of hosts from now on. What waits for a host that is paused is given up, and goes on when it is not. */

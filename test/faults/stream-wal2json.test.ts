@@ -24,7 +24,7 @@ const ENV = {
   PGNETD_SENDER_TIMEOUT_MS: "20000",
   PGNETD_FENCE_MS: "15000",
 };
-const DEFAULTS = { maxRedirects: 5 };
+const CONTEXT = { maxRedirects: 5, installationMark: null };
 
 /** Rows of every kind that the functions make, and some that only a direct insert does. */
 const ROWS = `
@@ -60,7 +60,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
         slot: { name: `same_${plugin}`, plugin, temporary: true, failover: false },
         lock: { classId: 1, shard },
         decoder: openDecoder(plugin),
-        inserted: (row) => streamed[plugin].push(readRow(row, DEFAULTS)),
+        inserted: (row) => streamed[plugin].push(readRow(row, CONTEXT)),
       });
     await using pgoutput = await open("pgoutput", 1);
     await using wal2json = await open("wal2json", 2);
@@ -69,7 +69,7 @@ describe.skipIf(!hasWal2json())("slot.plugin: wal2json", () => {
     await wal2json.waitFor(5);
     await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 5_000 });
     const swept = await sweep(pool, sweepPlan({ rows: 100, perLane: 100, bytes: 1 << 30 }), {
-      ...DEFAULTS,
+      ...CONTEXT,
       assertSame: () => undefined,
     });
     const byId = (rows: readonly OutboxRow[]): OutboxRow[] =>

@@ -11,7 +11,7 @@ import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { sweepPlan } from "../support/sweep-plan.ts";
 
-const DEFAULTS = { maxRedirects: 5, assertSame: (): void => undefined };
+const CONTEXT = { maxRedirects: 5, installationMark: null, assertSame: (): void => undefined };
 
 /** Numbers in every form that JSON has: `jsonb` keeps each digit. */
 const number = fc
@@ -93,8 +93,8 @@ test("P2: headers of any depth with any number are read, swept or streamed", asy
   await db.query("select net.http_get('http://x/', headers := $1)", [`{"X-Deep": ${deep}}`]);
   await stream.waitFor(1);
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 20_000 });
-  const swept = await sweep(pool, sweepPlan({ rows: 10, perLane: 10 }), DEFAULTS);
-  for (const { request, defect } of [readRow(streamed[0] ?? {}, DEFAULTS), ...swept.rows]) {
+  const swept = await sweep(pool, sweepPlan({ rows: 10, perLane: 10 }), CONTEXT);
+  for (const { request, defect } of [readRow(streamed[0] ?? {}, CONTEXT), ...swept.rows]) {
     expect([defect, request.headers]).toEqual([null, [["X-Deep", deep]]]);
   }
   expect(swept.rows).toHaveLength(1);

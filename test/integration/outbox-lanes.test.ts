@@ -11,7 +11,11 @@ const PLAN = sweepPlan({ rows: 1_000, perLane: 100, bytes: 1 << 24 });
 
 async function sweepOnce(db: TestDatabase, plan: Partial<SweepPlan> = {}): Promise<SweepResult> {
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 20_000 });
-  return await sweep(pool, { ...PLAN, ...plan }, { maxRedirects: 5, assertSame: () => undefined });
+  return await sweep(
+    pool,
+    { ...PLAN, ...plan },
+    { maxRedirects: 5, installationMark: null, assertSame: () => undefined },
+  );
 }
 
 async function insert(db: TestDatabase, url: string, count: number): Promise<void> {
@@ -235,7 +239,11 @@ test("P6: where one row of each lane does not fit, each lane has its turn in som
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 20_000 });
   const read = new Set<string>();
   await eventually(async () => {
-    const { rows } = await sweep(pool, { ...PLAN, rows: 2 }, { maxRedirects: 5, assertSame: () => undefined });
+    const { rows } = await sweep(
+      pool,
+      { ...PLAN, rows: 2 },
+      { maxRedirects: 5, installationMark: null, assertSame: () => undefined },
+    );
     for (const { lane } of rows) read.add(lane);
     expect(read.size).toBe(10);
     return true;

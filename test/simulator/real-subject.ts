@@ -92,7 +92,11 @@ export class RealSubject implements Subject, AsyncDisposable {
       perLane,
       known.map((index) => BigInt(this.#rows[index]?.id ?? 0)),
     );
-    const found = await sweep(this.#pool, plan, { maxRedirects: 5, assertSame: () => undefined });
+    const found = await sweep(this.#pool, plan, {
+      maxRedirects: 5,
+      installationMark: null,
+      assertSame: () => undefined,
+    });
     return {
       requests: found.rows.map(({ request }) => this.#rows.findIndex(({ id }) => id === String(request.id))),
       left: found.left.toSorted(),

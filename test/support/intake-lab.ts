@@ -33,7 +33,7 @@ let id = 0n;
 export function rowOf(lane: string, nextAttemptAt: string | null = null): OutboxRow {
   id += 1n;
   const request = { ...requestOf(`http://${lane}/`, { id }), bytes: 7 };
-  return { request, defect: null, nextAttemptAt, lane, host: lane };
+  return { request, defect: null, isForeign: false, nextAttemptAt, lane, host: lane };
 }
 
 /** The intake between an outbox that answers what it is told to, and a sender that only takes note. */

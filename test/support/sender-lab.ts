@@ -84,7 +84,7 @@ export class SenderLab {
 
   row(lane: string, { bytes = 100, host = lane, id = (this.#id += 1n) } = {}): OutboxRow {
     const request = { ...requestOf(`http://${host}/`, { id }), bytes };
-    return { request, defect: null, nextAttemptAt: null, lane, host };
+    return { request, defect: null, isForeign: false, nextAttemptAt: null, lane, host };
   }
 
   /** Holds and accepts a row; false where there is no room for it. */

@@ -108,7 +108,7 @@ export class World {
         memory: this.#options.memory,
         concurrency: { total, perHost: total },
         perSecond: "unlimited",
-        rowDefaults: { maxRedirects: 5 },
+        rows: { maxRedirects: 5, installationMark: null },
         fenceMs: Number.MAX_SAFE_INTEGER,
         outboxTable: TABLE,
       },
@@ -301,6 +301,7 @@ export class World {
       rows: rows.map((row) => ({
         request: requestOf(row),
         defect: null,
+        isForeign: false,
         nextAttemptAt: null,
         lane: row.lane,
         host: row.lane,

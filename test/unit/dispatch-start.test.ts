@@ -68,7 +68,7 @@ class Started implements AsyncDisposable {
         ...FOUND,
         snapshot: this.snapshot,
         isWhole: this.isWhole,
-        rows: [{ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }],
+        rows: [{ request, defect: null, isForeign: false, nextAttemptAt: null, lane: "a", host: "a" }],
       };
     };
     const send = async (): Promise<Outcome> => {
@@ -100,7 +100,7 @@ class Started implements AsyncDisposable {
         memory: { requests: 10, bytes: 1e6, perLane: 10 },
         concurrency: { total: 10, perHost: 10 },
         perSecond: "unlimited",
-        rowDefaults: { maxRedirects: 5 },
+        rows: { maxRedirects: 5, installationMark: null },
         fenceMs: FENCE_MS,
         outboxTable: "net.http_request_queue",
       },

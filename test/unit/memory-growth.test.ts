@@ -48,6 +48,7 @@ test(
     const row = (id: number): OutboxRow => ({
       request: requestOf("http://a/", { id: BigInt(id), body: Buffer.alloc(1_024), bytes: 1_600 }),
       defect: null,
+      isForeign: false,
       nextAttemptAt: null,
       lane: `tenant ${id}`,
       host: "a",

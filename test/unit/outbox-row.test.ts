@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { hostOf } from "../../src/outbox/host-settings.ts";
 import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, laneOfRow, readRow } from "../../src/outbox/row.ts";
 
-const DEFAULTS = { maxRedirects: 5 };
+const CONTEXT = { maxRedirects: 5, installationMark: null };
 
 /** A row as the stream and the sweep give it. */
 const ROW = {
@@ -19,7 +19,7 @@ const ROW = {
 };
 
 it("takes what a row leaves open from the defaults", () => {
-  const { request, defect, nextAttemptAt } = readRow(ROW, DEFAULTS);
+  const { request, defect, nextAttemptAt } = readRow(ROW, CONTEXT);
   expect({ defect, nextAttemptAt }).toEqual({ defect: null, nextAttemptAt: null });
   expect(request).toMatchObject({
     id: 9_007_199_254_740_993n,
@@ -31,7 +31,7 @@ it("takes what a row leaves open from the defaults", () => {
 
 it("sends no header without a value, and what is no string in its own text", () => {
   const headers = '{"X-Flag": true, "X-List": [1, 2], "X-None": null, "X-Text": "a", "X-Number": 1.10}';
-  expect(readRow({ ...ROW, headers }, DEFAULTS).request.headers).toEqual([
+  expect(readRow({ ...ROW, headers }, CONTEXT).request.headers).toEqual([
     ["X-Flag", "true"],
     ["X-List", "[1, 2]"],
     ["X-Text", "a"],
@@ -40,7 +40,7 @@ it("sends no header without a value, and what is no string in its own text", () 
 });
 
 it.each(["infinity", "-infinity", "2026-01-02 03:04:05.123456+00"])("a time is kept as it is written: %s", (time) => {
-  const { defect, nextAttemptAt, request } = readRow({ ...ROW, next_attempt_at: time, created: time }, DEFAULTS);
+  const { defect, nextAttemptAt, request } = readRow({ ...ROW, next_attempt_at: time, created: time }, CONTEXT);
   expect({ defect, nextAttemptAt, created: request.created }).toEqual({
     defect: null,
     nextAttemptAt: time,
@@ -67,41 +67,41 @@ it.each([
   ["timeout_milliseconds", -1],
   ["next_attempt_at", 7],
 ])("a row whose %s are %j has a defect, and is a request all the same", (column, value) => {
-  const { request, defect } = readRow({ ...ROW, [column]: value }, DEFAULTS);
+  const { request, defect } = readRow({ ...ROW, [column]: value }, CONTEXT);
   expect(defect).toContain(column);
   expect(request).toMatchObject({ id: 9_007_199_254_740_993n, method: "get", url: "http://example.com/" });
 });
 
 it("a row with several defects names all of them on one line", () => {
-  expect(readRow({ ...ROW, attempts: -1, timeout_milliseconds: -1 }, DEFAULTS).defect).toMatch(
+  expect(readRow({ ...ROW, attempts: -1, timeout_milliseconds: -1 }, CONTEXT).defect).toMatch(
     /^timeout_milliseconds: [^\n]+; attempts: [^\n]+$/,
   );
 });
 
 it.each(["null", "{}"])("headers and options of %s are as good as none", (text) => {
-  const { request, defect } = readRow({ ...ROW, headers: text, options: text }, DEFAULTS);
+  const { request, defect } = readRow({ ...ROW, headers: text, options: text }, CONTEXT);
   expect([request.headers, request.options.maxAttempts, defect]).toEqual([[], 1, null]);
 });
 
 it("P2: headers and options of any depth are read, whatever numbers are inside", () => {
   const deep = `${"[".repeat(100_000)}1234567890123456${"]".repeat(100_000)}`;
-  const { request, defect } = readRow({ ...ROW, headers: `{"X-Deep": ${deep}}` }, DEFAULTS);
+  const { request, defect } = readRow({ ...ROW, headers: `{"X-Deep": ${deep}}` }, CONTEXT);
   expect([defect, request.headers]).toEqual([null, [["X-Deep", deep]]]);
-  expect(readRow({ ...ROW, options: `{"keep": ${deep}}` }, DEFAULTS).defect).toContain("options.keep");
-  expect(readRow({ ...ROW, options: `{"other": ${deep}}` }, DEFAULTS).defect).toBeNull();
+  expect(readRow({ ...ROW, options: `{"keep": ${deep}}` }, CONTEXT).defect).toContain("options.keep");
+  expect(readRow({ ...ROW, options: `{"other": ${deep}}` }, CONTEXT).defect).toBeNull();
 });
 
 it.each([
   ["headers", '{"Authorization": "s3cret\\q"}'],
   ["options", '{"keep": "s3cret"'],
 ])("P11: what cannot be parsed in %s is not shown", (column, text) => {
-  const { defect } = readRow({ ...ROW, [column]: text }, DEFAULTS);
+  const { defect } = readRow({ ...ROW, [column]: text }, CONTEXT);
   expect(defect).toMatch(/cannot be read|must be/);
   expect(defect).not.toContain("s3cret");
 });
 
 it("a row that was not read whole says why", () => {
-  const { request, defect } = readRow({ id: "7", created: ROW.created }, DEFAULTS, {
+  const { request, defect } = readRow({ id: "7", created: ROW.created }, CONTEXT, {
     unread: "it cannot be read: no (22000)",
   });
   expect([request.id, defect]).toEqual([7n, "it cannot be read: no (22000)"]);
@@ -112,14 +112,14 @@ it.each([
   ["url", { url: `http://example.com/${"a".repeat(LARGEST_BYTES)}` }],
   ["headers", { headers: `{"X-Large": "${"a".repeat(LARGEST_HEADERS_BYTES)}"}` }],
 ])("P5: a row whose %s is too large has a defect, and is not held", (part, columns) => {
-  const { request, defect } = readRow({ ...ROW, ...columns }, DEFAULTS);
+  const { request, defect } = readRow({ ...ROW, ...columns }, CONTEXT);
   expect(defect).toMatch(new RegExp(`its .*${part}.* larger than \\d+ bytes`));
   expect(request).toMatchObject({ body: null, headers: [], bytes: 512 });
   expect(request.url.length).toBeLessThanOrEqual(1_000);
 });
 
 it("of tries there may have been as many as may be asked for", () => {
-  expect(readRow({ ...ROW, attempts: 1_000 }, DEFAULTS)).toMatchObject({ defect: null, request: { attempts: 1_000 } });
+  expect(readRow({ ...ROW, attempts: 1_000 }, CONTEXT)).toMatchObject({ defect: null, request: { attempts: 1_000 } });
 });
 
 it.each([
@@ -140,7 +140,7 @@ it("what a row says is in its request, as it is written", () => {
     attempts: 2,
     options: '{"max_attempts": 3, "retry_first_ms": 10, "retry_max_ms": 20, "max_redirects": 0, "keep": "status"}',
   };
-  expect(readRow({ ...ROW, ...columns }, DEFAULTS).request).toEqual({
+  expect(readRow({ ...ROW, ...columns }, CONTEXT).request).toEqual({
     id: 9_007_199_254_740_993n,
     method: "GET",
     url: "http://example.com/",
@@ -157,7 +157,7 @@ it("what a row says is in its request, as it is written", () => {
 it.each([null, "null", "{}"])(
   "with options of %j a request is tried once, and has the configured redirects",
   (options) => {
-    expect(readRow({ ...ROW, options }, DEFAULTS).request.options).toEqual({
+    expect(readRow({ ...ROW, options }, CONTEXT).request.options).toEqual({
       maxAttempts: 1,
       retryFirstMs: 1_000,
       retryMaxMs: 3_600_000,
@@ -169,7 +169,7 @@ it.each([null, "null", "{}"])(
 
 it("a row waits since its commit; where that is not known since it was due, or since it was made", () => {
   const waitsSince = (columns: object, committedAt?: number): number | undefined =>
-    readRow({ ...ROW, ...columns }, DEFAULTS, { committedAt }).waitsSince;
+    readRow({ ...ROW, ...columns }, CONTEXT, { committedAt }).waitsSince;
   const due = { next_attempt_at: "2026-11-21 09:30:00+00" };
   expect([waitsSince({}, 7), waitsSince(due, 7), waitsSince(due), waitsSince({})]).toEqual([
     7,
@@ -184,12 +184,12 @@ it("P5: a request of the largest size is sent", () => {
   const headers = `{"X-Large": "${"a".repeat(LARGEST_HEADERS_BYTES - '{"X-Large": ""}'.length)}"}`;
   const options = `{"other": "${"a".repeat(LARGEST_HEADERS_BYTES - '{"other": ""}'.length)}"}`;
   const body = Buffer.alloc(LARGEST_BYTES - url.length);
-  expect(readRow({ ...ROW, headers, body, options }, DEFAULTS).defect).toBeNull();
+  expect(readRow({ ...ROW, headers, body, options }, CONTEXT).defect).toBeNull();
 });
 
 it("P5: a row whose options are too large has a defect", () => {
   const options = `{"other": "${"ü".repeat(LARGEST_HEADERS_BYTES / 2)}"}`;
-  expect(readRow({ ...ROW, options }, DEFAULTS).defect).toMatch(/its options are larger/);
+  expect(readRow({ ...ROW, options }, CONTEXT).defect).toMatch(/its options are larger/);
 });
 
 it.each([
@@ -197,15 +197,15 @@ it.each([
   [{ url: "http://A/", lane: null }, "a"],
   [{ url: 7, lane: "b" }, ""],
 ])("the lane of a row is known without reading the rest: %j", (row, lane) => {
-  expect([laneOfRow(row), readRow({ ...ROW, ...row }, DEFAULTS).lane]).toEqual([lane, lane]);
+  expect([laneOfRow(row), readRow({ ...ROW, ...row }, CONTEXT).lane]).toEqual([lane, lane]);
 });
 
 it("a row with a defect belongs to its host and lane, is due at once, and shows the beginning of its url", () => {
   const url = `http://example.com/${"a".repeat(2_000)}`;
-  const { request, ...row } = readRow({ ...ROW, url, attempts: -1, next_attempt_at: "infinity" }, DEFAULTS);
+  const { request, ...row } = readRow({ ...ROW, url, attempts: -1, next_attempt_at: "infinity" }, CONTEXT);
   expect(row).toMatchObject({ nextAttemptAt: null, lane: "example.com", host: "example.com" });
   expect(request).toMatchObject({ url: url.slice(0, 1_000), timeoutMs: 0, attempts: 0, created: ROW.created });
-  expect(readRow({ ...ROW, method: 7, url: 7 }, DEFAULTS)).toMatchObject({
+  expect(readRow({ ...ROW, method: 7, url: 7 }, CONTEXT)).toMatchObject({
     request: { method: "GET", url: "" },
     lane: "",
     host: "",

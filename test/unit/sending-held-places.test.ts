@@ -88,7 +88,7 @@ class Lab implements AsyncDisposable {
       this.#id += 1n;
       const request = requestOf(`http://${host}/`, { id: this.#id, timeoutMs: 600_000 });
       if (!this.#sender.hold(host, request.bytes)) throw new RangeError("memory is full");
-      this.#sender.accept({ request, defect: null, nextAttemptAt: null, lane: host, host }, null);
+      this.#sender.accept({ request, defect: null, isForeign: false, nextAttemptAt: null, lane: host, host }, null);
     }
     this.#sender.start();
     await turn();

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { readRow } from "../../src/outbox/row.ts";
 import type { FailureCode, Outcome } from "../../src/http/outcome.ts";
-import { defective, failureOf } from "../../src/sending/outcomes.ts";
+import { failureOf, unsent } from "../../src/sending/outcomes.ts";
 
 const timings = { totalMs: 0, dnsMs: 0, connectMs: 0, exchangeMs: 0 };
 
@@ -17,13 +18,39 @@ test("the last failure of a host is what failed, or a status of 500 or more; wha
   expect(failures.map(failureOf)).toEqual(["timeout", null, null, null, "500", "503"]);
 });
 
-test("a row that cannot be sent fails without having been received by anybody", () => {
-  expect(defective("url: no")).toEqual({
+const ROW = {
+  id: "7",
+  method: "GET",
+  url: "http://a/",
+  headers: null,
+  body: null,
+  timeout_milliseconds: 5_000,
+  created: "2026-11-21 09:20:32.115484+00",
+};
+
+function endOf(columns: Readonly<Record<string, unknown>>, installationMark: number | null): unknown {
+  const ended = unsent(readRow({ ...ROW, ...columns }, { maxRedirects: 5, installationMark }));
+  return ended === null ? null : [ended.kind, ended.outcome];
+}
+
+test("a row that cannot be sent is answered without having been received by anybody", () => {
+  const outcome = {
     kind: "failed",
     code: "bad_request",
-    message: "The row in net.http_request_queue cannot be sent: url: no",
+    message: "The row in net.http_request_queue cannot be sent: headers: must be a JSON object of names and values",
     detail: null,
     maybeReceived: false,
     timings,
-  });
+  };
+  expect(endOf({ headers: "[]" }, null)).toEqual(["answered", outcome]);
+});
+
+test("a request of another installation is a dead letter, whatever else is in it; one without a mark is sent", () => {
+  const dead = ["dead", expect.objectContaining({ kind: "failed", code: "other_installation", maybeReceived: false })];
+  expect(endOf({ installation_mark: 1 }, 2)).toEqual(dead);
+  expect(endOf({ installation_mark: 1, headers: "[]" }, 2)).toEqual(dead);
+  expect(endOf({ installation_mark: 2 }, 2)).toBeNull();
+  expect(endOf({ installation_mark: null }, 2)).toBeNull();
+  expect(endOf({}, 2)).toBeNull();
+  expect(endOf({ installation_mark: 1 }, null)).toBeNull();
 });

@@ -29,6 +29,7 @@ test("P2: a row with the id of one whose completion is committed but not settled
   const row = (created: string): OutboxRow => ({
     request: requestOf("http://a/", { id: 7n, created }),
     defect: null,
+    isForeign: false,
     nextAttemptAt: null,
     lane: "a",
     host: "a",
@@ -70,7 +71,7 @@ test("P2: a request that could not be sent for want of resources waits in the ou
   );
   const request = requestOf("http://a/", { id: 7n });
   expect(sender.hold("a", request.bytes)).toBe(true);
-  sender.accept({ request, defect: null, nextAttemptAt: null, lane: "a", host: "a" }, null);
+  sender.accept({ request, defect: null, isForeign: false, nextAttemptAt: null, lane: "a", host: "a" }, null);
   sender.start();
   await turn();
   expect(completions).toEqual([{ kind: "deferred", request, outcome: null, delayMs: 500 }]);

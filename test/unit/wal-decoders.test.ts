@@ -91,11 +91,12 @@ describe.each(SAME)("%s", (plugin, payloads) => {
   test("brings rows that read as requests, every value as a sweep would have it", () => {
     const events = decoded(plugin, payloads);
     const rows = [events[1]?.[2], events[2]?.[2]].map((row) =>
-      readRow(row as Record<string, unknown>, { maxRedirects: 5 }),
+      readRow(row as Record<string, unknown>, { maxRedirects: 5, installationMark: null }),
     );
     expect(rows).toMatchObject([
       {
         defect: null,
+        isForeign: false,
         nextAttemptAt: "2026-01-02 03:04:06+00",
         request: {
           id: 9_007_199_254_740_993n,
@@ -109,6 +110,7 @@ describe.each(SAME)("%s", (plugin, payloads) => {
       },
       {
         defect: null,
+        isForeign: false,
         nextAttemptAt: "infinity",
         request: { id: 2n, headers: [], body: null, timeoutMs: 1 },
       },

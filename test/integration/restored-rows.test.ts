@@ -1,0 +1,135 @@
+import { expect, test } from "vitest";
+import { adopt, type Adoption } from "../../src/ops/adopt.ts";
+import { connect } from "../../src/pg/connection.ts";
+import { migrate } from "../../src/pg/migrate.ts";
+import { eventually } from "../support/eventually.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { type Receiver, startReceiver } from "../support/receiver.ts";
+
+/** An installation of its own, as those of two databases are that were not copied. */
+async function installation(): Promise<TestDatabase> {
+  const db = await testDatabase({ migrated: false });
+  await migrate(db.url);
+  return db;
+}
+
+/** The requests that wait in `production` come to be in `staging`, too, with ids that are free there. */
+async function restore(production: TestDatabase, staging: TestDatabase): Promise<void> {
+  const [dump] = await production.query<{ rows: unknown }>(
+    "select json_agg(to_jsonb(q) || jsonb_build_object('id', id + 1000)) as rows from net.http_request_queue q",
+  );
+  await staging.query(
+    "insert into net.http_request_queue select * from json_populate_recordset(null::net.http_request_queue, $1)",
+    [JSON.stringify(dump?.rows)],
+  );
+}
+
+async function productionWithRequests(receiver: Receiver): Promise<TestDatabase> {
+  const production = await installation();
+  await production.query("select net.http_post($1 || n, '{}') from generate_series(1, 3) n", [
+    receiver.url("/restored-"),
+  ]);
+  await production.query("select net.http_request('GET', $1, delay := '1 ms')", [receiver.url("/restored-delayed")]);
+  return production;
+}
+
+const DEAD = "select url, error_code, error_msg from net.http_dead_letter order by id";
+const WAITING = "select count(*)::int as n from net.http_request_queue";
+
+async function nothingWaits(db: TestDatabase): Promise<void> {
+  await eventually(async () => (await db.query(WAITING))[0]?.["n"] === 0);
+}
+
+test("requests that a restore adds to an installation, streamed or swept, are dead letters, which replay sends", async () => {
+  await using receiver = await startReceiver();
+  await using production = await productionWithRequests(receiver);
+  await using swept = await installation();
+  await using streamed = await installation();
+  await restore(production, swept);
+  await using _sweeps = await startInProcess(swept.url);
+  await using _streams = await startInProcess(streamed.url);
+  for (const staging of [swept, streamed]) await staging.query("select net.http_get($1)", [receiver.url("/own")]);
+  await receiver.waitFor(2);
+  await restore(production, streamed);
+  for (const staging of [swept, streamed]) {
+    await nothingWaits(staging);
+    expect(await staging.query(DEAD)).toEqual(
+      ["1", "2", "3", "delayed"].map((name) => ({
+        url: receiver.url(`/restored-${name}`),
+        error_code: "other_installation",
+        error_msg: expect.stringMatching(/^Another installation of pgnetd made this request/) as unknown,
+      })),
+    );
+  }
+  expect((await receiver.waitFor(2)).map(({ path }) => path)).toEqual(["/own", "/own"]);
+  await streamed.query("select net.http_replay(id) from net.http_dead_letter where url like '%-1'");
+  expect((await receiver.waitFor(3)).at(-1)).toMatchObject({ path: "/restored-1", body: Buffer.from("{}") });
+});
+
+test("adopt --moved and --keep send what a restore added; what is restored into the copy later is not sent", async () => {
+  await using receiver = await startReceiver();
+  await using production = await productionWithRequests(receiver);
+  for (const [adoption, expected] of [
+    ["moved", 4],
+    ["keep", 8],
+  ] as const) {
+    await using copy = await installation();
+    await restore(production, copy);
+    await adopted(copy, adoption);
+    {
+      await using _daemon = await startInProcess(copy.url);
+      await receiver.waitFor(expected);
+      await nothingWaits(copy);
+      await restore(production, copy);
+      await nothingWaits(copy);
+      expect(await copy.query(DEAD)).toHaveLength(4);
+    }
+  }
+  expect(receiver.requests).toHaveLength(8);
+});
+
+test("a copy that was made an installation of its own, or restored without data, has another mark than its original", async () => {
+  await using production = await installation();
+  await production.query("select net.http_get('http://a/')");
+  const marks = new Set([await markOf(production)]);
+  for (const adoption of ["discard", "keep"] as const) {
+    await using copy = await testDatabase({ template: production.name });
+    await adopted(copy, adoption);
+    marks.add(await markOf(copy));
+    expect(await copy.query("select distinct installation_mark as mark from net.http_request_queue")).toEqual(
+      adoption === "keep" ? [{ mark: await markOf(copy) }] : [],
+    );
+  }
+  await using empty = await testDatabase({ template: production.name });
+  await empty.query("truncate net.pgnetd_migrations, net.pgnetd_installation, net.http_request_queue");
+  await migrate(empty.url);
+  marks.add(await markOf(empty));
+  expect(marks).toHaveProperty("size", 4);
+  expect(marks).not.toContain(undefined);
+});
+
+async function adopted(copy: TestDatabase, adoption: Adoption): Promise<void> {
+  const client = await connect(copy.url, "adopt");
+  try {
+    await adopt(client, null, adoption);
+  } finally {
+    await client.end();
+  }
+}
+
+/** What requests that are made now have. */
+async function markOf(db: TestDatabase): Promise<unknown> {
+  const client = await db.pool.connect();
+  try {
+    await client.query("begin");
+    await client.query("select net.http_get('http://a/')");
+    const { rows } = await client.query(
+      "select installation_mark as mark from net.http_request_queue order by id desc limit 1",
+    );
+    return (rows[0] as { mark: unknown } | undefined)?.mark;
+  } finally {
+    await client.query("rollback");
+    client.release();
+  }
+}
