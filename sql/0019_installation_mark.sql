@@ -2,8 +2,10 @@
 
 alter table net.http_request_queue add column installation_mark integer;
 comment on column net.http_request_queue.installation_mark is
-  'A number of the installation that made the request: the daemon sends those with the column''s default, which no other installation has, and those with null.';
+  'Which installation made the request: the default is this one''s. One of another is not sent, but made a dead letter; null counts as this one''s.';
+-- As MARK_OF in src/pg/installation.ts.
 do $$ begin
-  execute pg_catalog.format('alter table net.http_request_queue alter column installation_mark set default %s',
-    1 + pg_catalog.trunc(pg_catalog.random() * 2147483646)::pg_catalog.int4);
+  execute pg_catalog.format('alter table net.http_request_queue alter column installation_mark set default %s', (
+    select ('x' || pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(id::text, 'UTF8')), 'hex'), 8))::pg_catalog.bit(31)::pg_catalog.int4
+    from net.pgnetd_installation));
 end $$;

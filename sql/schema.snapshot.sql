@@ -75,7 +75,7 @@ column net.http_request_queue.attempts | 9 integer not null default 0 | Tries th
 column net.http_request_queue.deduplication_key | 10 text | No two requests with the same key wait at the same time; null for no such rule. | -
 column net.http_request_queue.options | 11 jsonb | Null for the defaults, or an object with max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep. | -
 column net.http_request_queue.lane | 12 text | A name that groups requests to one destination: those of other names have their turns beside them. Null for none. | -
-column net.http_request_queue.installation_mark | 13 integer default of the installation | A number of the installation that made the request: the daemon sends those with the column's default, which no other installation has, and those with null. | -
+column net.http_request_queue.installation_mark | 13 integer default of the installation | Which installation made the request: the default is this one's. One of another is not sent, but made a dead letter; null counts as this one's. | -
 column net.http_response_detail.id | 1 bigint not null | The request id. | -
 column net.http_response_detail.method | 2 text not null | The method of the request. | -
 column net.http_response_detail.url | 3 text not null | The url of the request without user, password and fragment, and with ?*** in place of its query. | -

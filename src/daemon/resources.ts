@@ -117,12 +117,12 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
   };
   const heartbeat = config.metrics.heartbeat ? new Heartbeat({ db, meter: meters.heartbeats, clock, log }) : null;
   let { id } = known.installation;
-  const rows = { maxRedirects: http.maxRedirects, installationMark: known.installation.mark };
+  const rows = { maxRedirects: http.maxRedirects, installationMarks: known.installation.marks };
   const control = new Control({
     // P3: at each start of leadership, since the database may have been restored or adopted meanwhile.
     identify: async () => {
       await assertVisible(pool);
-      ({ id, mark: rows.installationMark } = await readInstallation(pool, config.database.environment));
+      ({ id, marks: rows.installationMarks } = await readInstallation(pool, config.database.environment));
     },
     readHosts: () => readHostSettings(db),
     configureHosts: (settings) => {

@@ -1,7 +1,7 @@
 import type pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
-import { findInstallation, type Installation, MARK, RENEW_MARK } from "../pg/installation.ts";
+import { findInstallation, type Installation, MARK_REQUESTS } from "../pg/installation.ts";
 import { assertOwn } from "../pg/ownership.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
@@ -28,9 +28,6 @@ const RESTORE_ROW = "insert into net.pgnetd_installation default values on confl
 const ADOPT = `update net.pgnetd_installation set environment = $1, place = null,
   id = case when $2 then id else pg_catalog.gen_random_uuid() end`;
 
-/** Those that came with a dump are of this installation now. */
-const MARK_REQUESTS = `update net.http_request_queue set installation_mark = default where installation_mark <> ${MARK}::int`;
-
 /** Reads what `adopt` would act on. */
 export async function readAdoptable(db: Queryable): Promise<Adoptable> {
   await assertOwn(db, "net", "SCHEMA_FOREIGN");
@@ -49,10 +46,9 @@ export async function adopt(client: Queryable, environment: string | null, adopt
     refuseOwn(before.installation, environment);
     await withoutDaemons(client, async () => {
       if (adoption === "discard") await client.query({ text: "truncate net.http_request_queue" });
-      if (adoption !== "moved") await client.query({ text: RENEW_MARK });
-      if (adoption !== "discard") await client.query({ text: MARK_REQUESTS });
       await client.query({ text: RESTORE_ROW });
       await client.query({ text: ADOPT, values: [environment, adoption === "moved"] });
+      for (const text of MARK_REQUESTS) await client.query({ text });
     });
     return before;
   } catch (error) {

@@ -56,8 +56,8 @@ type Row = Readonly<Record<string, unknown>>;
 export interface RowContext {
   /** Where the row leaves it open. */
   readonly maxRedirects: number;
-  /** The number that the requests of this installation have; null where it has none, and all count as its own. */
-  readonly installationMark: number | null;
+  /** Those of this installation. */
+  readonly installationMarks: readonly number[];
 }
 
 /** A row of the outbox as read: a request, or why it cannot be one. */
@@ -146,8 +146,8 @@ function readWhole(row: Row, lane: Lane, context: RowContext, committedAt?: numb
   };
 }
 
-function isForeign({ installation_mark }: Row, { installationMark }: RowContext): boolean {
-  return installationMark !== null && typeof installation_mark === "number" && installation_mark !== installationMark;
+function isForeign({ installation_mark: mark }: Row, { installationMarks }: RowContext): boolean {
+  return typeof mark === "number" && !installationMarks.includes(mark);
 }
 
 /** P11: names of columns and rules, never a value. */

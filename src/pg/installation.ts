@@ -11,26 +11,40 @@ export interface Installation extends Claim {
   readonly id: string;
   /** The oid of the outbox: another one is that of a schema that was dropped and recreated, whose ids start over, too. */
   readonly outbox: number;
-  /** What requests made here have in `installation_mark`; null where the column has no default. */
-  readonly mark: number | null;
+  /** What its requests have in `installation_mark`: those made here, and those of a whole dump that was restored in its place. */
+  readonly marks: readonly number[];
 }
 
 /** SQL for the oid of the outbox, as text. */
 export const OUTBOX_OID = "pg_catalog.to_regclass('net.http_request_queue')::oid::text";
 
-/** SQL for what requests made here have in `installation_mark`, as text. Rows that are restored into the table bring their own, and change no default. */
-export const MARK = `(
-    select pg_catalog.substring(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '^\\d+$')
+/** SQL for the mark of the installation whose id is `id`, a `uuid` as text: from 0 on, 31 bits of its hash. */
+function markOf(id: string): string {
+  return `('x' || pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(${id}, 'UTF8')), 'hex'), 8))::bit(31)::int`;
+}
+
+/** SQL for what requests made here are given; null where the column has no such default. Rows that a dump adds bring their own. */
+const DEFAULT_MARK = `(
+    select pg_catalog.substring(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '^\\d+$')::int
     from pg_catalog.pg_attribute a join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = pg_catalog.to_regclass('net.http_request_queue') and a.attname = 'installation_mark'
   )`;
+
+/** Makes the mark of the installation that of the requests that wait, and of those made from now on. */
+export const MARK_REQUESTS = [
+  `do $$ begin
+    execute pg_catalog.format('alter table net.http_request_queue alter column installation_mark set default %s',
+      (select ${markOf("id::text")} from net.pgnetd_installation));
+  end $$`,
+  `update net.http_request_queue set installation_mark = default where installation_mark <> ${DEFAULT_MARK}`,
+];
 
 /** As JSON, so that a schema of before the newer columns can be read, too. */
 const SELECT_INSTALLATION = {
   text: `select j ->> 'id'::text as id, j ->> 'environment'::text as environment,
     nullif(j -> 'place'::text, 'null'::jsonb)::json as recorded,
     (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())::text as database,
-    i.tableoid::text as "table", i.xmin::text as row, ${OUTBOX_OID} as outbox, ${MARK} as mark
+    i.tableoid::text as "table", i.xmin::text as row, ${OUTBOX_OID} as outbox, pg_catalog.array_remove(array[${markOf("j ->> 'id'::text")}, ${DEFAULT_MARK}], null) as marks
   from net.pgnetd_installation i, pg_catalog.to_jsonb(i) j`,
 };
 
@@ -52,7 +66,7 @@ const rowSchema = z.object({
   ...placeSchema.omit({ system: true }).shape,
   id: z.uuid(),
   outbox: z.coerce.number<string>(),
-  mark: z.coerce.number<string>().nullable(),
+  marks: z.array(z.int()),
   environment: z.string().nullable(),
   recorded: placeSchema.nullable(),
 });
@@ -70,9 +84,9 @@ const UNREADABLE: ReadonlySet<string> = new Set([
 export async function findInstallation(db: Queryable): Promise<Installation | null> {
   const read = rowSchema.safeParse(await readRow(db, SELECT_INSTALLATION));
   if (!read.success) return null;
-  const { id, outbox, mark, environment, recorded, database, table, row } = read.data;
+  const { id, outbox, marks, environment, recorded, database, table, row } = read.data;
   const { system = null } = systemSchema.safeParse(await readRow(db, SELECT_SYSTEM)).data ?? {};
-  return { id, outbox, mark, environment, recorded, place: { database, table, row, system } };
+  return { id, outbox, marks, environment, recorded, place: { database, table, row, system } };
 }
 
 async function readRow(db: Queryable, statement: Statement): Promise<unknown> {
@@ -116,9 +130,3 @@ export async function recordPlace(db: Queryable, { recorded, place }: Installati
   }
   await db.query({ text: RECORD_PLACE, values: [database, table, system] });
 }
-
-/** Gives requests that are made from now on a mark that no others have. */
-export const RENEW_MARK = `do $$ begin
-  execute pg_catalog.format('alter table net.http_request_queue alter column installation_mark set default %s',
-    1 + pg_catalog.trunc(pg_catalog.random() * 2147483646)::pg_catalog.int4);
-end $$`;

@@ -1,6 +1,6 @@
 import { PgnetdError } from "../base/errors.ts";
 import { INSERT_VERSION, LATEST_VERSION, MIGRATIONS } from "./migrations.ts";
-import { RENEW_MARK } from "./installation.ts";
+import { MARK_REQUESTS } from "./installation.ts";
 import type { Queryable } from "./pool.ts";
 import { compareObjects, foundObjects, wantedObjects } from "./schema-objects.ts";
 
@@ -47,7 +47,7 @@ export async function recordRestored(db: Queryable): Promise<Restored> {
       },
     );
   }
-  if (rows.length > 0) await db.query({ text: RENEW_MARK });
+  if (rows.length > 0) for (const text of MARK_REQUESTS) await db.query({ text });
   const note =
     "the schema was restored without its data: version and installation are recorded again; parts (--webhooks, --grants) that are to be kept by upgrades have to be asked for again, of an installation with restricted rights --grants restricted before any other";
   return { version: LATEST_VERSION, notes: [note] };

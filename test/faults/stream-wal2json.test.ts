@@ -24,7 +24,7 @@ const ENV = {
   PGNETD_SENDER_TIMEOUT_MS: "20000",
   PGNETD_FENCE_MS: "15000",
 };
-const CONTEXT = { maxRedirects: 5, installationMark: null };
+const CONTEXT = { maxRedirects: 5, installationMarks: [] };
 
 /** Rows of every kind that the functions make, and some that only a direct insert does. */
 const ROWS = `

@@ -11,7 +11,7 @@ import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { sweepPlan } from "../support/sweep-plan.ts";
 
-const CONTEXT = { maxRedirects: 5, installationMark: null, assertSame: (): void => undefined };
+const CONTEXT = { maxRedirects: 5, installationMarks: [], assertSame: (): void => undefined };
 
 /** Numbers in every form that JSON has: `jsonb` keeps each digit. */
 const number = fc

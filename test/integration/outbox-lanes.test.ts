@@ -14,7 +14,7 @@ async function sweepOnce(db: TestDatabase, plan: Partial<SweepPlan> = {}): Promi
   return await sweep(
     pool,
     { ...PLAN, ...plan },
-    { maxRedirects: 5, installationMark: null, assertSame: () => undefined },
+    { maxRedirects: 5, installationMarks: [], assertSame: () => undefined },
   );
 }
 
@@ -242,7 +242,7 @@ test("P6: where one row of each lane does not fit, each lane has its turn in som
     const { rows } = await sweep(
       pool,
       { ...PLAN, rows: 2 },
-      { maxRedirects: 5, installationMark: null, assertSame: () => undefined },
+      { maxRedirects: 5, installationMarks: [], assertSame: () => undefined },
     );
     for (const { lane } of rows) read.add(lane);
     expect(read.size).toBe(10);

@@ -11,7 +11,7 @@ import { sweepPlan } from "../support/sweep-plan.ts";
 // A byte that WIN1252 has and no character for: the server takes it in, and cannot give it to a client that reads UTF-8.
 const UNREADABLE = "chr(129)";
 const PLAN = sweepPlan({ rows: 1_000, perLane: 1_000, bytes: 64 << 20 });
-const DEFAULTS = { maxRedirects: 5, installationMark: null, assertSame: (): void => undefined };
+const DEFAULTS = { maxRedirects: 5, installationMarks: [], assertSame: (): void => undefined };
 
 /** Counts the statements that go through it. */
 function counting(db: Queryable): Queryable & { count: number } {

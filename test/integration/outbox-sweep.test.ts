@@ -17,7 +17,7 @@ async function openSweeps({
 }): Promise<AsyncDisposable & { once(): Promise<SweepResult> }> {
   const pool = openPool({ url, size: 1, statementTimeoutMs: 5_000 });
   return {
-    once: () => sweep(pool, PLAN, { maxRedirects: 5, installationMark: null, assertSame: () => undefined }),
+    once: () => sweep(pool, PLAN, { maxRedirects: 5, installationMarks: [], assertSame: () => undefined }),
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
 }
@@ -119,7 +119,7 @@ test("a header with a number longer than JavaScript's is sent as it was written,
   await using sweeps = await openSweeps(db);
   const streamed: OutboxRow[] = [];
   await using stream = await startStream(db.url, {
-    inserted: (row) => streamed.push(readRow(row, { maxRedirects: 5, installationMark: null })),
+    inserted: (row) => streamed.push(readRow(row, { maxRedirects: 5, installationMarks: [] })),
   });
   await db.query(
     "select net.http_get('http://x/', headers := jsonb_build_object('X-Id', 9223372036854775807, 'X-Ids', '[12345678901234567890]'::jsonb))",

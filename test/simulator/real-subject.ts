@@ -94,7 +94,7 @@ export class RealSubject implements Subject, AsyncDisposable {
     );
     const found = await sweep(this.#pool, plan, {
       maxRedirects: 5,
-      installationMark: null,
+      installationMarks: [],
       assertSame: () => undefined,
     });
     return {

@@ -111,7 +111,7 @@ export class SimulatedSubject implements Subject {
       perLane,
       known.flatMap((index) => this.#rows[index]?.id ?? []),
     );
-    const found = await sweep(this.#db, plan, { maxRedirects: 5, installationMark: null, assertSame: () => undefined });
+    const found = await sweep(this.#db, plan, { maxRedirects: 5, installationMarks: [], assertSame: () => undefined });
     const snapshot: Snapshot = found.snapshot;
     return {
       requests: found.rows.map(({ request }) => this.#rows.findIndex((row) => row.created === request.created)),

@@ -108,7 +108,7 @@ export class World {
         memory: this.#options.memory,
         concurrency: { total, perHost: total },
         perSecond: "unlimited",
-        rows: { maxRedirects: 5, installationMark: null },
+        rows: { maxRedirects: 5, installationMarks: [] },
         fenceMs: Number.MAX_SAFE_INTEGER,
         outboxTable: TABLE,
       },

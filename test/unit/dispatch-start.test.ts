@@ -100,7 +100,7 @@ class Started implements AsyncDisposable {
         memory: { requests: 10, bytes: 1e6, perLane: 10 },
         concurrency: { total: 10, perHost: 10 },
         perSecond: "unlimited",
-        rows: { maxRedirects: 5, installationMark: null },
+        rows: { maxRedirects: 5, installationMarks: [] },
         fenceMs: FENCE_MS,
         outboxTable: "net.http_request_queue",
       },

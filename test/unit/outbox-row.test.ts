@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { hostOf } from "../../src/outbox/host-settings.ts";
 import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, laneOfRow, readRow } from "../../src/outbox/row.ts";
 
-const CONTEXT = { maxRedirects: 5, installationMark: null };
+const CONTEXT = { maxRedirects: 5, installationMarks: [] };
 
 /** A row as the stream and the sweep give it. */
 const ROW = {

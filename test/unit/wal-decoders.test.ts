@@ -91,7 +91,7 @@ describe.each(SAME)("%s", (plugin, payloads) => {
   test("brings rows that read as requests, every value as a sweep would have it", () => {
     const events = decoded(plugin, payloads);
     const rows = [events[1]?.[2], events[2]?.[2]].map((row) =>
-      readRow(row as Record<string, unknown>, { maxRedirects: 5, installationMark: null }),
+      readRow(row as Record<string, unknown>, { maxRedirects: 5, installationMarks: [] }),
     );
     expect(rows).toMatchObject([
       {
