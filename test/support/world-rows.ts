@@ -1,3 +1,4 @@
+import type { OutboxRow } from "../../src/outbox/row.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import type { Snapshot } from "../../src/pg/snapshot.ts";
 import type { SweepPlan, SweepResult } from "../../src/outbox/sweep.ts";
@@ -34,8 +35,8 @@ export interface Row {
 }
 
 /** The row as a sweep reads it. */
-export function requestOf(row: Row): Request {
-  return {
+export function sweptRow(row: Row): OutboxRow {
+  const request: Request = {
     id: row.id,
     method: "POST",
     url: `http://${row.lane}/`,
@@ -47,6 +48,7 @@ export function requestOf(row: Row): Request {
     options: { maxAttempts: 100, retryFirstMs: 100, retryMaxMs: 1_000, maxRedirects: 5, keep: "all" },
     bytes: 600,
   };
+  return { request, defect: null, isForeign: false, nextAttemptAt: null, lane: row.lane, host: row.lane };
 }
 
 /** The row as the stream brings it. */

@@ -10,7 +10,7 @@ import { lsn } from "../../src/pg/lsn.ts";
 import { lowXid } from "../../src/pg/xid.ts";
 import { FakeClock } from "./fake-clock.ts";
 import type { Row, Transaction } from "./world-rows.ts";
-import { NOW_ACTIVE, readRows, receivedOf, requestOf, snapshotOf, streamed } from "./world-rows.ts";
+import { NOW_ACTIVE, readRows, receivedOf, snapshotOf, streamed, sweptRow } from "./world-rows.ts";
 import { UNBOUNDED_ANSWERS } from "./unbounded-answers.ts";
 
 const TABLE = "net.http_request_queue";
@@ -298,14 +298,7 @@ export class World {
     const { rows, ...found } = readRows(this.left(), sweep.plan, this.clock.now());
     sweep.result = {
       ...found,
-      rows: rows.map((row) => ({
-        request: requestOf(row),
-        defect: null,
-        isForeign: false,
-        nextAttemptAt: null,
-        lane: row.lane,
-        host: row.lane,
-      })),
+      rows: rows.map(sweptRow),
       snapshot: snapshotOf(this.transactions),
       insertLsn: lsn(this.#lsn),
       nextXid: this.#nextXid,
