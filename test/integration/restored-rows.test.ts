@@ -41,7 +41,7 @@ async function nothingWaits(db: TestDatabase): Promise<void> {
   await eventually(async () => (await db.query(WAITING))[0]?.["n"] === 0);
 }
 
-test("requests that a restore adds to an installation, streamed or swept, are dead letters, which replay sends", async () => {
+test("P3: requests that a restore adds to an installation, streamed or swept, are dead letters, which replay sends", async () => {
   await using receiver = await startReceiver();
   await using production = await productionWithRequests(receiver);
   await using swept = await installation();
