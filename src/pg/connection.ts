@@ -14,8 +14,21 @@ const REFUSED: ReadonlySet<string> = new Set([
   SQLSTATE.unknownDatabase,
 ]);
 
+/** What the driver says where the server asks for a password. */
+const NO_PASSWORD = /client password must be a string/;
+
 /** Why the database cannot be used, as PG_REFUSED or PG_UNREACHABLE. */
 export function connectionError(error: unknown): PgnetdError {
+  if (isPasswordMissing(error)) {
+    return new PgnetdError(
+      "PG_REFUSED",
+      "the database cannot be used: the server asks for a password, and none is set",
+      {
+        cause: error,
+        hint: "Put it into DATABASE_URL, or into PGPASSWORD. A daemon that runs needs a restart for it.",
+      },
+    );
+  }
   const code = isRefused(error) ? "PG_REFUSED" : "PG_UNREACHABLE";
   return new PgnetdError(code, `the database cannot be used: ${toError(error).message}`, {
     cause: error,
@@ -25,7 +38,11 @@ export function connectionError(error: unknown): PgnetdError {
 
 /** Whether the server answered, and refused the login. */
 export function isRefused(error: unknown): boolean {
-  return REFUSED.has(sqlstateOf(error) ?? "");
+  return REFUSED.has(sqlstateOf(error) ?? "") || isPasswordMissing(error);
+}
+
+function isPasswordMissing(error: unknown): boolean {
+  return NO_PASSWORD.test(toError(error).message);
 }
 
 /** One ordinary connection, for a command; its owner ends it. Throws PG_REFUSED or PG_UNREACHABLE. */

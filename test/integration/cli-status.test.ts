@@ -34,6 +34,11 @@ test("status says why it cannot look, each with its exit code", async () => {
   expect((await status(db.url)).failure).toMatchObject({ code: "SCHEMA_MISSING", exitCode: 65 });
   const nowhere = at((other) => (other.pathname = "/there_is_none"));
   expect((await status(nowhere)).failure).toMatchObject({ code: "PG_REFUSED", exitCode: 77 });
+  const bare = at((other) => (other.password = ""));
+  expect((await status(bare)).failure).toMatchObject({
+    code: "PG_REFUSED",
+    message: "the database cannot be used: the server asks for a password, and none is set",
+  });
   const closed = at((other) => (other.port = "1"));
   expect((await status(closed)).failure).toMatchObject({ code: "PG_UNREACHABLE", exitCode: 69 });
 });
