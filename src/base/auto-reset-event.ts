@@ -19,10 +19,24 @@ export class AutoResetEvent {
    * where somebody notified.
    */
   async wait(ms: number | null, clock: Clock, signal: AbortSignal): Promise<boolean> {
-    if (!this.#notified && !signal.aborted) await this.#sleep(ms, clock, signal);
+    if (!this.#notified && !signal.aborted) {
+      await (ms === null ? this.#idle(signal) : this.#sleep(ms, clock, signal));
+    }
     const notified = this.#notified;
     this.#notified = false;
     return notified;
+  }
+
+  #idle(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        signal.removeEventListener("abort", end);
+        this.#open = null;
+        resolve();
+      };
+      this.#open = end;
+      signal.addEventListener("abort", end, { once: true });
+    });
   }
 
   /** Not with `AbortSignal.any`, which costs more than all the rest of a wait. */
