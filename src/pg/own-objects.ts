@@ -16,8 +16,16 @@ export interface OwnObjects {
   readonly types: readonly string[];
 }
 
+const READ = new Map<OwnSchema, OwnObjects>();
+
 /** What is ours in `schema`. */
 export function ownObjects(schema: OwnSchema): OwnObjects {
+  let objects = READ.get(schema);
+  if (objects === undefined) READ.set(schema, (objects = read(schema)));
+  return objects;
+}
+
+function read(schema: OwnSchema): OwnObjects {
   const text = readFileSync(new URL(FILES[schema], SQL_FOLDER), "utf8");
   const dropped = (kind: string): readonly string[] =>
     [...text.matchAll(new RegExp(`^drop (?:${kind}) if exists([^;]*);`, "gm"))].flatMap(([, names = ""]) =>
