@@ -4,6 +4,7 @@ import type { Request } from "../../src/outbox/request.ts";
 import { DaemonProcess } from "./process.ts";
 import type { Random } from "./random.ts";
 import type { Referee } from "./referee.ts";
+import { filled } from "./filled.ts";
 import { after, currentProcess, type Process, virtualNow } from "./virtual-time.ts";
 
 /** How a destination behaves. */
@@ -53,6 +54,7 @@ export class Destinations {
           isDone = true;
           flights.delete(request);
           kill?.removeEventListener("abort", abort);
+          stopWaiting();
           this.#referee.ended(sent, outcome);
           resolve(outcome);
         };
@@ -61,7 +63,7 @@ export class Destinations {
         flights.set(request, end);
         const timeoutMs =
           request.timeoutMs === 0 ? this.#maxTimeoutMs : Math.min(request.timeoutMs, this.#maxTimeoutMs);
-        after(timeoutMs, owner, () => end(failed("timeout")));
+        const stopWaiting = after(timeoutMs, owner, () => end(failed("timeout")));
         this.#answer(owner, request, extras, end);
         return promise;
       },
@@ -89,7 +91,7 @@ export class Destinations {
         if (memory?.received(more, host.answerBytes, { goOn }) !== false) goOn();
         return;
       }
-      const content = Buffer.alloc(host.answerBytes, 97);
+      const content = filled(host.answerBytes);
       memory?.finish(content.length);
       end({ kind: "answered", status, headers: [], contentType: "text/plain", content, timings: NO_TIME });
     };

@@ -107,7 +107,7 @@ async function drain(history: History, world: World, hasFailed: () => boolean): 
   const { database } = server;
   world.heal();
   const isDone = (): boolean =>
-    hasFailed() || (database.running.size === 0 && isStreaming() && referee.waiting().length === 0 && isLive());
+    hasFailed() || (database.running.size === 0 && isStreaming() && !referee.isAnyWaiting && isLive());
   const isStreaming = (): boolean => server.slot !== null && server.slot.active !== null;
   // A leader that stood still may sweep once before it knows that another one leads.
   const isLive = (): boolean =>

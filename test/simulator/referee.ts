@@ -173,6 +173,11 @@ export class Referee implements ServerWatcher {
     return [...this.#server.database.outbox.values()].filter((row) => this.#server.database.isVisible(row));
   }
 
+  get isAnyWaiting(): boolean {
+    const { database } = this.#server;
+    return database.outbox.values().some((row) => database.isVisible(row));
+  }
+
   /** Says what was lost. */
   finish(): void {
     for (const row of this.waiting()) this.harm(`P2: request ${row.id} of lane ${row.lane} still waits`);

@@ -3,11 +3,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
+import { COMPILE_CACHE } from "../support/compile-cache.ts";
+
 const MAIN = join(import.meta.dirname, "main.ts");
 const run = promisify(execFile);
 
 async function simulate(...options: readonly string[]): Promise<string> {
-  const { stdout } = await run(process.execPath, [MAIN, ...options]);
+  const env = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE };
+  const { stdout } = await run(process.execPath, [MAIN, ...options], { env });
   return stdout;
 }
 

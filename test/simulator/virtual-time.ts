@@ -41,6 +41,9 @@ class Timer {
 const real = { setImmediate: globalThis.setImmediate, now: performance.now.bind(performance) };
 
 let queue = new TinyQueue<Event>([], compare);
+/** Events in the queue, at most, that were called off. */
+let calledOff = 0;
+const LEAST_CALLED_OFF = 64;
 let now = 0;
 let count = 0;
 let current: Process | null = null;
@@ -66,9 +69,7 @@ export function currentProcess(): Process | null {
 /** Has `act` done in the name of `owner` after `ms`. Returns what calls that off. */
 export function after(ms: number, owner: Process | null, act: () => void): () => void {
   const event = add(ms, owner, act, false);
-  return () => {
-    event.act = null;
-  };
+  return () => callOff(event);
 }
 
 function add(ms: number, owner: Process | null, act: () => void, isTimer: boolean): Event {
@@ -77,6 +78,19 @@ function add(ms: number, owner: Process | null, act: () => void, isTimer: boolea
   queue.push(event);
   if (isTimer && owner !== null) owner.timers++;
   return event;
+}
+
+/** Timers are mostly called off, and long before their time: the queue is made anew when it consists mostly of these. */
+function callOff(event: Event): void {
+  if (event.act === null) return;
+  event.act = null;
+  calledOff++;
+  if (calledOff < LEAST_CALLED_OFF || calledOff < queue.length / 2) return;
+  queue = new TinyQueue<Event>(
+    queue.data.filter(({ act }) => act !== null),
+    compare,
+  );
+  calledOff = 0;
 }
 
 /** Does something now in the name of `owner`. */
@@ -94,13 +108,62 @@ export function as(owner: Process | null, act: () => void): void {
 export function resetTime(seed: number): void {
   random = new Random(seed);
   queue = new TinyQueue<Event>([], compare);
+  calledOff = 0;
   now = 0;
   count = 0;
   current = null;
 }
 
+/** What `runTime` has been asked for. */
+interface Run {
+  readonly until: number;
+  readonly isDone: () => boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+let run: Run | null = null;
+/** Turns of the event loop's present round that are left for `runTime`. */
+let turns = 0;
+
+/**
+ * As many turns are asked for at once: between two of them Node runs all promises, as after any callback, but it looks for input and
+ * output only after the last, of which the simulation has none.
+ */
+const TURNS = 64;
+
 /** Lets everything happen until `until`, or until `isDone` after some event. */
-export async function runTime(until: number, isDone: () => boolean = () => false): Promise<void> {
+export function runTime(until: number, isDone: () => boolean = () => false): Promise<void> {
+  return new Promise((resolve, reject) => {
+    run = { until, isDone, resolve, reject };
+    askForTurns();
+  });
+}
+
+function askForTurns(): void {
+  if (turns > 0) return;
+  turns = TURNS;
+  for (let index = 0; index < TURNS; index++) real.setImmediate(turn);
+}
+
+function turn(): void {
+  turns--;
+  if (run === null) return;
+  try {
+    if (goOn(run)) return askForTurns();
+    run.resolve();
+  } catch (error) {
+    run.reject(error);
+  }
+  run = null;
+}
+
+/** Lets events happen up to the first of a process: what follows from that comes before the next one. False at the end. */
+function goOn({ until, isDone }: Run): boolean {
+  if (current !== null) {
+    current = null;
+    if (isDone()) return false;
+  }
   for (let event = queue.peek(); event !== undefined && event.at <= until; event = queue.peek()) {
     queue.pop();
     const { owner } = event;
@@ -111,22 +174,24 @@ export async function runTime(until: number, isDone: () => boolean = () => false
       continue;
     }
     now = event.at;
+    if (owner !== null && !owner.isDead) {
+      begin(owner, event);
+      return true;
+    }
     if (owner === null) event.act();
-    else if (!owner.isDead) await turnOf(owner, event);
-    if (isDone()) return;
+    if (isDone()) return false;
   }
   now = Math.max(now, until);
+  return false;
 }
 
-/** One turn of a process: the event, and all promises that follow from it. */
-async function turnOf(owner: Process, event: Event): Promise<void> {
+/** One turn of a process: all promises that follow from it are its own, too. */
+function begin(owner: Process, event: Event): void {
   current = owner;
   if (event.isTimer) owner.timers--;
   const { act } = event;
   event.act = null;
   act?.();
-  await promises();
-  current = null;
 }
 
 /** Lets all promises run that can. */
@@ -136,14 +201,21 @@ export function promises(): Promise<void> {
   });
 }
 
-/** As `AbortSignal.any`, whose signals Node holds until they fire: those of a daemon that is killed never do. */
+/**
+ * As `AbortSignal.any`, whose signals Node holds until they fire, and so are listeners with a signal of their own: those of a daemon
+ * that is killed never do.
+ */
 function anyOf(signals: Iterable<AbortSignal>): AbortSignal {
   const any = new AbortController();
   const sources = [...signals];
   const fired = sources.find(({ aborted }) => aborted);
   if (fired !== undefined) any.abort(fired.reason);
-  for (const source of any.signal.aborted ? [] : sources) {
-    source.addEventListener("abort", () => any.abort(source.reason), { once: true, signal: any.signal });
+  else {
+    const fire = (event: globalThis.Event): void => {
+      for (const source of sources) source.removeEventListener("abort", fire);
+      any.abort((event.target as AbortSignal).reason);
+    };
+    for (const source of sources) source.addEventListener("abort", fire);
   }
   return any.signal;
 }
@@ -160,7 +232,7 @@ export function installVirtualTime(): void {
     new Timer(add(ms, current, () => act(...args), true));
   const end = (timer: unknown): void => {
     if (!(timer instanceof Timer) || timer.event.act === null) return;
-    timer.event.act = null;
+    callOff(timer.event);
     if (timer.event.owner !== null) timer.event.owner.timers--;
   };
   const replaced = {

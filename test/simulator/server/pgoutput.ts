@@ -24,6 +24,9 @@ const RELATIONS = {
   settings: relation(16_401, "http_host_settings", { host: OID.text }),
 };
 
+const OUTBOX_NAMES = Object.keys(OUTBOX_COLUMNS);
+const OUTBOX_ROW = Buffer.concat([Buffer.from("I"), int4(16_400), Buffer.from("N"), int2(OUTBOX_NAMES.length)]);
+const NULL_FIELD = Buffer.from("n");
 const SETTINGS_ROW = Buffer.concat([Buffer.from("I"), int4(16_401), Buffer.from("N"), int2(1), Buffer.from("n")]);
 
 function int2(value: number): Buffer {
@@ -103,25 +106,31 @@ function insertOf(row: Row): Buffer {
     next_attempt_at: row.shape.delayMs === null ? null : "later",
     lane: row.shape.lane,
   };
-  const parts: Buffer[] = [Buffer.from("I"), int4(16_400), Buffer.from("N"), int2(Object.keys(OUTBOX_COLUMNS).length)];
-  for (const name of Object.keys(OUTBOX_COLUMNS)) {
-    const value = values[name];
-    if (value === null) parts.push(Buffer.from("n"));
-    else {
-      const text = Buffer.from(Buffer.isBuffer(value) ? `\\x${value.toString("hex")}` : textOf(value));
-      parts.push(Buffer.from("t"), int4(text.length), text);
-    }
-  }
-  return Buffer.concat(parts);
+  return Buffer.concat([OUTBOX_ROW, ...OUTBOX_NAMES.map((name) => fieldOf(values[name]))]);
+}
+
+function fieldOf(value: unknown): Buffer {
+  if (value === null) return NULL_FIELD;
+  const text = Buffer.isBuffer(value) ? `\\x${value.toString("hex")}` : textOf(value);
+  const field = Buffer.from(`t\0\0\0\0${text}`);
+  field.writeUInt32BE(field.length - 5, 1);
+  return field;
 }
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
+/** Length, two positions and a time are filled in. */
+const XLOG_DATA = Buffer.concat([Buffer.from("d"), int4(0), Buffer.from("w"), int8(0n), int8(0n), int8(0n)]);
+
 /** CopyData with XLogData. */
 export function walData(at: bigint, payload: Buffer): Buffer {
-  return copyData(Buffer.concat([Buffer.from("w"), int8(at), int8(at), int8(0n), payload]));
+  const bytes = Buffer.concat([XLOG_DATA, payload]);
+  bytes.writeUInt32BE(bytes.length - 1, 1);
+  bytes.writeBigUInt64BE(at, 6);
+  bytes.writeBigUInt64BE(at, 14);
+  return bytes;
 }
 
 /** CopyData with a keepalive. */

@@ -1,4 +1,5 @@
 import { PREFERRED } from "../../../src/outbox/sweep-lanes.ts";
+import { filled } from "../filled.ts";
 import { virtualNow } from "../virtual-time.ts";
 import type { Database, Row } from "./database.ts";
 
@@ -124,16 +125,17 @@ function lanesOf(
     return queued >= 0 && authorities.has(authority) ? queued - PREFERRED : queued;
   };
   const most = Math.max(LEAST_READ, Math.floor((2 * rows) / Math.max(1, sharing)));
+  const rowsOf = Map.groupBy(waiting, ({ lane }) => lane);
   const lanes = read.map((lane): LaneRows => {
     const room = Math.min(roomOf(lane), most);
-    const readable = (row: Row): boolean => room > 0 && row.lane === lane && !known.has(String(row.id));
-    const first = dueRows
-      .filter(readable)
+    const readable = room === 0 ? [] : (rowsOf.get(lane) ?? []).filter(({ id }) => !known.has(String(id)));
+    const first = readable
+      .filter((row) => row.nextAttemptAt !== null && row.nextAttemptAt <= now)
       .toSorted((one, other) => (one.nextAttemptAt ?? 0) - (other.nextAttemptAt ?? 0) || Number(one.id - other.id))
       .slice(0, room + 1);
     const second = isFresh.has(lane)
-      ? waiting
-          .filter((row) => row.nextAttemptAt === null && readable(row))
+      ? readable
+          .filter((row) => row.nextAttemptAt === null)
           .toSorted((one, other) => Number(one.id - other.id))
           .slice(0, room + 1)
       : [];
@@ -167,7 +169,7 @@ export function columnsOf(row: Row): Readonly<Record<string, unknown>> {
     method: "POST",
     url: row.url,
     headers: null,
-    body: row.shape.bodyBytes === 0 ? null : Buffer.alloc(shape.bodyBytes, 97),
+    body: row.shape.bodyBytes === 0 ? null : filled(shape.bodyBytes),
     timeout_milliseconds: shape.timeoutMs,
     created: row.created,
     attempts: row.attempts,
