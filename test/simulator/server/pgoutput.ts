@@ -17,6 +17,7 @@ const OUTBOX_COLUMNS = {
   next_attempt_at: OID.timestamptz,
   options: OID.jsonb,
   lane: OID.text,
+  installation_mark: OID.int4,
 } as const;
 
 const RELATIONS = {

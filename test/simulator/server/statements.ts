@@ -7,7 +7,7 @@ import { refusal } from "./errors.ts";
 import type { Server } from "./server.ts";
 import type { Session } from "./session.ts";
 import { Slot } from "./slot.ts";
-import { columnsOf, sweepRows } from "./sweep.ts";
+import { columnsOf, INSTALLATION_MARK, sweepRows } from "./sweep.ts";
 import { float8s, int4s, int8s, texts } from "./arrays.ts";
 
 type Rows = readonly Readonly<Record<string, unknown>>[];
@@ -191,6 +191,7 @@ const INSTALLATION = {
   table: "16390",
   row: "700",
   outbox: "16400",
+  marks: [INSTALLATION_MARK],
 };
 
 function key(classId: string | undefined, shard: string | undefined): string {

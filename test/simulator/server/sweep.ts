@@ -161,6 +161,9 @@ function timeText(at: number | null): string | null {
   return at === null ? null : `at ${at}`;
 }
 
+/** Of every row. */
+export const INSTALLATION_MARK = 7;
+
 /** The columns of a row, as the driver gives them. */
 export function columnsOf(row: Row): Readonly<Record<string, unknown>> {
   const { shape } = row;
@@ -175,6 +178,7 @@ export function columnsOf(row: Row): Readonly<Record<string, unknown>> {
     attempts: row.attempts,
     next_attempt_at: timeText(row.nextAttemptAt),
     options: optionsOf(row),
+    installation_mark: INSTALLATION_MARK,
     unread: null,
   };
 }
