@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config";
 const globalSetup = ["test/support/global-setup.ts"];
 
 // More workers than cores, since most tests wait for something most of the time.
-const maxWorkers = availableParallelism() + 2;
+const maxWorkers = availableParallelism() + 4;
 
 // A wait for a state has a deadline of its own, and says what was not reached: this is only for what hangs in spite of that.
 const testTimeout = 120_000;
@@ -33,6 +33,7 @@ export default defineConfig({
         test: {
           name: "standalone",
           include: ["test/standalone/**/*.test.ts"],
+          isolate: false,
           retry,
           testTimeout,
           hookTimeout: 60_000,
@@ -43,6 +44,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
+          isolate: false,
           globalSetup,
           retry,
           testTimeout,

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { Page } from "playwright-core";
-import { expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { freePort } from "../../demo/free-port.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
-import { HAS_CHROMIUM, openTab } from "../support/browser.ts";
+import { closeBrowser, HAS_CHROMIUM, openTab } from "../support/browser.ts";
 import { eventually } from "../support/eventually.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -26,6 +26,8 @@ async function tile(page: Page, name: string): Promise<number> {
     .textContent();
   return Number((text ?? "").replaceAll(",", ""));
 }
+
+afterAll(closeBrowser);
 
 test.skipIf(!HAS_CHROMIUM)(
   "what the page shows in a browser is what SQL says, and markup in a row is shown as text",

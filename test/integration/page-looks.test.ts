@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { expect, test } from "vitest";
-import { HAS_CHROMIUM, openTab, seriousProblems } from "../support/browser.ts";
+import { afterAll, expect, test } from "vitest";
+import { closeBrowser, HAS_CHROMIUM, openTab, seriousProblems } from "../support/browser.ts";
 import { eventually } from "../support/eventually.ts";
 import { ROOT } from "../support/markdown.ts";
+import { watchPage } from "../support/page-client.ts";
 import { openScene, type SceneName } from "../support/page-scenes.ts";
 
 /** `npm run pictures` writes these into docs/pictures; the page is watched for as long before, so that its charts have something. */
@@ -35,17 +36,22 @@ async function mainText(page: Page): Promise<string> {
   return page.locator("main").innerText();
 }
 
+afterAll(closeBrowser);
+
 test.skipIf(!HAS_CHROMIUM).each(Object.keys(SAYS) as SceneName[])(
   "axe-core finds nothing serious and nothing is wider than the window, light, dark and on a phone: %s",
   async (name) => {
     await using scene = await openScene(name);
-    await using opened = new AsyncDisposableStack();
-    const tabs = [];
+    // What is known is shown at once while somebody watches, and is read anew, every five seconds, after nobody did.
+    using _watch = await watchPage(scene.address);
+    // One tab that is loaded anew in each look: the window around a tab costs Chromium more than the page in it.
+    await using tab = await openTab("about:blank");
+    const { page, problems } = tab;
     for (const look of Object.keys(LOOKS) as (keyof typeof LOOKS)[]) {
-      tabs.push({ look, tab: opened.use(await openTab(scene.address, LOOKS[look])) });
-    }
-    for (const { look, tab } of tabs) {
-      const { page, problems } = tab;
+      const { colorScheme, viewport } = LOOKS[look];
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize(viewport);
+      await page.goto(scene.address, { waitUntil: "load" });
       await eventually(async () => {
         expect(await mainText(page)).toMatch(SAYS[name]);
         expect(await page.locator("canvas").count()).toBeGreaterThan(0);
@@ -55,14 +61,10 @@ test.skipIf(!HAS_CHROMIUM).each(Object.keys(SAYS) as SceneName[])(
       const overflow = "document.documentElement.scrollWidth - window.innerWidth";
       expect([look, await page.evaluate<number>(overflow)]).toEqual([look, 0]);
       expect([look, problems]).toEqual([look, []]);
-    }
-    if (!IS_PICTURED) return;
-    await tabs[0]?.tab.page.waitForTimeout(WATCHED_MS);
-    for (const { look, tab } of tabs.filter((one) => PICTURES.includes(`${name}-${one.look}`))) {
-      const path = join(ROOT, "docs/pictures", `${name}-${look}.png`);
-      const { width } = LOOKS[look].viewport;
-      const clip = { x: 0, y: 0, width, height: width < 1_000 ? 2_400 : 1_300 };
-      await tab.page.screenshot({ path, fullPage: true, clip });
+      if (!IS_PICTURED || !PICTURES.includes(`${name}-${look}`)) continue;
+      await page.waitForTimeout(WATCHED_MS);
+      const clip = { x: 0, y: 0, width: viewport.width, height: viewport.width < 1_000 ? 2_400 : 1_300 };
+      await page.screenshot({ path: join(ROOT, "docs/pictures", `${name}-${look}.png`), fullPage: true, clip });
     }
   },
   IS_PICTURED ? 300_000 : 120_000,

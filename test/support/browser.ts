@@ -1,7 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-
-import { afterAll } from "vitest";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
 const PLACES = [
@@ -34,9 +32,10 @@ async function theBrowser(): Promise<Browser> {
   return started;
 }
 
-afterAll(async () => {
+/** For `afterAll` of a file with tabs: modules outlive the files of a worker. */
+export async function closeBrowser(): Promise<void> {
   await (await started?.catch(() => null))?.close();
-});
+}
 
 /** A tab of a real browser that shares nothing with others, cookies and storage included. */
 export interface OpenTab extends AsyncDisposable {

@@ -3,7 +3,7 @@ import pg from "pg";
 import { migrate } from "../../src/pg/migrate.ts";
 import { eventually } from "./eventually.ts";
 import { startInProcess } from "./in-process-daemon.ts";
-import { type Receiver, startReceiver } from "./receiver.ts";
+import { startReceiver } from "./receiver.ts";
 import { testServer } from "./server.ts";
 
 /** What the page is shown in. */
@@ -18,7 +18,8 @@ const TOKEN = "a-token-of-the-scene-0123";
 
 interface Stage {
   readonly db: pg.Client;
-  readonly receiver: Receiver;
+  /** Another session, which makes what is repeated. */
+  readonly traffic: pg.Client;
   /** The url of one of the hosts; `dead` leads to a port where nobody listens. */
   readonly url: (host: string, path?: string) => string;
 }
@@ -53,10 +54,11 @@ const SCENES: Readonly<Record<SceneName, { readonly begin: (stage: Stage) => Pro
       each: "select net.http_post($1 || '/orders', '{}'), net.http_get($1 || '/mails') from generate_series(1, 5)",
     },
     "slot-at-risk": {
-      begin: async ({ db }) => {
+      begin: async ({ db, traffic }) => {
         // A transaction that has written and does not end: the slot must keep the WAL since it began.
         await db.query("begin");
         await db.query("create table written ()");
+        while (await nearerToTheLimit(traffic));
       },
       each: "select net.http_post($1 || '/orders', '{}') from generate_series(1, 5)",
     },
@@ -85,7 +87,7 @@ export async function openScene(name: SceneName): Promise<Scene> {
   await closed[Symbol.asyncDispose]();
   const { begin, each } = SCENES[name];
   const traffic = await connect(opening, server.url());
-  await begin({ db, receiver, url });
+  await begin({ db, traffic, url });
   const stop = new AbortController();
   const repeated = repeat(async () => {
     await traffic.query(each, each.includes("$1") ? [url("shop").replace(/\/$/, "")] : []);
@@ -108,12 +110,13 @@ async function connect(opening: AsyncDisposableStack, url: string): Promise<pg.C
   return client;
 }
 
-/** One segment of WAL more, until the slot may keep one more alone. */
-async function nearerToTheLimit(db: pg.Client): Promise<void> {
+/** One segment of WAL more, until the slot may keep one more alone; then false. */
+async function nearerToTheLimit(db: pg.Client): Promise<boolean> {
   const { rows } = await db.query<{ left: string }>("select safe_wal_size as left from pg_replication_slots");
-  if (Number(rows[0]?.left) < 24 * 1024 ** 2) return;
+  if (Number(rows[0]?.left) < 24 * 1024 ** 2) return false;
   await db.query("select pg_logical_emit_message(false, 'scene', 'x')");
   await db.query("select pg_switch_wal()");
+  return true;
 }
 
 async function repeat(act: () => Promise<void>, signal: AbortSignal): Promise<void> {
