@@ -5,7 +5,10 @@ import { defineConfig } from "vitest/config";
 const globalSetup = ["test/support/global-setup.ts"];
 
 // More workers than cores, since most tests wait for something most of the time.
-const maxWorkers = availableParallelism() + 4;
+const maxWorkers = availableParallelism() + 3;
+
+// Modules are loaded once for each worker, not for each file, which is a third of the workers' processor time: no test leaves anything in them.
+const isolate = false;
 
 // A wait for a state has a deadline of its own, and says what was not reached: this is only for what hangs in spite of that.
 const testTimeout = 120_000;
@@ -22,8 +25,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/unit/**/*.test.ts"],
-          // Modules are loaded once for each worker: no unit test leaves anything in them.
-          isolate: false,
+          isolate,
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
@@ -33,7 +35,7 @@ export default defineConfig({
         test: {
           name: "standalone",
           include: ["test/standalone/**/*.test.ts"],
-          isolate: false,
+          isolate,
           retry,
           testTimeout,
           hookTimeout: 60_000,
@@ -44,7 +46,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          isolate: false,
+          isolate,
           globalSetup,
           retry,
           testTimeout,

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { COMPILE_CACHE } from "../support/compile-cache.ts";
 import { eventually } from "../support/eventually.ts";
 import { watchPage } from "../support/page-client.ts";
 import { ROOT } from "../support/markdown.ts";
@@ -21,7 +22,12 @@ async function startDemo(...args: readonly string[]): Promise<RunningDemo> {
   await chmod(folder, 0o755);
   const child = spawn(process.execPath, [join(ROOT, "demo/main.ts"), ...args], {
     cwd: folder,
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], TMPDIR: folder },
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"],
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
+      TMPDIR: folder,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
+import { COMPILE_CACHE } from "../support/compile-cache.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
@@ -14,7 +15,8 @@ interface Result {
 }
 
 function start(args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { PATH: process.env["PATH"], ...env } });
+  const all = { PATH: process.env["PATH"], NODE_COMPILE_CACHE: COMPILE_CACHE, ...env };
+  const child = spawn(process.execPath, [MAIN, ...args], { env: all });
   onTestFinished(() => void child.kill("SIGKILL"));
   return child;
 }

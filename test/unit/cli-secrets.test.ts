@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
 import { reportOf } from "../../src/cli/report.ts";
 import type { Environment } from "../../src/config/load.ts";
+import { COMPILE_CACHE } from "../support/compile-cache.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "pgnetd-secrets-"));
@@ -176,6 +177,7 @@ it("P11: nor does the daemon's log", async () => {
   const child = spawn(process.execPath, [MAIN, "run"], {
     env: {
       PATH: process.env["PATH"],
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
       DATABASE_URL: url,
       PGNETD_HOST: "127.0.0.1",
       PGNETD_PORT: "0",
