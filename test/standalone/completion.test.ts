@@ -23,7 +23,8 @@ beforeAll(async () => {
   }
 });
 
-afterAll(() => rm(folder, { recursive: true }));
+// A shell whose terminal is gone still writes its history, which may come between.
+afterAll(() => rm(folder, { recursive: true, maxRetries: 10 }));
 
 /** Null where there is such a program; else what a test that needs it says in its name. */
 function missing(...programs: readonly string[]): string | null {
