@@ -14,7 +14,7 @@ async function simulate(...options: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** So many take 17 seconds on two idle processors. */
+/** So many take 18 seconds on two idle processors. */
 const HISTORIES = 3_500;
 
 test("P1, P2, P3, P4, P5, P6, P7, P8: no history of the whole daemon loses, repeats or delays a request beyond what its faults excuse", async () => {
