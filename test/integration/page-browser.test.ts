@@ -320,7 +320,7 @@ test.skipIf(!HAS_CHROMIUM)("a browser that was given the password shows the page
   await using db = await testDatabase();
   const reading = "a-token-for-reading-0123";
   await using daemon = await startInProcess(db.url, { PGNETD_PAGE_READ_TOKEN: reading, PGNETD_PAGE_TOKEN: TOKEN });
-  await using tab = await openTab(daemon.address, { httpCredentials: { username: "any", password: reading } });
+  await using tab = await openTab(daemon.address, { username: "any", password: reading });
   const { page } = tab;
   await eventually(async () => (await page.locator("#state").textContent()) === "live");
   await page.getByLabel(/^Token/).fill(TOKEN);

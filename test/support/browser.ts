@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type HTTPCredentials, type Page } from "playwright-core";
 
 const PLACES = [
   process.env["CHROMIUM"] ?? "",
@@ -37,27 +37,45 @@ export async function closeBrowser(): Promise<void> {
   await (await started?.catch(() => null))?.close();
 }
 
-/** A tab of a real browser that shares nothing with others, cookies and storage included. */
+/** A tab of a real browser. */
 export interface OpenTab extends AsyncDisposable {
   readonly page: Page;
   /** Errors of scripts, and what the policy of the page refused. */
   readonly problems: readonly string[];
 }
 
-/** Opens `address` in Chromium. */
-export async function openTab(address: string, options: BrowserContextOptions = {}): Promise<OpenTab> {
-  const context = await (await theBrowser()).newContext(options);
+/** The window for all tabs of a file: one for each takes Chromium longer than most pages. A first tab keeps it open. */
+let shared: Promise<BrowserContext> | null = null;
+
+async function theWindow(): Promise<BrowserContext> {
+  const browser = await theBrowser();
+  const there = await shared?.catch(() => null);
+  if (there?.browser() === browser) return there;
+  shared = browser.newContext().then(async (context) => {
+    await context.newPage();
+    return context;
+  });
+  return shared;
+}
+
+/** Opens `address` in Chromium. The page of each daemon is an origin of its own, by its port, and sees nothing of what others have stored. */
+export async function openTab(address: string, credentials?: HTTPCredentials): Promise<OpenTab> {
+  const own = credentials && (await (await theBrowser()).newContext({ httpCredentials: credentials }));
+  const page = await (own ?? (await theWindow())).newPage();
+  const close = async (): Promise<void> => {
+    await page.close();
+    await own?.close();
+  };
   const problems: string[] = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error") problems.push(message.text());
+  });
   try {
-    const page = await context.newPage();
-    page.on("pageerror", (error) => problems.push(error.message));
-    page.on("console", (message) => {
-      if (message.type() === "error") problems.push(message.text());
-    });
     await page.goto(address, { waitUntil: "load" });
-    return { page, problems, [Symbol.asyncDispose]: () => context.close() };
+    return { page, problems, [Symbol.asyncDispose]: close };
   } catch (error) {
-    await context.close();
+    await close();
     throw error;
   }
 }
