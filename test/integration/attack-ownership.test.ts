@@ -11,6 +11,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { silentLog } from "../support/silent-log.ts";
 
 /** A role with CREATE on the databases of this file, and nothing else. */
 const MALLORY = `mallory_${randomUUID().slice(0, 8)}`;
@@ -103,11 +104,10 @@ describe.each(["superuser", "owner"])("as %s", (who) => {
       await db.query("insert into net._http_response (id, created) values (1, '2000-01-01')");
       await using pool = openPool({ url: urlOf(db), size: 1, statementTimeoutMs: 30_000 });
       const stop = new AbortController();
-      const quiet = (): void => undefined;
       const expiry = expireResults({
         db: pool,
         clock: systemClock,
-        log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+        log: silentLog,
         retention: () => ({ ttlSeconds: 60, deadLetterTtlSeconds: 60 }),
       })(stop.signal);
       await eventually(async () => (await db.query("select from net._http_response")).length === 0);

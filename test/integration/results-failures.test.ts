@@ -18,6 +18,7 @@ import {
   startWriter,
 } from "../support/result-writer.ts";
 import { openTestPool } from "../support/pool.ts";
+import { silentLog } from "../support/silent-log.ts";
 
 describe("failed writes", () => {
   test("P2 the session ended from outside: kept, said once, written again", async () => {
@@ -73,9 +74,7 @@ describe("failed writes", () => {
     const told: boolean[] = [];
     const lines: unknown[] = [];
     const log = {
-      debug: () => {},
-      info: () => {},
-      warn: () => {},
+      ...silentLog,
       error: (fields: Readonly<Record<string, unknown>>) => void lines.push(fields["code"]),
     };
     {
@@ -210,7 +209,7 @@ describe("failed writes", () => {
     await using writer = startWriter({
       db: slow,
       listener: { settled: () => {}, gone: () => {}, writable: (ok) => told.push(ok) },
-      log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      log: silentLog,
       clock: { now: () => now, sleep: (ms, signal) => systemClock.sleep(ms === Infinity ? ms : 0, signal) },
       maxBatchBytes: 1_000_000,
       signal: new AbortController().signal,
@@ -250,7 +249,7 @@ describe("failed writes", () => {
         gone: () => {},
         writable: () => {},
       },
-      log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      log: silentLog,
       clock: systemClock,
       signal: new AbortController().signal,
     });

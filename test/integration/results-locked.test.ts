@@ -4,6 +4,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import type { Queryable, Statement } from "../../src/pg/pool.ts";
 import { eventually } from "../support/eventually.ts";
 import { answer, enqueue, drained, responses, session, setUp, waiting, startWriter } from "../support/result-writer.ts";
+import { silentLog } from "../support/silent-log.ts";
 
 const LARGE = Buffer.alloc(2_000_000, "x");
 
@@ -12,7 +13,6 @@ function isLarge({ values }: Statement): boolean {
   return values?.some((value) => Buffer.isBuffer(value) && value.length >= LARGE.length) === true;
 }
 
-const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const deaf = { settled: () => {}, gone: () => {}, writable: () => {} };
 
 describe("rows that a caller's transaction has locked", () => {
@@ -31,7 +31,7 @@ describe("rows that a caller's transaction has locked", () => {
     await using writer = startWriter({
       db: counting,
       listener: deaf,
-      log: silent,
+      log: silentLog,
       clock: systemClock,
       signal: t.kill.signal,
     });
@@ -98,7 +98,7 @@ describe("rows that a caller's transaction has locked", () => {
     await using writer = startWriter({
       db: slow,
       listener: deaf,
-      log: silent,
+      log: silentLog,
       clock: { now: () => systemClock.now() + laterMs, sleep: (ms, signal) => systemClock.sleep(ms, signal) },
       maxBatchBytes: 1_000_000,
       signal: t.kill.signal,

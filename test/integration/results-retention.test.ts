@@ -1,13 +1,11 @@
 import { describe, expect, test } from "vitest";
 
 import { systemClock, type Clock } from "../../src/base/clock.ts";
-import type { Log } from "../../src/base/log.ts";
 import { openPool, type Queryable } from "../../src/pg/pool.ts";
 import { type ExpiryOptions, expireResults, nextRows } from "../../src/results/retention.ts";
 import { eventually } from "../support/eventually.ts";
 import { testDatabase, type TestDatabase } from "../support/postgres.ts";
-
-const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+import { silentLog } from "../support/silent-log.ts";
 
 /** Answers with their details, `ageSeconds` old. */
 async function answers(db: TestDatabase, count: number, ageSeconds: number): Promise<void> {
@@ -55,7 +53,7 @@ async function expireUntil(
   };
   const stop = new AbortController();
   const retention = () => ({ ttlSeconds: 3_600, deadLetterTtlSeconds: 7_200 });
-  const loop = expireResults({ db: counting, clock: systemClock, log: silent, retention, ...options })(stop.signal);
+  const loop = expireResults({ db: counting, clock: systemClock, log: silentLog, retention, ...options })(stop.signal);
   try {
     await eventually(until);
   } finally {
@@ -138,7 +136,7 @@ describe("retention", () => {
     const line = (level: string) => (fields: Readonly<Record<string, unknown>>) => {
       lines.push(`${level} ${JSON.stringify(fields["code"] ?? null)}`);
     };
-    const log = { ...silent, info: line("info"), warn: line("warn") };
+    const log = { ...silentLog, info: line("info"), warn: line("warn") };
     const sleeps: number[] = [];
     const clock: Clock = {
       now: () => systemClock.now(),

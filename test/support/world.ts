@@ -9,6 +9,7 @@ import type { Completion } from "../../src/results/completion.ts";
 import { lsn } from "../../src/pg/lsn.ts";
 import { lowXid } from "../../src/pg/xid.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { silentLog } from "./silent-log.ts";
 import type { Row, Transaction } from "./world-rows.ts";
 import { NOW_ACTIVE, readRows, receivedOf, snapshotOf, streamed, sweptRow } from "./world-rows.ts";
 import { UNBOUNDED_ANSWERS } from "./unbounded-answers.ts";
@@ -101,7 +102,7 @@ export class World {
           leading: () => events.emit({ kind: "hosts-configured", settings: new Map() }),
         },
         clock: this.clock,
-        log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+        log: silentLog,
         random: () => 0.5,
       },
       {
