@@ -29,9 +29,10 @@ export interface ResponseRow {
 /** The rows for one try's outcome. As with pg_net an empty content is null, and a failure has its message alone. */
 export function rowOf(request: Request, outcome: Outcome): ResponseRow {
   const { timings } = outcome;
+  const wasTried = outcome.kind === "answered" || outcome.code !== "other_installation";
   const common = {
     id: request.id,
-    attempts: request.attempts + 1,
+    attempts: request.attempts + (wasTried ? 1 : 0),
     totalMs: timings.totalMs,
     dnsMs: timings.dnsMs,
     connectMs: timings.connectMs,

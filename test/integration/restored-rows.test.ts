@@ -34,7 +34,7 @@ async function productionWithRequests(receiver: Receiver): Promise<TestDatabase>
   return production;
 }
 
-const DEAD = "select url, error_code, error_msg from net.http_dead_letter order by id";
+const DEAD = "select url, attempts, error_code, error_msg from net.http_dead_letter order by id";
 const WAITING = "select count(*)::int as n from net.http_request_queue";
 
 async function nothingWaits(db: TestDatabase): Promise<void> {
@@ -57,6 +57,7 @@ test("P3: requests that a restore adds to an installation, streamed or swept, ar
     expect(await staging.query(DEAD)).toEqual(
       ["1", "2", "3", "delayed"].map((name) => ({
         url: receiver.url(`/restored-${name}`),
+        attempts: 0,
         error_code: "other_installation",
         error_msg: expect.stringMatching(/^Another installation of pgnetd made this request/) as unknown,
       })),
