@@ -1,5 +1,6 @@
 import { PgnetdError, toError } from "../base/errors.ts";
 import { redact } from "../config/redact.ts";
+import { READ_ONLY_HINT } from "../pg/connection.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
 /** What a command that failed says on standard error, and the exit code. */
@@ -29,6 +30,9 @@ function unexpected(thrown: unknown): PgnetdError {
     const hint =
       "The role in DATABASE_URL lacks a right that this needs: pgnetd doctor says which, and how to grant it.";
     return new PgnetdError("PG_REFUSED", message, { cause: thrown, hint });
+  }
+  if (sqlstate === SQLSTATE.readOnlyTransaction) {
+    return new PgnetdError("PG_UNREACHABLE", message, { cause: thrown, hint: READ_ONLY_HINT });
   }
   const isUnreachable = UNREACHABLE.has(sqlstate.slice(0, 2)) || TIMED_OUT.has(sqlstate);
   return new PgnetdError(isUnreachable ? "PG_UNREACHABLE" : "INTERNAL", message, { cause: thrown });

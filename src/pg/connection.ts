@@ -14,6 +14,10 @@ const REFUSED: ReadonlySet<string> = new Set([
   SQLSTATE.unknownDatabase,
 ]);
 
+/** What mends an error with the SQLSTATE 25006. */
+export const READ_ONLY_HINT =
+  "The database is read-only: point DATABASE_URL to the primary, or lift default_transaction_read_only; pgnetd doctor says where it is set.";
+
 /** What the driver says where the server asks for a password. */
 const NO_PASSWORD = /client password must be a string/;
 

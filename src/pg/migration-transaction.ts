@@ -4,6 +4,7 @@ import { PgnetdError, toError } from "../base/errors.ts";
 import { migrationLock, type MigrationWait } from "./migration-lock.ts";
 import { isLockTimeout, LOCK_TIMEOUT_MS, retryOnLockTimeout } from "./migration-retry.ts";
 import { createIndexesOnline } from "./online-indexes.ts";
+import { READ_ONLY_HINT } from "./connection.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** Read committed: after the wait for the lock, the next statement must see what the one before did. */
@@ -71,7 +72,8 @@ function failure(what: string, error: unknown): unknown {
   const depends = sqlstate === SQLSTATE.dependentObjectsStillExist && error instanceof pg.DatabaseError;
   const message = `${what}: ${toError(error).message}${depends ? `: ${error.detail ?? ""}` : ""}`;
   if (sqlstate === null || PASSING.has(sqlstate.slice(0, 2))) {
-    return new PgnetdError("PG_UNREACHABLE", message, { cause: error });
+    const hint = sqlstate === SQLSTATE.readOnlyTransaction ? READ_ONLY_HINT : undefined;
+    return new PgnetdError("PG_UNREACHABLE", message, { cause: error, hint });
   }
   const hint =
     sqlstate === SQLSTATE.insufficientPrivilege

@@ -1,3 +1,4 @@
+import { READ_ONLY_HINT } from "../pg/connection.ts";
 import { poolerHint } from "../pg/pooler.ts";
 import { causeOf, isDataError, SQLSTATE } from "../pg/sqlstate.ts";
 
@@ -15,8 +16,7 @@ export interface WriteFailure {
 const HINTS: Readonly<Record<string, string>> = {
   [SQLSTATE.diskFull]:
     "The disk of the database is full: free or add space. Nothing is sent until results can be written again.",
-  [SQLSTATE.readOnlyTransaction]:
-    "The database is read-only: point DATABASE_URL to the primary, or lift default_transaction_read_only.",
+  [SQLSTATE.readOnlyTransaction]: READ_ONLY_HINT,
   [SQLSTATE.insufficientPrivilege]:
     "The daemon's role lost a right on the tables of schema net: grant it again, or run pgnetd migrate as their owner.",
   [SQLSTATE.undefinedTable]: "A table of schema net is missing: run pgnetd migrate.",

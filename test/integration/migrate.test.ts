@@ -144,6 +144,15 @@ describe("migrate as an ordinary role", () => {
     expect(await migrate(db.url)).toMatchObject({ from: 0, to: LATEST_VERSION });
   });
 
+  test("a database that is read-only is said to be so", async () => {
+    await using db = await testDatabase(EMPTY);
+    await db.query(`alter database ${db.name} set default_transaction_read_only = on`);
+    await expect(migrate(db.url)).rejects.toMatchObject({
+      code: "PG_UNREACHABLE",
+      hint: expect.stringContaining("lift default_transaction_read_only") as unknown,
+    });
+  });
+
   test("a connection that ends in the middle may be tried again, and nothing is left of it", async () => {
     await using db = await testDatabase(EMPTY);
     const lock = await db.pool.connect();

@@ -16,6 +16,13 @@ it("a right that is missing, and a server that ends a session, are no defects", 
   }
 });
 
+it("a database that is read-only is no defect, and what mends it is said", () => {
+  expect(reportOf(serverError("25006"), false)).toMatchObject({
+    text: expect.stringContaining("lift default_transaction_read_only") as unknown,
+    exitCode: 69,
+  });
+});
+
 it("what else the server says is a defect", () => {
   expect(reportOf(serverError("42601"), false)).toMatchObject({
     text: expect.stringContaining("defect") as unknown,
