@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 
 import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
-import type { Request } from "../../src/outbox/request.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
 import type { Completion } from "../../src/results/completion.ts";
+import { requestOf } from "../support/http-peer.ts";
 
 const outcome: Outcome = {
   kind: "failed",
@@ -16,19 +16,7 @@ const outcome: Outcome = {
 };
 
 function pending(id: number, kind: Completion["kind"], bytes: number): Pending {
-  const options = { maxAttempts: 1, retryFirstMs: 1, retryMaxMs: 1, maxRedirects: 5, keep: "all" as const };
-  const request: Request = {
-    id: BigInt(id),
-    method: "GET",
-    url: "http://a/",
-    headers: [],
-    body: null,
-    timeoutMs: 1,
-    created: "2026-11-21 09:20:32+00",
-    attempts: 0,
-    options,
-    bytes: 1,
-  };
+  const request = requestOf("http://a/", { id: BigInt(id) });
   const completion: Completion =
     kind === "deferred" ? { kind, request, outcome, delayMs: 1 } : { kind, request, outcome };
   return { completion, insertedBy: null, bytes, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 };

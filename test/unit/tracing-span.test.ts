@@ -6,24 +6,21 @@ import type { Outcome } from "../../src/http/outcome.ts";
 import type { Request } from "../../src/outbox/request.ts";
 import { endOf, nameOf, parentOf, startAttributes, traceparentOf } from "../../src/tracing/span.ts";
 import { openTracing } from "../../src/tracing/tracing.ts";
+import { requestOf } from "../support/http-peer.ts";
 import { silentLog } from "../support/silent-log.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN = "00f067aa0ba902b7";
 const TIMINGS = { totalMs: 1, dnsMs: 0, connectMs: 0, exchangeMs: 1 };
 
-const request = (url: string, traceparent?: string, method = "GET", attempts = 0): Request => ({
-  id: 7n,
-  method,
-  url,
-  headers: traceparent === undefined ? [] : [["TraceParent", traceparent]],
-  body: null,
-  timeoutMs: 1,
-  created: "2026-01-01 00:00:00+00",
-  attempts,
-  options: { maxAttempts: 1, retryFirstMs: 1, retryMaxMs: 1, maxRedirects: 0, keep: "all" },
-  bytes: 1,
-});
+const request = (url: string, traceparent?: string, method = "GET", attempts = 0): Request =>
+  requestOf(url, {
+    id: 7n,
+    method,
+    headers: traceparent === undefined ? [] : [["TraceParent", traceparent]],
+    attempts,
+    created: "2026-01-01 00:00:00+00",
+  });
 
 test.for([
   [`00-${TRACE}-${SPAN}-01`, 1],
