@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { findInstallation } from "../../src/pg/installation.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { LATEST_VERSION } from "../../src/pg/migrations.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
@@ -195,4 +196,12 @@ test("P3: a daemon that stands by while its database is adopted sends with keys 
     const keys = (await receiver.waitFor(4)).slice(1).map(({ headers }) => String(headers["idempotency-key"]));
     for (const key of keys) expect(key).toContain(`${adopted?.id}-`);
   });
+});
+
+test("P3: a database that cannot be reached is not taken for one without an installation", async () => {
+  await using db = await testDatabase();
+  const client = await db.pool.connect();
+  const read = findInstallation(client);
+  client.release(true);
+  await expect(read).rejects.toThrow("Connection terminated");
 });

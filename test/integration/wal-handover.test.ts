@@ -201,6 +201,23 @@ test("P3: leadership that cannot be handed over is not given up", async () => {
   expect(isEnded).toBe(false);
 });
 
+test("P3: a leader that takes longer to end than an answer may take is waited for", async () => {
+  await using leader = await connect();
+  await lead(leader);
+  await using next = await connect();
+  const pid = await pidOf(next);
+  const [begun] = await db.query<{ at: string }>("select clock_timestamp()::text as at");
+  const later = "select from pg_stat_activity where pid = $1 and query_start > $2::timestamptz + interval '1200 ms'";
+  const over = takeOver(next, LEADER, {
+    ...handover(async () => {
+      await eventually(async () => (await db.query(later, [pid, begun?.at])).length > 0);
+      await leader.end();
+    }),
+    answerMs: 1_000,
+  });
+  expect(await over).toMatchObject({ hasLock: true });
+});
+
 test("a hand-over that is asked to end ends, and gives up where another took over leadership", async () => {
   await using other = await connect();
   await lead(other);
