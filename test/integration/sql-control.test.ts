@@ -2,6 +2,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { MESSAGE_PREFIX } from "../../src/wal/events.ts";
+import { daemonRole } from "../support/daemon-role.ts";
 import { eventually } from "../support/eventually.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
@@ -51,6 +52,21 @@ describe("net.check_worker_is_up", () => {
     await expect(db.query("select net.check_worker_is_up()")).rejects.toMatchObject({ code: "55000" });
     expect(await other.query("select net.check_worker_is_up() as up")).toEqual([{ up: "" }]);
     await elsewhere.end();
+    await resign();
+  });
+
+  test("raises while a session that is no daemon has the lock, and a daemon waits for it", async () => {
+    await using role = await daemonRole();
+    const stranger = new pg.Client({ connectionString: role.login(db.url) });
+    await stranger.connect();
+    await stranger.query("select pg_advisory_lock($1, 0)", [LOCK_CLASS_ID]);
+    const waiting = lead();
+    const waits = "select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
+    await eventually(async () => (await db.query(waits)).length > 0);
+    await expect(db.query("select net.check_worker_is_up()")).rejects.toMatchObject({ code: "55000" });
+    await stranger.end();
+    await waiting;
+    expect(await db.query("select net.check_worker_is_up() as up")).toEqual([{ up: "" }]);
     await resign();
   });
 });
