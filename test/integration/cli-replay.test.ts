@@ -93,6 +93,18 @@ test("a dead letter whose id or key waits stays, and is named", async () => {
   expect(await where(db)).toEqual({ waiting: [1, 12], dead: [11] });
 });
 
+test("of dead letters with the same id the latest alone is replayed by --all, and none is in its way", async () => {
+  await using db = await testDatabase();
+  await deadLetters(db, 11, 12);
+  await db.query(
+    `insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts, died)
+     values (11, 'GET', 'https://earlier.example', 5000, now(), 3, now() - interval '1 hour')`,
+  );
+  expect(await replay(db.url, "--all")).toEqual({ lines: ["2 dead letters are in the outbox again"], failure: null });
+  expect(await where(db)).toEqual({ waiting: [11, 12], dead: [11] });
+  expect(await db.query("select url from net.http_dead_letter")).toEqual([{ url: "https://earlier.example" }]);
+});
+
 test("an id that is no dead letter is reported", async () => {
   await using db = await testDatabase();
   for (const id of ["7", "-9223372036854775808"]) {

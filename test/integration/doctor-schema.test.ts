@@ -95,11 +95,21 @@ test("replication-right, create-right and table-rights fail for a role without t
   await using db = await testDatabase();
   const url = role.login(db.url);
   await db.query(`alter role ${role.name} noreplication`);
-  await db.query("grant usage on schema net to public; grant select on net.pgnetd_migrations to public");
+  await db.query(`revoke all on all tables in schema net from public;
+    grant usage on schema net to public; grant select on net.pgnetd_migrations to public`);
   const rights = await doctor(url, "--only", "replication-right,table-rights");
   const before = await doctor(url, "--pre", "--only", "create-right");
   expect([...rights.ids("fail"), ...before.ids("fail")]).toEqual(["table-rights", "replication-right", "create-right"]);
-  expect(rights.of("table-rights").found).toContain("delete on net.http_response_detail");
+  const lacking = rights.of("table-rights").found.replace(`role ${role.name} lacks `, "").split("; ");
+  expect(new Set(lacking)).toEqual(
+    new Set([
+      "select, update, delete on net.http_request_queue",
+      "select, insert, delete on net._http_response",
+      "select, insert, delete on net.http_response_detail",
+      "select, insert, delete on net.http_dead_letter",
+      "select on net.http_host_settings",
+    ]),
+  );
   const fixes = [rights.of("replication-right"), rights.of("table-rights"), before.of("create-right")];
   for (const { fix = "" } of fixes) await db.query(fix);
   expect((await doctor(url, "--only", "replication-right,table-rights")).failure).toBeNull();
