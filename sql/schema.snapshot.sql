@@ -896,7 +896,8 @@ begin
     returning d.*
   )
   insert into net.http_request_queue (id, method, url, headers, body, timeout_milliseconds, deduplication_key, options, lane)
-  select letter.id, letter.method, letter.url, letter.headers, letter.body, letter.timeout_milliseconds,
+  select case letter.error_code when 'other_installation' then nextval('net.http_request_queue_id_seq') else letter.id end,
+    letter.method, letter.url, letter.headers, letter.body, letter.timeout_milliseconds,
     letter.deduplication_key, letter.options, letter.lane
   from letter
   returning id into replayed;
@@ -907,7 +908,7 @@ begin
   return replayed;
 end
 $function$
-| Moves a dead letter back into the outbox, with its id and a full number of tries; sent after commit. | -
+| Moves a dead letter back into the outbox, with its id and a full number of tries; sent after commit. One of another installation gets a new id. | -
 
 CREATE OR REPLACE FUNCTION net.http_request(method text, url text, body bytea, content_type text DEFAULT NULL::text, params jsonb DEFAULT NULL::jsonb, headers jsonb DEFAULT NULL::jsonb, timeout_milliseconds integer DEFAULT 5000, delay interval DEFAULT NULL::interval, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, deduplication_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, retry_first_ms integer DEFAULT NULL::integer, retry_max_ms integer DEFAULT NULL::integer, max_redirects integer DEFAULT NULL::integer, keep text DEFAULT NULL::text, lane text DEFAULT NULL::text)
  RETURNS bigint

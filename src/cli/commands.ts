@@ -130,7 +130,7 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
   addWithConfig("replay")
     .about(
       "Send dead letters again",
-      "Puts them back into the outbox, with their id and all their tries; a daemon sends them at once. To choose by other marks: select net.http_replay(id) from net.http_dead_letter where …",
+      "Puts them back into the outbox, with their id and all their tries (a new id where another installation made them); a daemon sends them at once. To choose by other marks: select net.http_replay(id) from net.http_dead_letter where …",
     )
     .valued("--id <id>", "Of one request")
     .addOption(new Option("--all", "Of all that are there").conflicts("id"))

@@ -20,7 +20,7 @@ export function unsent({ request, defect, isForeign }: OutboxRow): EndedUnsent |
 type EndedUnsent = Exclude<Completion, { readonly kind: "deferred" }>;
 
 const FOREIGN =
-  "Another installation of pgnetd made this request: it came with a dump that was restored here, or by replication. net.http_replay sends it from here.";
+  "Another installation of pgnetd made this request: it came with a dump that was restored here, or by replication. It was not sent; net.http_replay sends it from here, with an id of its own.";
 
 function failed(code: Failed["code"], message: string): Failed {
   return {
