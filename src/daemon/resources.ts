@@ -23,6 +23,7 @@ import { PG_NET_VERSION } from "../pg/placeholder.ts";
 import type { Pool } from "../pg/pool.ts";
 import { assertVisible } from "../pg/row-security.ts";
 import { type OpenResultWriter, openResultWriter } from "../results/writer.ts";
+import { ForeignRequests } from "../sending/foreign-requests.ts";
 import { perLaneBound } from "../sending/memory.ts";
 import { VERSION } from "../base/version.ts";
 import { openTracing } from "../tracing/tracing.ts";
@@ -119,7 +120,8 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
   let { id } = known.installation;
   const rows = { maxRedirects: http.maxRedirects, installationMarks: known.installation.marks };
   const control = new Control({
-    // P3: at each start of leadership, since the database may have been restored or adopted meanwhile.
+    // P3: at each start of leadership, since the database may have been restored or adopted meanwhile; and where requests are
+    // of another installation.
     identify: async () => {
       await assertVisible(pool);
       ({ id, marks: rows.installationMarks } = await readInstallation(pool, config.database.environment));
@@ -156,7 +158,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
         },
         expire: (request) => client.expire(request),
       },
-      results: writer,
+      results: new ForeignRequests({ results: writer, identify: () => control.refresh(), clock, log }),
       answers,
       rate: rates.all,
       rateOf: (host) => rates.hosts.of(host),

@@ -9,7 +9,7 @@ import { sqlstateOf } from "../pg/sqlstate.ts";
 
 /** What the control acts on. */
 export interface ControlParts {
-  /** Called at each start of leadership, before anything is started; what it throws and no other try mends ends the daemon. */
+  /** Called at each start of leadership, before anything is started, and by `refresh`; what it throws and no other try mends ends the daemon. */
   readonly identify: () => Promise<void>;
   /** Reads all settings of hosts. */
   readonly readHosts: () => Promise<ReadonlyMap<string, HostSettings>>;

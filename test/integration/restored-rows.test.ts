@@ -90,6 +90,72 @@ test("adopt --moved and --keep send what a restore added; what is restored into 
   expect(receiver.requests).toHaveLength(8);
 });
 
+test("P3: a request of another installation is replayed with an id that no other request has here", async () => {
+  await using receiver = await startReceiver();
+  await using db = await installation();
+  await using _daemon = await startInProcess(db.url);
+  await db.query("select net.http_post($1, '{}')", [receiver.url("/own")]);
+  await receiver.waitFor(1);
+  await nothingWaits(db);
+  await db.query(
+    `insert into net.http_request_queue (id, method, url, timeout_milliseconds, installation_mark)
+     select id, 'POST', $1 || id, 5000, -1 from generate_series(1, 2) id`,
+    [receiver.url("/restored-")],
+  );
+  await nothingWaits(db);
+  expect(await db.query("select net.http_replay(id)::int as id from net.http_dead_letter order by id")).toEqual([
+    { id: 2 },
+    { id: 3 },
+  ]);
+  await db.query("select net.http_post($1, '{}')", [receiver.url("/own")]);
+  const keys = new Set((await receiver.waitFor(4)).map(({ headers }) => headers["idempotency-key"]));
+  expect(keys).toHaveProperty("size", 4);
+});
+
+test("where the mark is changed under a daemon that runs, it reads the new one, and sends what is requested then", async () => {
+  await using receiver = await startReceiver();
+  await using db = await installation();
+  await using daemon = await startInProcess(db.url);
+  await db.query("alter table net.http_request_queue alter column installation_mark set default 12345");
+  await eventually(async () => {
+    await db.query("select net.http_get($1)", [receiver.url("/")]);
+    await nothingWaits(db);
+    return receiver.requests.length > 0;
+  });
+  expect(await db.query("select distinct error_code, attempts from net.http_dead_letter")).toEqual([
+    { error_code: "other_installation", attempts: 0 },
+  ]);
+  const said = "requests of another installation are not sent: they are dead letters";
+  expect(daemon.lines.filter(({ message }) => message === said)).toHaveLength(1);
+});
+
+test("the statements of docs/operations.md make what a restore added requests of this installation", async () => {
+  await using receiver = await startReceiver();
+  await using production = await productionWithRequests(receiver);
+  await using staging = await installation();
+  await restore(production, staging);
+  await staging.query(
+    `select setval('net.http_request_queue_id_seq', greatest(last_value, (select max(id) from net.http_request_queue)))
+     from net.http_request_queue_id_seq`,
+  );
+  await staging.query(
+    "update net.http_request_queue set id = default, installation_mark = default where installation_mark = $1",
+    [await markOf(production)],
+  );
+  await using _daemon = await startInProcess(staging.url);
+  expect(await receiver.waitFor(4)).toHaveLength(4);
+});
+
+test("an installation that has lost its row is upgraded, and has no mark", async () => {
+  await using db = await testDatabase({ migrated: false });
+  await migrate(db.url, { to: 18 });
+  await db.query("delete from net.pgnetd_installation");
+  await migrate(db.url);
+  expect(await markOf(db)).toBeNull();
+  await db.query("insert into net.pgnetd_installation default values");
+  await using _daemon = await startInProcess(db.url);
+});
+
 test("a copy that was made an installation of its own, or restored without data, has another mark than its original", async () => {
   await using production = await installation();
   await production.query("select net.http_get('http://a/')");
