@@ -39,7 +39,7 @@ const PARTS: readonly (readonly [title: string, query: string])[] = [
     "columns",
     `select format('column %s.%s | %s %s%s%s | %s | %s', c.oid::regclass, a.attname, a.attnum,
       format_type(a.atttypid, a.atttypmod), case when a.attnotnull then ' not null' else '' end,
-      coalesce(' default ' || case when a.attname = 'installation_mark' then 'of the installation' else pg_get_expr(d.adbin, d.adrelid) end, ''), col_description(c.oid, a.attnum), ACL(a.attacl, c.relowner))
+      coalesce(' default ' || case when a.attname = 'installation_mark' and d.adbin is not null then 'of the installation' else pg_get_expr(d.adbin, d.adrelid) end, ''), col_description(c.oid, a.attnum), ACL(a.attacl, c.relowner))
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
     join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     left join pg_attrdef as d on d.adrelid = c.oid and d.adnum = a.attnum

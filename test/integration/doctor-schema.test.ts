@@ -57,11 +57,13 @@ test("schema-objects fails for what is missing, with the statement that makes an
   });
   await db.query("CREATE INDEX _http_response_created_idx ON net._http_response USING btree (created)");
   await db.query("alter table net.http_request_queue alter column body set default ''");
+  await db.query("alter table net.http_request_queue alter column installation_mark drop default");
   await db.query(`create or replace function net.wake() returns void language sql set search_path = pg_catalog, pg_temp
     as 'select null'`);
   expect(await look()).toMatchObject({
     status: "warn",
-    found: "altered: column net.http_request_queue.body, function net.wake()",
+    found:
+      "altered: column net.http_request_queue.body, column net.http_request_queue.installation_mark, function net.wake()",
   });
   await db.query("alter function net.http_get(text, jsonb, jsonb, integer) reset search_path");
   expect(await look()).toMatchObject({ found: expect.stringContaining("function net.http_get(") as unknown });
