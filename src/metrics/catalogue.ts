@@ -81,7 +81,7 @@ export const CATALOGUE = {
     ended: {
       name: "pgnetd_requests_ended_total",
       type: "counter",
-      help: "Tries that ended, by the class of the status or the reason for none; a row that cannot be sent ends as bad_request without a start.",
+      help: "Tries that ended, by the class of the status or the reason for none; a row that cannot be sent ends as bad_request without a start, and one of another installation as other_installation.",
       label: "outcome",
     },
     retried: {
@@ -92,7 +92,7 @@ export const CATALOGUE = {
     dead: {
       name: "pgnetd_requests_dead_total",
       type: "counter",
-      help: "Requests whose tries were used up: they are in net.http_dead_letter.",
+      help: "Requests whose tries were used up, or that another installation made: they are in net.http_dead_letter.",
     },
     cancelled: {
       name: "pgnetd_requests_cancelled_total",
