@@ -12,15 +12,17 @@ export interface ForeignRequestsParts {
   readonly log: Log;
 }
 
-/** They are reported at most this often, in milliseconds, with their number. */
+/** They are reported at most this often, in milliseconds, and not counted: `net.http_dead_letter` has them. */
 const REPORT_EVERY_MS = 60_000;
 /** The installation is read again at most this often, in milliseconds. */
 const IDENTIFY_EVERY_MS = 1_000;
 
+const HINT =
+  "They came with a dump that was restored into this database, or by replication: those with error_code other_installation in net.http_dead_letter. pgnetd replay sends them from here.";
+
 /** Hands completions on, and reports those of requests that another installation made. */
 export class ForeignRequests implements ResultWriter {
   readonly #parts: ForeignRequestsParts;
-  #count = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #identifiedAt = Number.NEGATIVE_INFINITY;
 
@@ -41,16 +43,12 @@ export class ForeignRequests implements ResultWriter {
   #met(): void {
     const { identify, clock, log } = this.#parts;
     const now = clock.now();
-    this.#count++;
     if (now - this.#identifiedAt >= IDENTIFY_EVERY_MS) {
       this.#identifiedAt = now;
       identify();
     }
     if (now - this.#reportedAt < REPORT_EVERY_MS) return;
     this.#reportedAt = now;
-    const hint =
-      "They came with a dump that was restored into this database, or by replication: see error_code in net.http_dead_letter. pgnetd replay sends them from here.";
-    log.warn({ requests: this.#count, hint }, "requests of another installation are not sent: they are dead letters");
-    this.#count = 0;
+    log.warn({ hint: HINT }, "requests of another installation are not sent: they are dead letters");
   }
 }

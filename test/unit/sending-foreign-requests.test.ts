@@ -22,12 +22,12 @@ const OTHERS: readonly Completion[] = [
 test("requests of another installation are reported once a minute, and have the installation read again once a second", () => {
   const clock = new FakeClock();
   const written: Completion[] = [];
-  const said: unknown[] = [];
+  const said: string[] = [];
   let identified = 0;
   const log = {
     debug: quiet,
     info: quiet,
-    warn: ({ requests }: { requests?: unknown }) => said.push(requests),
+    warn: (_: unknown, message: string) => void said.push(message),
     error: quiet,
   };
   const results = { write: (one: Completion) => void written.push(one), drained: async () => undefined };
@@ -38,7 +38,8 @@ test("requests of another installation are reported once a minute, and have the 
     foreign.write(FOREIGN, null);
     clock.advance(500);
   }
-  expect([said, identified]).toEqual([[1, 120], 61]);
+  const line = "requests of another installation are not sent: they are dead letters";
+  expect([said, identified]).toEqual([[line, line], 61]);
   expect(written).toEqual([...OTHERS, ...Array.from({ length: 121 }, () => FOREIGN)]);
 });
 
