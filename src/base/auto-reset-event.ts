@@ -40,13 +40,13 @@ export class AutoResetEvent {
   }
 
   /** Not with `AbortSignal.any`, which costs more than all the rest of a wait. */
-  async #sleep(ms: number | null, clock: Clock, signal: AbortSignal): Promise<void> {
+  async #sleep(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
     const ended = new AbortController();
     const end = (): void => ended.abort(NOTIFIED);
     this.#open = end;
     signal.addEventListener("abort", end, { once: true });
     try {
-      await clock.sleep(ms ?? Infinity, ended.signal);
+      await clock.sleep(ms, ended.signal);
     } finally {
       signal.removeEventListener("abort", end);
       this.#open = null;

@@ -17,7 +17,7 @@ export interface TailedResult {
   readonly errorCode: string | null;
   readonly error: string | null;
   readonly attempts: number;
-  /** True for a dead letter: its tries are used up. */
+  /** True for a dead letter. */
   readonly dead: boolean;
   /** Of the last try; null for a dead letter. */
   readonly totalMs: number | null;

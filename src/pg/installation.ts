@@ -18,7 +18,7 @@ export interface Installation extends Claim {
 /** SQL for the oid of the outbox, as text. */
 export const OUTBOX_OID = "pg_catalog.to_regclass('net.http_request_queue')::oid::text";
 
-/** SQL for the mark of the installation whose id is `id`, a `uuid` as text: from 0 on, 31 bits of its hash. */
+/** SQL for the mark of the installation whose id is `id`, a `uuid` as text: 31 bits of its hash, so that it is never negative. */
 function markOf(id: string): string {
   return `('x' || pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(${id}, 'UTF8')), 'hex'), 8))::bit(31)::int`;
 }

@@ -7,7 +7,7 @@ import type { Inserter } from "../pg/snapshot.ts";
 export type Completion =
   /** A row in `net._http_response`; the outbox row goes (P10). */
   | { readonly kind: "answered"; readonly request: Request; readonly outcome: Outcome }
-  /** All tries are used up: the whole request goes to `net.http_dead_letter`; the outbox row goes. */
+  /** All tries are used up, or another installation made it: the whole request goes to `net.http_dead_letter`; the outbox row goes. */
   | { readonly kind: "dead"; readonly request: Request; readonly outcome: Outcome }
   /** The row stays and waits: `next_attempt_at` is set `delayMs` from now on the database's clock; a try was used up where there is an outcome. */
   | {

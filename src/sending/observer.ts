@@ -6,7 +6,7 @@ import type { Entry } from "./host.ts";
 export interface SendObserver {
   /** A try starts. */
   started(entry: Entry): void;
-  /** It ended; of a row that cannot be sent it did so without a start. `completion` is null where it is left to the next start. */
+  /** It ended; of a row that is never sent it did so without a start. `completion` is null where it is left to the next start. */
   ended(host: string, outcome: Outcome, completion: Completion["kind"] | null): void;
   /** What a try came to is committed, so many milliseconds after its end. */
   stored(tookMs: number): void;

@@ -84,7 +84,7 @@ interface Known {
  *
  * - *held*: `hold` made room for it. Until `accept` or `drop`.
  * - *queued*: it waits for its turn. Until `start`; or until it is given up and forgotten, since the outbox has it: by `clear`, for
- *   room for another lane (`hold`), or since its host is paused (`configureHosts`). A row that cannot be sent skips to *completing*.
+ *   room for another lane (`hold`), or since its host is paused (`configureHosts`). A row that is never sent skips to *completing*.
  * - *in flight*: until its outcome. One that was aborted is forgotten.
  * - *completing*: its completion is with the writer of results. Until `settled`, which forgets it.
  *
