@@ -1,6 +1,5 @@
-import pg from "pg";
-
 import { systemClock } from "../base/clock.ts";
+import { Client } from "../pg/client.ts";
 import { connectionConfig } from "../pg/pool.ts";
 import { sessionName } from "../pg/session-name.ts";
 import { hangUp } from "../wal/wire.ts";
@@ -54,7 +53,7 @@ export class ConnectionProbe {
 
   async #probe(more: { readonly replication?: "database" }): Promise<Probed> {
     const config = { ...connectionConfig(this.#url, sessionName("doctor")), query_timeout: ANSWER_MS, ...more };
-    const client = new pg.Client(config);
+    const client = new Client(config);
     client.on("error", () => undefined);
     try {
       await client.connect();

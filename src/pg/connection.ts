@@ -1,6 +1,7 @@
-import pg from "pg";
+import type pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
+import { Client } from "./client.ts";
 import { connectionConfig } from "./pool.ts";
 import { poolerHint } from "./pooler.ts";
 import { sessionName } from "./session-name.ts";
@@ -51,7 +52,7 @@ function isPasswordMissing(error: unknown): boolean {
 
 /** One ordinary connection, for a command; its owner ends it. Throws PG_REFUSED or PG_UNREACHABLE. */
 export async function connect(url: string, command: string): Promise<pg.Client> {
-  const client = new pg.Client(connectionConfig(url, sessionName(command)));
+  const client = new Client(connectionConfig(url, sessionName(command)));
   client.on("error", () => undefined);
   try {
     await client.connect();

@@ -1,9 +1,10 @@
-import pg from "pg";
+import type pg from "pg";
 
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { stopped } from "../base/loops.ts";
+import { Client } from "../pg/client.ts";
 import type { LockKey } from "../wal/advisory-lock.ts";
 import { takeLockBack, takeOver, type TakenOver } from "../leader/handover.ts";
 import type { LockHolder } from "../leader/holder.ts";
@@ -39,7 +40,7 @@ export async function pollSession(
   const { connection, lock, senderTimeoutMs, clock } = options;
   // A connection that is gone is given up soon; until then slot.fenceMs holds everything back.
   const answerMs = senderTimeoutMs / 4;
-  const client = new pg.Client(connection);
+  const client = new Client(connection);
   const broken = Promise.withResolvers<never>();
   broken.promise.catch(() => undefined);
   client.on("error", (error) => broken.reject(error));

@@ -4,7 +4,7 @@ import { LogicalReplicationService } from "pg-logical-replication";
 import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import { PgnetdError, toError } from "../base/errors.ts";
 import { type Loop, runLoops, stopped } from "../base/loops.ts";
-import { socketOf } from "../pg/pool.ts";
+import { socketOf } from "../pg/client.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import type { Decode, WalSink } from "../wal/events.ts";
 import { takeOver } from "../leader/handover.ts";

@@ -1,9 +1,10 @@
-import pg from "pg";
+import type pg from "pg";
 
 import type { Clock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { runLoops, stopped } from "../base/loops.ts";
+import { Client } from "../pg/client.ts";
 import type { LockKey } from "../wal/advisory-lock.ts";
 import { createSlot, type SlotOptions } from "./slot.ts";
 import { blockedSlot, selectBlockers, type SlotBlocker } from "./blockers.ts";
@@ -84,7 +85,7 @@ async function lookAfter(pid: number, slot: SlotOptions, making: SlotMaking, sig
   const { connection, lock, answerMs, clock, log, heard, outage } = making;
   await clock.sleep(LOOK_MS, signal);
   if (signal.aborted) return;
-  const observer = new pg.Client({ ...connection, query_timeout: answerMs });
+  const observer = new Client({ ...connection, query_timeout: answerMs });
   observer.on("error", () => undefined);
   let reported = "";
   try {

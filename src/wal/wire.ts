@@ -1,7 +1,7 @@
 import type pg from "pg";
 
 import type { Clock } from "../base/clock.ts";
-import { socketOf } from "../pg/pool.ts";
+import { socketOf } from "../pg/client.ts";
 import { NO_TRANSACTION_TIMEOUT } from "../pg/search-path.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { MessageLimit } from "./message-limit.ts";

@@ -3,8 +3,10 @@ import { runProgram } from "../../src/cli/program.ts";
 import { runCommandLine } from "../support/command.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { codeBlocks, readDocument } from "../support/markdown.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
+import { startProxy } from "../support/proxy.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { wantedMajor } from "../support/postgres-versions.ts";
@@ -34,13 +36,21 @@ test("status says why it cannot look, each with its exit code", async () => {
   expect((await status(db.url)).failure).toMatchObject({ code: "SCHEMA_MISSING", exitCode: 65 });
   const nowhere = at((other) => (other.pathname = "/there_is_none"));
   expect((await status(nowhere)).failure).toMatchObject({ code: "PG_REFUSED", exitCode: 77 });
-  const bare = at((other) => (other.password = ""));
-  expect((await status(bare)).failure).toMatchObject({
-    code: "PG_REFUSED",
-    message: "the database cannot be used: the server asks for a password, and none is set",
-  });
   const closed = at((other) => (other.port = "1"));
   expect((await status(closed)).failure).toMatchObject({ code: "PG_UNREACHABLE", exitCode: 69 });
+});
+
+test("where no password is set status and daemon say so, and leave no login that is not ended", async () => {
+  await using db = await testDatabase();
+  await using proxy = await startProxy(db.url);
+  const bare = new URL(proxy.through(db.url));
+  bare.password = "";
+  const message = "the database cannot be used: the server asks for a password, and none is set";
+  expect((await status(bare.href)).failure).toMatchObject({ code: "PG_REFUSED", message });
+  await eventually(() => proxy.open === 0);
+  await using daemon = await startDaemon({ databaseUrl: bare.href, waitUntilReady: false });
+  await eventually(() => daemon.log().includes(message));
+  await eventually(() => proxy.open === 0);
 });
 
 test("status names a session that is no pgnetd and has the leader's lock", async () => {
