@@ -2,7 +2,7 @@ import { backoffMs } from "../base/backoff.ts";
 import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { FailureLog } from "../pg/failure-log.ts";
-import { poolerHint } from "../pg/pooler.ts";
+import { databaseHint } from "../pg/pooler.ts";
 import { causeOf } from "../pg/sqlstate.ts";
 
 /** Between two tries. */
@@ -28,7 +28,7 @@ export class SweepFailures {
   get unread(): string | null {
     if (this.#count < UNREAD_FROM) return null;
     const why = `${toError(this.#last).message} (${causeOf(this.#last)})`;
-    const hint = poolerHint(this.#last);
+    const hint = databaseHint(this.#last);
     return `the outbox could not be read ${this.#count} times in a row: ${why}${hint === undefined ? "" : `. ${hint}`}`;
   }
 

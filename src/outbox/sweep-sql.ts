@@ -1,5 +1,4 @@
 import { OUTBOX_OID } from "../pg/installation.ts";
-import { HIDING } from "../pg/row-security.ts";
 import { laneSql } from "./lane.ts";
 import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, OVERSIZE } from "./row.ts";
 import { CHOSEN, COLUMNS, LEFT_LANES, NEXT_LANE } from "./sweep-lanes.ts";
@@ -10,7 +9,6 @@ function head(shown: (lane: string) => string): string {
   pg_catalog.pg_current_wal_insert_lsn()::text as insert_lsn,
   pg_catalog.pg_current_xact_id()::text as next_xid,
   ${OUTBOX_OID} as outbox,
-  (select h.why || '. ' || h.remedy from (${HIDING}) h) as hidden,
   case when coalesce(r.position, 1) = 1 then array(select ${shown("l.lane")} from ${LEFT_LANES} as l)::text[] end as "left",
   ${NEXT_LANE} as next_lane,
   (select extract(epoch from min(q.next_attempt_at) - clock_timestamp())::float8 * 1000::float8

@@ -1,6 +1,5 @@
 import { z } from "zod";
 
-import { PgnetdError } from "../base/errors.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { type Lsn, parseLsn } from "../pg/lsn.ts";
 import type { Lane } from "./lane.ts";
@@ -60,7 +59,6 @@ const headSchema = z.object({
   insert_lsn: z.string(),
   next_xid: z.string(),
   outbox: z.coerce.number<string>(),
-  hidden: z.string().nullable(),
   left: z.array(z.string()),
   next_lane: z.instanceof(Buffer).nullable(),
   next_due_ms: z.number().nullable(),
@@ -127,7 +125,6 @@ function resultOf(
 ): SweepResult {
   const head = headSchema.parse(found[0]);
   options.assertSame(head.outbox);
-  if (head.hidden !== null) throw new PgnetdError("PG_REFUSED", head.hidden);
   return {
     rows: read.map((row) => readRow(row, options, knownSchema.parse(row))),
     snapshot: parseSnapshot(head.snapshot),

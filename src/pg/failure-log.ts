@@ -1,6 +1,6 @@
 import { toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { poolerHint } from "./pooler.ts";
+import { databaseHint } from "./pooler.ts";
 import { causeOf } from "./sqlstate.ts";
 
 /** What is logged of work that fails and is tried again. */
@@ -25,7 +25,7 @@ export class FailureLog {
     const code = causeOf(error);
     if (this.#causes.has(code)) return;
     this.#causes.add(code);
-    const hint = poolerHint(error);
+    const hint = databaseHint(error);
     this.#log.warn(
       { code, reason: toError(error).message, ...(hint !== undefined && { hint }) },
       this.#messages.failed,

@@ -1,6 +1,6 @@
-import type { Socket } from "node:net";
-
 import pg from "pg";
+import { Client, socketOf } from "./client.ts";
+import { rowSecurityProblem } from "./row-security.ts";
 import { PIN_SESSION, PINNED_PATH } from "./search-path.ts";
 import { OWN_SESSIONS } from "./session-name.ts";
 import { isDataError, SQLSTATE, sqlstateOf } from "./sqlstate.ts";
@@ -31,16 +31,6 @@ export interface PoolOptions {
   readonly statementTimeoutMs: number;
   /** Drops every connection, with what is under way on it: a server that does not answer holds up no end. */
   readonly signal?: AbortSignal;
-}
-
-/** The socket under a client: `pg` has no public way to it. */
-interface Wired {
-  readonly connection: { readonly stream: Socket };
-}
-
-/** The socket of a connection, for what `pg` has no word for. */
-export function socketOf(client: pg.ClientBase): Socket {
-  return (client as unknown as Wired).connection.stream;
 }
 
 /**
@@ -98,12 +88,12 @@ export interface Pool extends Queryable, AsyncDisposable {
 
 /**
  * Opens the pool of ordinary connections; they are made when first used. Each begins with the statement that pins its
- * search_path, not with an option: what the path is reset to is so that of the database's users, for `TRIGGERS_IN_USERS_PATH`.
+ * search_path and row_security, not with options: what they are reset to is so what the database has for its users, for `TRIGGERS_AS_FOR_USERS`.
  */
 export function openPool(options: PoolOptions): Pool {
   const clients = new Set<pg.ClientBase>();
   const outdated = new WeakSet<pg.ClientBase>();
-  class KnownClient extends pg.Client {
+  class KnownClient extends Client {
     constructor(config?: string | pg.ClientConfig) {
       super(config);
       clients.add(this);
@@ -116,7 +106,7 @@ export function openPool(options: PoolOptions): Pool {
     Client: KnownClient,
     // Not `verify`: where the wait for a connection times out meanwhile, pg-pool never lends that connection again. It waits for the
     // promise, which its type does not say.
-    onConnect: pinPath,
+    onConnect: pin,
     max: options.size,
     idleTimeoutMillis: 30_000,
     query_timeout: options.statementTimeoutMs,
@@ -137,14 +127,14 @@ export function openPool(options: PoolOptions): Pool {
         const result = await (statement.timeoutMs === undefined
           ? client.query<Row>(statement)
           : queryInTime<Row>(client, statement, statement.timeoutMs));
-        isOfUse = !outdated.has(client) && !foundHidden(result.rows);
+        isOfUse = !outdated.has(client);
         return result;
       } catch (error) {
         // After an error of the data a connection is as good as before; after any other it is not used again.
         isOfUse = isDataError(error) && statement.timeoutMs === undefined && !outdated.has(client);
         // A session keeps what its database was set to when it began; and after a failover another server may answer.
         if (sqlstateOf(error) === SQLSTATE.readOnlyTransaction) reconnect();
-        throw error;
+        throw sqlstateOf(error) === SQLSTATE.insufficientPrivilege ? await explained(error, client) : error;
       } finally {
         client.release(!isOfUse);
       }
@@ -160,15 +150,16 @@ export function openPool(options: PoolOptions): Pool {
 }
 
 /**
- * P2: true of statements with `HIDING`. What was prepared while row security held goes on hiding rows on its connection, from a
- * role that was given BYPASSRLS, too.
+ * P2: with `row_security` off a statement fails from which row security would hide rows. Else they would look cancelled, and what was
+ * prepared meanwhile would go on hiding them from a role that was given BYPASSRLS since.
  */
-function foundHidden([first]: readonly pg.QueryResultRow[]): boolean {
-  return typeof first?.["hidden"] === "string";
+function pin(client: pg.ClientBase): unknown {
+  return client.query(`${PIN_SESSION}, pg_catalog.set_config('row_security', 'off', false)`);
 }
 
-function pinPath(client: pg.ClientBase): unknown {
-  return client.query(PIN_SESSION);
+/** What is missing where row security holds is no right on a table. */
+async function explained(error: unknown, client: pg.ClientBase): Promise<unknown> {
+  return (await rowSecurityProblem(client).catch(() => null)) ?? error;
 }
 
 /** Where it fails, the connection keeps the timeout. */

@@ -1,5 +1,6 @@
 import pg from "pg";
 
+import { PgnetdError } from "../base/errors.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 const HINT = "A pooler answers in PostgreSQL's place: give DATABASE_URL the host and port of PostgreSQL itself.";
@@ -19,4 +20,9 @@ export function poolerHint(error: unknown): string | undefined {
   const isRefused = sqlstate === SQLSTATE.protocolViolation && error.routine === undefined;
   const isOrdinary = sqlstate === SQLSTATE.syntaxError && error.message.includes("IDENTIFY_SYSTEM");
   return isRefused || isOrdinary || OF_OTHERS.has(sqlstate ?? "") ? HINT : undefined;
+}
+
+/** What mends an error of the database, where that is known. */
+export function databaseHint(error: unknown): string | undefined {
+  return error instanceof PgnetdError ? error.hint : poolerHint(error);
 }

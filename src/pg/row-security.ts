@@ -12,9 +12,9 @@ const TABLES = [
 
 /**
  * SQL for what hides rows from the present role: one row where row security holds for it, else none. Whether its policies
- * let every row through cannot be told. P2: a hidden row of the outbox looks like one that its owner has cancelled.
+ * let every row through cannot be told.
  */
-export const HIDING = `
+const HIDING = `
 select pg_catalog.format('row security holds for role %s on %s: rows may be hidden from it', current_user,
     pg_catalog.string_agg(t.name, ', ' order by t.place)) as why,
   pg_catalog.format('alter role %I bypassrls; -- or, as the owner of the tables: %s', current_user,

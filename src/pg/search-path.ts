@@ -16,8 +16,9 @@ export const PIN_SESSION = `select pg_catalog.set_config('search_path', '${PINNE
 
 /**
  * A condition that is always true, for the main query of a statement that changes rows: from there on until the end of
- * the transaction, so in triggers, the path is the one that the database has for its users. pg_net's worker runs triggers
- * so. The statement itself was analysed before, in the pinned path; and as a subquery the condition is evaluated once,
+ * the transaction, so in triggers, search_path and row_security are those that the database has for its users. pg_net's worker runs triggers
+ * so. The statement itself was analysed before, with those of the session; and as a subquery the condition is evaluated once,
  * before anything else that the main query does.
  */
-export const TRIGGERS_IN_USERS_PATH = "(select pg_catalog.set_config('search_path', null, true)) is not null";
+export const TRIGGERS_AS_FOR_USERS =
+  "(select pg_catalog.concat(pg_catalog.set_config('search_path', null, true), pg_catalog.set_config('row_security', null, true))) is not null";

@@ -4,7 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { Loop } from "../base/loops.ts";
 import type { Queryable, Statement } from "../pg/pool.ts";
 import { isTrusted } from "../pg/ownership.ts";
-import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
+import { TRIGGERS_AS_FOR_USERS } from "../pg/search-path.ts";
 import { writeFailure } from "./write-failure.ts";
 
 /** How long rows stay, in seconds; null keeps them until somebody deletes them. */
@@ -61,7 +61,7 @@ select greatest((select pg_catalog.count(*) from response), (select pg_catalog.c
   (select pg_catalog.max(ended)::text from response) as response,
   (select pg_catalog.max(ended)::text from detail) as detail,
   (select pg_catalog.max(ended)::text from letter) as letter
-where ${TRIGGERS_IN_USERS_PATH}`;
+where ${TRIGGERS_AS_FOR_USERS}`;
 
 interface Expired {
   /** Rows deleted from the table that had most. */

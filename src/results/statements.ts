@@ -1,6 +1,5 @@
 import type { Statement } from "../pg/pool.ts";
-import { TRIGGERS_IN_USERS_PATH } from "../pg/search-path.ts";
-import { HIDING } from "../pg/row-security.ts";
+import { TRIGGERS_AS_FOR_USERS } from "../pg/search-path.ts";
 import { booleanArray, byteaArray, float8Array, int4Array, int8Array, textArray } from "../pg/arrays.ts";
 import type { Completion } from "./completion.ts";
 import { type ResponseRow, rowOf, unstorableRow } from "./row.ts";
@@ -14,9 +13,6 @@ export interface Verdict {
   readonly missing: string[];
   /** Those of `missing` whose rows are there and locked by somebody else. */
   readonly locked: string[];
-  /** Why rows may be hidden from the daemon, and what mends it: then none was taken. Null where they are not. */
-  readonly hidden: string | null;
-  readonly remedy: string | null;
 }
 
 /** An completion on its way into the database. */
@@ -47,20 +43,15 @@ export function statementOf(items: readonly Item[]): Statement {
 const ROWS = `given join net.http_request_queue as waiting
     on waiting.id = given.id and waiting.created = given.made::timestamptz`;
 
-// P2: what is hidden would look cancelled.
-const FREE = `hidden as materialized (${HIDING}
-), free as (
-  select given.*, waiting.ctid as at from ${ROWS}
-  where not exists (select from hidden)
-  for update of waiting skip locked
+const FREE = `free as (
+  select given.*, waiting.ctid as at from ${ROWS} for update of waiting skip locked
 )`;
 
 const VERDICT = `
 select pg_catalog.pg_current_snapshot()::text as snapshot, missing.ids as missing,
-  array(select waiting.id::text from ${ROWS} where waiting.id = any (missing.ids::bigint[])) as locked,
-  (select hidden.why from hidden) as hidden, (select hidden.remedy from hidden) as remedy
+  array(select waiting.id::text from ${ROWS} where waiting.id = any (missing.ids::bigint[])) as locked
 from (select array(select given.id::text from given except select taken.id::text from taken) as ids) as missing
-where ${TRIGGERS_IN_USERS_PATH}`;
+where ${TRIGGERS_AS_FOR_USERS}`;
 
 // The unnest of several arrays is syntax, and always that of pg_catalog.
 

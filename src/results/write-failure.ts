@@ -1,5 +1,5 @@
 import { READ_ONLY_HINT } from "../pg/connection.ts";
-import { poolerHint } from "../pg/pooler.ts";
+import { databaseHint } from "../pg/pooler.ts";
 import { causeOf, isDataError, SQLSTATE } from "../pg/sqlstate.ts";
 
 /** What a failed write means for its batch. */
@@ -35,16 +35,11 @@ export function writeFailure(error: unknown): WriteFailure {
     code,
     message,
     dataFault: isDataError(error),
-    hint: HINTS[code] ?? poolerHint(error) ?? "Results are kept and written as soon as the database takes them.",
+    hint: HINTS[code] ?? databaseHint(error) ?? "Results are kept and written as soon as the database takes them.",
   };
 }
 
 /** An error before anything was sent: these rows have no form for the database, such as text beyond the greatest length. */
 export function rowFault(error: unknown): WriteFailure {
   return { ...writeFailure(error), dataFault: true };
-}
-
-/** P2: the statement took no row, since row security may hide some. */
-export function hiddenRows(message: string, hint: string): WriteFailure {
-  return { code: SQLSTATE.insufficientPrivilege, message, dataFault: false, hint };
 }

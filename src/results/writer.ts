@@ -15,7 +15,7 @@ import { Outage } from "./outage.ts";
 import { Refused } from "./refused.ts";
 import { type Verdict, statementOf } from "./statements.ts";
 import { AwaitingVisibility } from "./awaiting-visibility.ts";
-import { hiddenRows, type WriteFailure, rowFault, writeFailure } from "./write-failure.ts";
+import { type WriteFailure, rowFault, writeFailure } from "./write-failure.ts";
 
 /** What a result writer needs, and its bounds. */
 export interface ResultWriterOptions {
@@ -205,7 +205,6 @@ class BatchWriter implements OpenResultWriter {
       const { rows } = await this.#options.db.query<Verdict>(statement);
       const [verdict] = rows;
       if (verdict === undefined) throw new Error("the database answered without a row");
-      if (verdict.hidden !== null) return { failure: hiddenRows(verdict.hidden, verdict.remedy ?? "") };
       return { verdict };
     } catch (error) {
       return { failure: writeFailure(error) };

@@ -142,9 +142,8 @@ test("P2: a sweep of an outbox whose rows may be hidden fails, instead of findin
   await db.query("alter table net.http_request_queue enable row level security, force row level security");
   await expect(sweeps.once()).rejects.toMatchObject({
     code: "PG_REFUSED",
-    message: expect.stringMatching(
-      /^row security holds for role .* on net\.http_request_queue.* bypassrls;/,
-    ) as unknown,
+    message: expect.stringMatching(/^row security holds for role .* on net\.http_request_queue/) as unknown,
+    hint: expect.stringMatching(/bypassrls;/) as unknown,
   });
   await db.query(`alter role ${role.name} bypassrls`);
   expect((await sweeps.once()).rows).toHaveLength(1);

@@ -14,7 +14,6 @@ const deaf: ResultListener = { settled: () => {}, gone: () => {}, writable: () =
 interface Verdict {
   readonly missing: readonly string[];
   readonly locked: readonly string[];
-  readonly hidden: null;
 }
 
 /** A database that answers writes with `verdicts` in turn, and then that all is well; a look at locks finds none. */
@@ -23,7 +22,7 @@ function database(verdicts: (Verdict | Error)[] = []): Queryable & { statements:
     statements: 0,
     query: async () => {
       db.statements += 1;
-      const verdict = verdicts.shift() ?? { missing: [], locked: [], hidden: null };
+      const verdict = verdicts.shift() ?? { missing: [], locked: [] };
       if (verdict instanceof Error) throw verdict;
       return { rows: [{ snapshot: "10:10:", ...verdict }] as never[], rowCount: 1 };
     },
@@ -64,7 +63,7 @@ const refusal = (): Error => Object.assign(new Error("odd"), { code: "23514" });
 
 test.each([
   { what: "a write that failed", verdicts: [new Error("gone")], afterMs: 50 },
-  { what: "a row that was locked", verdicts: [{ missing: ["1"], locked: ["1"], hidden: null }], afterMs: 50 },
+  { what: "a row that was locked", verdicts: [{ missing: ["1"], locked: ["1"] }], afterMs: 50 },
   { what: "a row that was refused, and its refusal too,", verdicts: [refusal(), refusal()], afterMs: 5_000 },
 ])("P2: $what is tried again by the loop of the writer, which then sleeps", async ({ verdicts, afterMs }) => {
   const clock = new NotingClock();
@@ -122,7 +121,7 @@ test("P2: what the database takes in small batches alone is written, each batch 
         clock.advance(6_000);
         throw new Error("Query read timeout");
       }
-      return { rows: [{ snapshot: "10:10:", missing: [], locked: [], hidden: null }] as never[], rowCount: 1 };
+      return { rows: [{ snapshot: "10:10:", missing: [], locked: [] }] as never[], rowCount: 1 };
     },
   };
   const signal = new AbortController().signal;
@@ -145,7 +144,7 @@ test("P6: however many large answers hang, a small one is written", async () => 
   const db: Queryable = {
     query: async ({ values = [] }: { readonly values?: unknown[] }) => {
       if (values.some((value) => Buffer.isBuffer(value) && value.length > 1_000_000)) await hangs;
-      return { rows: [{ snapshot: "10:10:", missing: [], locked: [], hidden: null }] as never[], rowCount: 1 };
+      return { rows: [{ snapshot: "10:10:", missing: [], locked: [] }] as never[], rowCount: 1 };
     },
   };
   const listener: ResultListener = {

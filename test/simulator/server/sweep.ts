@@ -56,7 +56,6 @@ export function sweepRows(
   const head = {
     snapshot: database.snapshot(),
     outbox: "16400",
-    hidden: null,
     next_lane: next === null ? null : Buffer.from(next),
     next_due_ms: due.length === 0 ? null : Math.min(...due) - virtualNow(),
   };
