@@ -1,3 +1,6 @@
+import type pg from "pg";
+
+import { systemClock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { endHint } from "../pg/lock-owner.ts";
 import type { Queryable } from "../pg/pool.ts";
@@ -13,6 +16,17 @@ select pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS_ID}, 0) as free,
       and pg_catalog.has_table_privilege(
         a.usesysid, pg_catalog.to_regclass('net.http_response_detail')::oid, 'insert'::text)
     order by a.pid) as pids`;
+
+/** Whether the leader's lock was to be had, and the sessions of daemons. */
+interface Daemons {
+  readonly free: boolean;
+  readonly pids: readonly number[];
+}
+
+/** Sessions without the lock may be those of a daemon that has ended: so long they are waited for, in milliseconds. */
+const ENDED_MS = 3_000;
+const LOOK_EVERY_MS = 200;
+const NEVER = new AbortController().signal;
 
 /** Callers wait behind us while we wait for others. */
 const BEGIN = `begin isolation level read committed;
@@ -39,8 +53,13 @@ export async function withoutDaemons<T>(client: Queryable, act: () => Promise<T>
  * where one leads or is on standby already, or somebody else has the lock.
  */
 export async function refuseDaemons(client: Queryable): Promise<void> {
-  const { rows } = await client.query<{ free: boolean; pids: number[] }>({ text: SELECT_DAEMONS });
-  const { free, pids } = rows[0] ?? { free: false, pids: [] };
+  const begunAt = systemClock.now();
+  let { free, pids } = await readDaemons(client);
+  // One that ended just now: the server notices within a second that it is gone.
+  while (free && pids.length > 0 && systemClock.now() - begunAt < ENDED_MS) {
+    await systemClock.sleep(LOOK_EVERY_MS, NEVER);
+    ({ free, pids } = await readDaemons(client));
+  }
   if (free && pids.length === 0) return;
   const holder = await readHolder(client);
   if (holder !== null && isStranger(holder)) {
@@ -50,4 +69,11 @@ export async function refuseDaemons(client: Queryable): Promise<void> {
   throw new PgnetdError("NOT_DONE", `pgnetd is connected to this database${which}`, {
     hint: "Stop every pgnetd of this database, those that stand by too, then run the command again.",
   });
+}
+
+async function readDaemons(client: Queryable): Promise<Daemons> {
+  // Within a transaction the sessions are else those of the first look.
+  await client.query({ text: "select pg_catalog.pg_stat_clear_snapshot()" });
+  const { rows } = await client.query<Daemons & pg.QueryResultRow>({ text: SELECT_DAEMONS });
+  return rows[0] ?? { free: false, pids: [] };
 }

@@ -1,6 +1,8 @@
+import pg from "pg";
 import { expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
 import { migrate } from "../../src/pg/migrate.ts";
+import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { dumpSchema } from "../../src/pg/schema-dump.ts";
@@ -197,6 +199,22 @@ test("while a transaction uses the tables nothing is dropped", async () => {
     other.release();
   });
   expect(await there(db)).toMatchObject({ publications: 2, net: true });
+});
+
+test("uninstall waits for the session of a daemon that has just ended", async () => {
+  await using db = await testDatabase();
+  const ending = new pg.Client({ connectionString: db.url, application_name: "pgnetd (pg_net) leader" });
+  await ending.connect();
+  const uninstalled = uninstall(db.url, "--yes");
+  await eventually(async () => {
+    const waiting = await db.query(
+      "select from pg_locks where locktype = 'advisory' and classid = 1885826676 and database = (select oid from pg_database where datname = current_database())",
+    );
+    return waiting.length > 0;
+  });
+  await ending.end();
+  expect((await uninstalled).failure).toBeNull();
+  expect(await there(db)).toEqual(NOTHING);
 });
 
 test("a role that may not drop the slot drops nothing", async () => {
