@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Lane } from "../outbox/lane.ts";
 import type { OutboxRow } from "../outbox/row.ts";
-import type { SweepPlan, SweepResult, SweepRoom } from "../outbox/sweep.ts";
+import type { KnownRequest, SweepPlan, SweepResult, SweepRoom } from "../outbox/sweep.ts";
 import type { Inserter, Snapshot } from "../pg/snapshot.ts";
 import type { RowMemory } from "./handoff.ts";
 import type { Reading } from "./schedule.ts";
@@ -29,8 +29,8 @@ export interface RowSender extends RowMemory {
   isWantedSoon(lane: Lane): boolean;
   /** True where `row` may not be sent for now. */
   isPaused(row: OutboxRow): boolean;
-  /** Ids in memory, from their reading until their result is committed. */
-  readonly knownIds: readonly bigint[];
+  /** What is in memory, from its reading until its result is committed. */
+  readonly known: readonly KnownRequest[];
 }
 
 /** What the intake asks of its neighbours. */

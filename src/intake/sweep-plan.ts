@@ -14,7 +14,7 @@ const STALLED = { lanes: 50, rows: 1 / 5 };
 /** What a sweep depends on. Times are milliseconds of the clock handed in. */
 export interface SweepState {
   readonly now: number;
-  readonly sender: Pick<RowSender, "room" | "roomOf" | "preferred" | "knownIds" | "isLimited">;
+  readonly sender: Pick<RowSender, "room" | "roomOf" | "preferred" | "known" | "isLimited">;
   readonly behind: Pick<Behind, "lanes" | "count" | "has">;
   /** Where a sweep of every lane begins. */
   readonly from: SweepPlan["from"];
@@ -34,13 +34,13 @@ export interface PlannedSweep {
 export function planSweep(sweeping: Sweeping, state: SweepState): PlannedSweep {
   const { sender, behind, from } = state;
   if (sweeping === "every") {
-    const plan = { ...roomOfEvery(state), from, known: sender.knownIds };
+    const plan = { ...roomOfEvery(state), from, known: sender.known };
     return { lanes: "every", plan, readsBehind: !(areSweptAlone(behind.count) && isStalled(state)) };
   }
   const room = sender.roomOf(lanesToRead(sweeping, state));
   const shares = sweeping === "behind" && isStalled(state) ? shortest(room.shares) : room.shares;
   const lanes = new Set(shares.map(({ lane }) => lane));
-  const known = lanes.size === 0 ? [] : sender.knownIds;
+  const known = lanes.size === 0 ? [] : sender.known;
   return { lanes, plan: { ...room, shares, lanes: "shares", from: null, known }, readsBehind: sweeping === "behind" };
 }
 

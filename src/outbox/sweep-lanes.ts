@@ -53,7 +53,7 @@ function firstRows(
   from rooms r cross join lateral (
     select pg_catalog.row_number() over (${inOrder}) as n, ${COLUMNS}
     from net.http_request_queue q
-    where ${condition} and ${laneSql("q")} >= r.lane and ${laneSql("q")} <= r.lane and q.id not in (select id from known)
+    where ${condition} and ${laneSql("q")} >= r.lane and ${laneSql("q")} <= r.lane and (q.id, q.created) not in (select id, made from known)
     ${inOrder}
     limit r.room + 1
   ) f
@@ -69,12 +69,12 @@ const DUE_TIME = "coalesce(q.next_attempt_at, 'infinity'::timestamptz)";
  * the order of ids, in turn. Lanes of which nothing is due are not read for what is deferred; preferred lanes are read in any case. Their `place` is their position in
  * the lane, what is queued in memory included: in its order lanes of which least is queued come first. Those with less than nothing are
  * preferred, and so are those of the authorities $11: how much is read of each does not depend on how many others there are. Between those at the same place it is another one's `turn` in each sweep. $1 is the lane to begin at, $2 the
- * most rows, $4 those of a lane, $5 the ids to leave out; $6, $7 and $8 are
+ * most rows, $4 those of a lane, $5 and $12 the ids to leave out, and when their rows were made; $6, $7 and $8 are
  * lanes, what of them waits and their room; $10 is how many lanes are looked for, 0 where only those of $6 are read.
  */
 export const CHOSEN = `${lanes("fresh_lane", "q.next_attempt_at is null")},
 known as materialized (
-  select * from pg_catalog.unnest($5::bigint[]) as k (id) where k.id is not null
+  select * from unnest($5::bigint[], $12::timestamptz[]) as k (id, made) where k.id is not null and k.made is not null
 ), shuffle as materialized (
   select (extract(epoch from pg_catalog.statement_timestamp()) * 1000::numeric)::bigint as seed
 ), first_due as materialized (

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Queryable } from "../pg/pool.ts";
 import { type Lsn, parseLsn } from "../pg/lsn.ts";
 import type { Lane } from "./lane.ts";
+import type { Request } from "./request.ts";
 import { isOfSomeRow, readByHalves, type Row } from "./narrow.ts";
 import { type OutboxRow, readRow, type RowContext } from "./row.ts";
 import { parseSnapshot, type Snapshot } from "../pg/snapshot.ts";
@@ -27,14 +28,17 @@ export interface SweepRoom {
   readonly shares: readonly { readonly lane: Lane; readonly queued: number; readonly room: number }[];
 }
 
+/** A request in memory: an id alone may be given again, by whoever replays a request. */
+export type KnownRequest = Pick<Request, "id" | "created">;
+
 /** What one sweep may read. */
 export interface SweepPlan extends SweepRoom {
   /** Where to begin; null is at the first lane. */
   readonly from: LaneCursor | null;
   /** Most lanes beside the preferred ones of `shares`; "shares" reads those of `shares` alone. */
   readonly lanes: number | "shares";
-  /** Ids in memory: they are left out (rule leaveOutKnown). */
-  readonly known: readonly bigint[];
+  /** What is in memory: it is left out (rule leaveOutKnown). */
+  readonly known: readonly KnownRequest[];
 }
 
 /** What one sweep found. */
@@ -101,13 +105,14 @@ async function query(db: Queryable, statement: typeof SWEEP, plan: SweepPlan): P
     rows,
     bytes,
     perLane,
-    known.map(String),
+    known.map(({ id }) => String(id)),
     shares.map(({ lane }) => lane),
     shares.map(({ queued }) => queued),
     shares.map(({ room }) => room),
     largest,
     lanes === "shares" ? 0 : lanes,
     authorities,
+    known.map(({ created }) => created),
   ];
   return (await db.query<Record<string, unknown>>({ ...statement, values })).rows;
 }

@@ -9,7 +9,7 @@ import type { Lane } from "../outbox/lane.ts";
 import type { Request } from "../outbox/request.ts";
 import type { OutboxRow } from "../outbox/row.ts";
 import type { Inserter } from "../pg/snapshot.ts";
-import type { SweepRoom } from "../outbox/sweep.ts";
+import type { KnownRequest, SweepRoom } from "../outbox/sweep.ts";
 import type { Completion } from "../results/completion.ts";
 import { completionOf } from "./retry.ts";
 import type { Entry, Flight, LaneActivity } from "./host.ts";
@@ -69,7 +69,7 @@ const IN_FLIGHT_SHARE = 3 / 4;
 /** A request to a paused host in a lane of several hosts is deferred for so long, in milliseconds. */
 const PAUSED_MS = 10_000;
 
-interface Known {
+interface Known extends KnownRequest {
   readonly bytes: number;
   /** Its id came again: it may be another row, made when the completion of the first was committed and not yet settled. */
   seenAgain: boolean;
@@ -137,9 +137,9 @@ export class Sender {
     return this.#memory.bytes;
   }
 
-  /** Ids in memory, from their reading until their result is committed. */
-  get knownIds(): bigint[] {
-    return [...this.#known.keys()];
+  /** What is in memory, from its reading until its result is committed. */
+  get known(): KnownRequest[] {
+    return [...this.#known.values()];
   }
 
   /** True where a sweep can bring enough to be worth its while, whatever it brings. */
@@ -240,11 +240,8 @@ export class Sender {
     const ended = unsent(row);
     const isDeferred = ended === null && this.#paused.isMixed(lane, host);
     const isQueued = ended === null && !isDeferred;
-    this.#known.set(request.id, {
-      bytes: request.bytes,
-      seenAgain: false,
-      endedAt: isQueued ? Number.NaN : clock.now(),
-    });
+    const { id, created, bytes } = request;
+    this.#known.set(id, { id, created, bytes, seenAgain: false, endedAt: isQueued ? Number.NaN : clock.now() });
     if (isQueued) {
       this.#hosts.add({ request, insertedBy, host, lane, waitsSince }, clock.now());
       return;

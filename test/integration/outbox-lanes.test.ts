@@ -84,13 +84,28 @@ test("P9: no url and no name of a lane makes an insert fail", async () => {
   expect((await sweepOnce(db)).rows).toHaveLength(12);
 });
 
+test("P2: a sweep brings a row whose id was given again, to one made at another time than the row in memory", async () => {
+  await using db = await testDatabase();
+  await insert(db, "http://a/", 2);
+  const before = (await sweepOnce(db)).rows.map(({ request }) => request);
+  await db.query("delete from net.http_request_queue where id = 1");
+  await db.query(
+    "insert into net.http_request_queue (id, method, url, timeout_milliseconds) values (1, 'GET', 'http://a/', 1)",
+  );
+  const after = (await sweepOnce(db, { known: before })).rows.map(({ request }) => request.id);
+  expect([before.map(({ id }) => id), after]).toEqual([[1n, 2n], [1n]]);
+});
+
 test("P6: a sweep reads the lowest ids of every lane, as far as each has room, and names the lanes it left rows of", async () => {
   await using db = await testDatabase();
   await insert(db, "http://flood.example/", 50_000);
   await insert(db, "http://quiet.example/", 3);
   await insert(db, "http://full.example/", 10);
+  const made = await db.query<{ id: string; created: string }>(
+    "select id::text, created::text from net.http_request_queue where id < 3 order by id",
+  );
   const found: SweepResult = await sweepOnce(db, {
-    known: [1n, 2n],
+    known: made.map(({ id, created }) => ({ id: BigInt(id), created })),
     shares: [
       { lane: "flood.example", queued: 2, room: 98 },
       { lane: "full.example", queued: 100, room: 0 },

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sweep } from "../../src/outbox/sweep.ts";
+import { type KnownRequest, sweep } from "../../src/outbox/sweep.ts";
 import { openPool, type Queryable } from "../../src/pg/pool.ts";
 import { encodedDatabase } from "../support/encoded-database.ts";
 import { eventually } from "../support/eventually.ts";
@@ -54,13 +54,13 @@ test("P2: where many rows are bad a sweep reads a part of them, and the next one
     select 'GET', 'http://x/' || n || ${UNREADABLE}, 1000 from generate_series(1, 150) n`,
   );
   await using pool = openPool({ url: other.url, size: 1, statementTimeoutMs: 20_000 });
-  const read: bigint[] = [];
+  const read: KnownRequest[] = [];
   for (let left = 1; left > 0;) {
     const found = await sweep(pool, { ...PLAN, known: read }, DEFAULTS);
-    read.push(...found.rows.map(({ request }) => request.id));
+    read.push(...found.rows.map(({ request }) => request));
     left = found.left.length;
   }
-  expect(read).toEqual(Array.from({ length: 150 }, (_, index) => BigInt(index + 1)));
+  expect(read.map(({ id }) => id)).toEqual(Array.from({ length: 150 }, (_, index) => BigInt(index + 1)));
 });
 
 test("a failure that may be the server's own is no row's defect", async () => {

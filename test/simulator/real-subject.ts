@@ -90,7 +90,7 @@ export class RealSubject implements Subject, AsyncDisposable {
   async sweep(perLane: number, known: readonly number[]): Promise<SweptRows> {
     const plan = planOf(
       perLane,
-      known.map((index) => BigInt(this.#rows[index]?.id ?? 0)),
+      known.flatMap((index) => this.#rows[index] ?? []).map(({ id, created }) => ({ id: BigInt(id), created })),
     );
     const found = await sweep(this.#pool, plan, {
       maxRedirects: 5,

@@ -1,5 +1,5 @@
 import type { Item } from "../../src/results/statements.ts";
-import type { SweepPlan } from "../../src/outbox/sweep.ts";
+import type { KnownRequest, SweepPlan } from "../../src/outbox/sweep.ts";
 import { hasEnded } from "../../src/pg/snapshot.ts";
 import type { Random } from "./random.ts";
 import type { Subject } from "./subject.ts";
@@ -85,7 +85,7 @@ export async function playShort(subject: Subject, random: Random): Promise<reado
 }
 
 /** A sweep with room for `perLane` requests of a lane. */
-export function planOf(perLane: number, known: readonly bigint[]): SweepPlan {
+export function planOf(perLane: number, known: readonly KnownRequest[]): SweepPlan {
   return sweepPlan({ rows: 100, perLane, largest: 1 << 20, known });
 }
 

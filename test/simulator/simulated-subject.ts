@@ -109,7 +109,7 @@ export class SimulatedSubject implements Subject {
   async sweep(perLane: number, known: readonly number[]): Promise<SweptRows> {
     const plan = planOf(
       perLane,
-      known.flatMap((index) => this.#rows[index]?.id ?? []),
+      known.flatMap((index) => this.#rows[index] ?? []),
     );
     const found = await sweep(this.#db, plan, { maxRedirects: 5, installationMarks: [], assertSame: () => undefined });
     const snapshot: Snapshot = found.snapshot;

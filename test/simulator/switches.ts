@@ -82,9 +82,9 @@ export const SWITCHES: readonly Switch[] = [
   ]),
   off(
     "leaveOutKnown",
-    "a sweep leaves out the ids in memory",
-    ["intake/sweep-plan.ts", "known: sender.knownIds };", "known: [] };"],
-    ["intake/sweep-plan.ts", "const known = lanes.size === 0 ? [] : sender.knownIds;", "const known: bigint[] = [];"],
+    "a sweep leaves out the rows in memory",
+    ["intake/sweep-plan.ts", "known: sender.known };", "known: [] };"],
+    ["intake/sweep-plan.ts", "const known = lanes.size === 0 ? [] : sender.known;", "const known: never[] = [];"],
   ),
   off("watch", "transactions in progress under the sweep's snapshot are watched", [
     HANDOFF,

@@ -81,7 +81,7 @@ export class IntakeLab {
         return { ...this.room, shares };
       },
       preferred: this.responsive,
-      knownIds: [7n],
+      known: [{ id: 7n, created: "now" }],
       hasRoom: true,
     };
     Object.defineProperty(sender, "hasRoom", { get: () => this.hasRoom });

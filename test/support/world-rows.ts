@@ -89,7 +89,9 @@ export function readRows(
   const read = which === "shares" ? shares.map(({ lane }) => lane) : [...waitingLanes];
   const lanes = read.map((lane) => {
     const share = shares.find((one) => one.lane === lane) ?? { queued: 0, room: perLane };
-    const unknown = ready.filter((row) => row.lane === lane && !known.includes(row.id));
+    const unknown = ready.filter(
+      (row) => row.lane === lane && !known.some(({ id, created }) => id === row.id && created === row.created),
+    );
     const byId = unknown.toSorted((one, other) => Number(one.id - other.id));
     const fits = byId.slice(0, share.room).map((row, index) => ({ row, place: share.queued + index }));
     return { lane, fits, unread: share.room === 0 ? Infinity : unknown.length };

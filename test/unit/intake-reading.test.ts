@@ -20,7 +20,7 @@ test("a sweep begins at the first lane, goes on where the one before it ended, a
     next: sweeps > 1 ? null : next,
   }));
   await lab.pass(200);
-  expect(lab.plans.map(({ from, known }) => [from, known])).toEqual([
+  expect(lab.plans.map(({ from, known }) => [from, known.map(({ id }) => id)])).toEqual([
     [null, [7n]],
     [next, [7n]],
   ]);

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { canBeNamed, planSweep, type SweepState } from "../../src/intake/sweep-plan.ts";
 import type { SweepRoom } from "../../src/outbox/sweep.ts";
 
+const KNOWN = [{ id: 7n, created: "2026-11-21 09:20:32.115484+00" }];
 const ROOM = { rows: 501, bytes: 1_000, largest: 1_000, perLane: 10, authorities: [], shares: [] };
 const SENDER = {
   room: ROOM,
@@ -11,7 +12,7 @@ const SENDER = {
     shares: [...lanes].filter((lane) => lane !== "full").map((lane) => ({ lane, queued: 3, room: 7 })),
   }),
   preferred: ["responsive", "full"],
-  knownIds: [7n],
+  known: KNOWN,
   isLimited: true,
 };
 const BEHIND = { lanes: ["slow", "full"], count: 2, has: (lane: string) => lane === "slow" || lane === "full" };
@@ -32,7 +33,7 @@ test.each<[what: string, state: Partial<SweepState>, bounds: { lanes: number; ro
   ["one in a stall while every lane is behind", { behind: EVERY }, { lanes: 50, rows: 101 }],
   ["one in a stall while many are", { behind: { ...BEHIND, count: 2_001 } }, { lanes: 50, rows: 101 }],
 ])("P6: how much a sweep of every lane reads: %s", (_what, state, bounds) => {
-  const plan = { ...ROOM, ...bounds, from: STALLED.from, known: [7n] };
+  const plan = { ...ROOM, ...bounds, from: STALLED.from, known: KNOWN };
   expect(planSweep("every", { ...STALLED, ...state })).toEqual({ plan, lanes: "every", readsBehind: true });
 });
 
@@ -45,7 +46,11 @@ test("P6: a sweep of every lane in a stall brings few rows, and leaves lanes tha
   });
   const left = ["slow", "full"].map((lane) => ({ lane, queued: 0, room: 0 }));
   const bounds = { lanes: 5_000, rows: 101, shares: [{ lane: "other", queued: 3, room: 7 }, ...left] };
-  expect([lanes, readsBehind, plan]).toEqual(["every", false, { ...ROOM, ...bounds, from: STALLED.from, known: [7n] }]);
+  expect([lanes, readsBehind, plan]).toEqual([
+    "every",
+    false,
+    { ...ROOM, ...bounds, from: STALLED.from, known: KNOWN },
+  ]);
 });
 
 test("P6: a sweep of those that are behind reads fifty of them in a stall, of which least is queued, and none of responsive hosts", () => {
@@ -71,7 +76,7 @@ test.each([
 ] as const)(
   "P6: a sweep of the lanes that are %s reads those of them that have room, from the first on",
   (sweeping, lane) => {
-    const plan = { ...ROOM, shares: [{ lane, queued: 3, room: 7 }], lanes: "shares", from: null, known: [7n] };
+    const plan = { ...ROOM, shares: [{ lane, queued: 3, room: 7 }], lanes: "shares", from: null, known: KNOWN };
     expect(planSweep(sweeping, STALLED)).toEqual({ plan, lanes: new Set([lane]), readsBehind: sweeping === "behind" });
   },
 );

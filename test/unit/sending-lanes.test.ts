@@ -163,7 +163,7 @@ test("P6: for a row that does not fit the later half of the longest lane is give
   for (let lane = 0; lane < 12; lane++) lab.fill(`short${lane}`, 2);
   expect(lab.accept(lab.row("new"))).toBe(true);
   expect([lab.events, lab.sender.inMemory, lab.sender.queued]).toEqual([["given up long"], 29, 29]);
-  expect(lab.sender.knownIds.slice(0, 5)).toEqual([1n, 2n, 3n, 4n, 9n]);
+  expect(lab.sender.known.slice(0, 5).map(({ id }) => id)).toEqual([1n, 2n, 3n, 4n, 9n]);
   expect(lab.sender.memoryBytes).toBe(2_900);
 });
 

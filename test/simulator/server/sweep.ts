@@ -69,7 +69,7 @@ export function sweepRows(
 }
 
 function planOf(values: readonly unknown[]): Plan {
-  const [from, rows, bytes, perLane, known, lanes, queued, room, largest, most, preferred] = values as [
+  const [from, rows, bytes, perLane, known, lanes, queued, room, largest, most, preferred, made] = values as [
     Buffer,
     number,
     number,
@@ -81,6 +81,7 @@ function planOf(values: readonly unknown[]): Plan {
     number,
     number,
     string[],
+    string[],
   ];
   const shares = new Map(
     lanes.map((lane, index) => [lane, { queued: queued[index] ?? 0, room: room[index] ?? perLane }]),
@@ -90,7 +91,7 @@ function planOf(values: readonly unknown[]): Plan {
     rows,
     bytes,
     perLane,
-    known: new Set(known),
+    known: new Set(known.map((id, index) => `${id} ${made[index]}`)),
     shares,
     largest,
     lanes: most,
@@ -127,7 +128,8 @@ function lanesOf(
   const rowsOf = Map.groupBy(waiting, ({ lane }) => lane);
   const lanes = read.map((lane): LaneRows => {
     const room = Math.min(roomOf(lane), most);
-    const readable = room === 0 ? [] : (rowsOf.get(lane) ?? []).filter(({ id }) => !known.has(String(id)));
+    const readable =
+      room === 0 ? [] : (rowsOf.get(lane) ?? []).filter(({ id, created }) => !known.has(`${id} ${created}`));
     const first = readable
       .filter((row) => row.nextAttemptAt !== null && row.nextAttemptAt <= now)
       .toSorted((one, other) => (one.nextAttemptAt ?? 0) - (other.nextAttemptAt ?? 0) || Number(one.id - other.id))
