@@ -48,7 +48,7 @@ class Heartbeat implements Disposable {
 /** Time for which a busy machine let this process do nothing: a sender that may not send in bursts cannot make up for it. */
 function stalls(beats: readonly number[]): number {
   const gaps = beats.slice(1).map((at, index) => at - (beats[index] ?? at));
-  return gaps.filter((gapMs) => gapMs > 15).reduce((sum, gapMs) => sum + gapMs - 5, 0);
+  return gaps.filter((gapMs) => gapMs > 7).reduce((sum, gapMs) => sum + gapMs - 5, 0);
 }
 
 function takeAll(limit: RateLimit): number {
