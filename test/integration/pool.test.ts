@@ -44,3 +44,11 @@ test("P2: a connection that is made too late for who waits for it serves the nex
   const { rows } = await pool.query<{ one: number }>({ text: "select 1 as one" });
   expect(rows).toEqual([{ one: 1 }]);
 });
+
+test("a shorter time for one statement is no other's, also where that one fails for its data", async () => {
+  await using db = await testDatabase({ migrated: false });
+  await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 60_000 });
+  await expect(pool.query({ text: "select 1 / 0", timeoutMs: 500 })).rejects.toMatchObject({ code: "22012" });
+  const { rows } = await pool.query({ text: "show statement_timeout" });
+  expect(rows).toEqual([{ statement_timeout: "1min" }]);
+});
