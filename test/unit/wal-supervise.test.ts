@@ -102,6 +102,18 @@ test("without a stream it sweeps, tries again after growing waits, and says the 
   expect(run.outages.at(-1)).toMatchObject({ reason: "no slot is free" });
 });
 
+test("an outage is over when a stream has begun", async () => {
+  const flowing = async (attempt: StreamTry, _clock: FakeClock, signal: AbortSignal): Promise<Error> => {
+    attempt.begun();
+    await stopped(signal);
+    return refused();
+  };
+  const run = supervise([refused, flowing]);
+  await run.run(5_000);
+  expect(run.outages.map((outage) => outage?.reason ?? null)).toEqual(["no slot is free", null]);
+  await run.stop();
+});
+
 test("a stream that ends as soon as it began is no reason to try without pause, or to say it again", async () => {
   const run = supervise(Array.from({ length: 8 }, () => missing));
   await run.run(20_000);
