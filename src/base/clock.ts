@@ -6,6 +6,9 @@ export interface Clock {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
+/** A signal that never fires, for a sleep that nothing ends early. */
+export const NEVER: AbortSignal = new AbortController().signal;
+
 /** Node's longest timer, some 25 days: a longer one would fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 

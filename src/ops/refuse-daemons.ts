@@ -1,6 +1,6 @@
 import type pg from "pg";
 
-import { systemClock } from "../base/clock.ts";
+import { NEVER, systemClock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { endHint } from "../pg/lock-owner.ts";
 import type { Queryable } from "../pg/pool.ts";
@@ -26,7 +26,6 @@ interface Daemons {
 /** Sessions without the lock may be those of a daemon that has ended: so long they are waited for, in milliseconds. */
 const ENDED_MS = 3_000;
 const LOOK_EVERY_MS = 200;
-const NEVER = new AbortController().signal;
 
 /** Callers wait behind us while we wait for others. */
 const BEGIN = `begin isolation level read committed;

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 
 import { z } from "zod";
 
-import type { Clock } from "../base/clock.ts";
+import { type Clock, NEVER } from "../base/clock.ts";
 import { LONGEST_URL } from "../base/url-start.ts";
 import { isInt8 } from "../pg/int8.ts";
 import type { Queryable, Statement } from "../pg/pool.ts";
@@ -67,8 +67,6 @@ const foundSchema = z.object({
   totalMs: z.number().nullable(),
   due: z.string().nullable(),
 });
-
-const NEVER = new AbortController().signal;
 
 /** What a search found, and what it can say of it. */
 export interface Found {

@@ -1,4 +1,4 @@
-import { systemClock } from "../base/clock.ts";
+import { NEVER, systemClock } from "../base/clock.ts";
 import { runLoops, stopped } from "../base/loops.ts";
 import { openPool } from "./pool.ts";
 
@@ -34,7 +34,7 @@ export interface IndexWatch {
 export async function withProgress(watch: IndexWatch, make: () => Promise<unknown>): Promise<void> {
   const made = make();
   made.catch(() => undefined);
-  await runLoops(new AbortController().signal, [
+  await runLoops(NEVER, [
     async () => void (await made),
     async (signal) => {
       await report(watch, signal).catch(() => undefined);

@@ -1,6 +1,6 @@
 import type pg from "pg";
 
-import { systemClock } from "../base/clock.ts";
+import { NEVER, systemClock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import type { IndexProgress } from "./indexing-progress.ts";
 import { endHint, holderText, JOIN_PREPARED, type LockOwner } from "./lock-owner.ts";
@@ -65,7 +65,7 @@ interface Owner extends LockOwner {
  * NOT_DONE where the signal fired, and PG_UNREACHABLE where the time is over.
  */
 export function migrationLock(client: pg.ClientBase, wait: MigrationWait, holding: Holding): () => Promise<void> {
-  const { lockWaitMs = LOCK_WAIT_MS, signal = new AbortController().signal, waiting } = wait;
+  const { lockWaitMs = LOCK_WAIT_MS, signal = NEVER, waiting } = wait;
   let isReported = waiting === undefined;
   return async () => {
     const begunAt = systemClock.now();

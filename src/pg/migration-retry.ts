@@ -1,7 +1,7 @@
 import type pg from "pg";
 
 import { backoffMs } from "../base/backoff.ts";
-import { systemClock } from "../base/clock.ts";
+import { NEVER, systemClock } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { connect } from "./connection.ts";
 import { endHint, holderText, JOIN_PREPARED, type LockOwner } from "./lock-owner.ts";
@@ -54,7 +54,7 @@ export function isLockTimeout(error: unknown): boolean {
  */
 export function retryOnLockTimeout(
   client: pg.ClientBase,
-  { url, signal = new AbortController().signal, waiting }: MigrationWait,
+  { url, signal = NEVER, waiting }: MigrationWait,
 ): <T>(transaction: () => Promise<T>) => Promise<T> {
   let isReported = waiting === undefined;
   return async (transaction) => {

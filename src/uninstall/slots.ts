@@ -1,4 +1,4 @@
-import type { Clock } from "../base/clock.ts";
+import { type Clock, NEVER } from "../base/clock.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { currentDatabase } from "../pg/current-database.ts";
 import { isTrusted } from "../pg/ownership.ts";
@@ -17,7 +17,6 @@ export interface SlotRemoval {
 }
 
 const AGAIN_MS = 50;
-const NEVER = new AbortController().signal;
 
 /**
  * Drops the replication slot, so that it holds no WAL; returns its name, or null where there was none. Throws NOT_DONE
