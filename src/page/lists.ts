@@ -28,7 +28,7 @@ const SELECT_LANES = {
   text: `
 select l.lane, l.host, l.outbox_rows::float8 as "outboxRows", l.deferred::float8 as deferred,
   case when pg_catalog.isfinite(l.oldest) then extract(epoch from pg_catalog.clock_timestamp() - l.oldest)::float8 end as "oldestSeconds",
-  l.queued, l.in_flight as "inFlight", l.is_behind as "isBehind", coalesce(l.is_paused, false) as "isPaused",
+  l.queued, l.in_flight as "inFlight", l.is_behind as "isBehind",
   l.last_error as "lastError", extract(epoch from pg_catalog.clock_timestamp() - l.last_error_at)::float8 as "lastErrorSeconds"
 from net.http_lane_status(${MOST_LANES}) l
 order by l.outbox_rows desc, l.lane`,
@@ -65,7 +65,6 @@ const laneSchema = z.object({
   queued: z.int(),
   inFlight: z.int(),
   isBehind: z.boolean().nullable(),
-  isPaused: z.boolean(),
   /** Code of the host's last failure, or its status from 500 on; a host that answers again has it still. */
   lastError: z.string().nullable(),
   lastErrorSeconds: z.number().nullable(),
@@ -87,6 +86,7 @@ const endedSchema = z.object({
 export interface ShownLane extends z.infer<typeof laneSchema> {
   readonly ratePerSecond: number | null;
   readonly concurrency: number | null;
+  readonly isPaused: boolean;
 }
 
 /** One request that ended, as it is shown. */
@@ -103,7 +103,7 @@ export interface Lists {
 /** By host. */
 export type LastFailures = SenderLoad["lastFailures"];
 
-/** Reads them: ranges of indexes, of bounded length each. The database knows the failures of busy lanes alone: others are added. */
+/** Reads them: ranges of indexes, of bounded length each. The database knows the failures of busy lanes alone, as they were reported: others and later ones are added. */
 export async function readLists(db: Queryable, urls: ShownUrls, lastFailures: LastFailures): Promise<Lists> {
   const lanes = z.array(laneSchema).parse((await db.query(SELECT_LANES)).rows);
   const settings = await readHostSettings(db);
@@ -117,11 +117,15 @@ export async function readLists(db: Queryable, urls: ShownUrls, lastFailures: La
   };
 }
 
-/** The daemon reports no host of a lane of which it has not read a request yet, and what it knows of a pause is seconds old. */
+/** The daemon reports no host of a lane of which it has not read a request yet, and what it reports of a pause is seconds old. */
 function withSettings(lane: z.infer<typeof laneSchema>, settings: ReadonlyMap<string, HostSettings>): ShownLane {
   const host = lane.host ?? hostOfLane(lane.lane);
-  const { ratePerSecond = null, concurrency = null, paused } = (host === null ? null : settings.get(host)) ?? {};
-  return { ...lane, host, ratePerSecond, concurrency, isPaused: paused ?? lane.isPaused };
+  const {
+    ratePerSecond = null,
+    concurrency = null,
+    paused: isPaused = false,
+  } = (host === null ? null : settings.get(host)) ?? {};
+  return { ...lane, host, ratePerSecond, concurrency, isPaused };
 }
 
 function pausedAmong(settings: ReadonlyMap<string, HostSettings>): readonly string[] {
@@ -131,8 +135,10 @@ function pausedAmong(settings: ReadonlyMap<string, HostSettings>): readonly stri
 
 function withFailure(lane: ShownLane, lastFailures: LastFailures): ShownLane {
   const failure = lane.host === null ? undefined : lastFailures.get(lane.host);
-  if (lane.lastError !== null || failure === undefined) return lane;
-  return { ...lane, lastError: failure.code, lastErrorSeconds: failure.msAgo / 1_000 };
+  if (failure === undefined) return lane;
+  const seconds = failure.msAgo / 1_000;
+  if (lane.lastErrorSeconds !== null && lane.lastErrorSeconds <= seconds) return lane;
+  return { ...lane, lastError: failure.code, lastErrorSeconds: seconds };
 }
 
 /** P11: what a request shows of itself. */
