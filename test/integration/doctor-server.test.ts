@@ -2,7 +2,9 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
 import { testServer } from "../support/server.ts";
+import { startInProcess } from "../support/in-process-daemon.ts";
 import { type DoctorReport, doctor } from "../support/doctor.ts";
+import { eventually } from "../support/eventually.ts";
 import type { LocalPostgres } from "../../demo/embedded-postgres.ts";
 
 /** A server with everything wrong that a server can have wrong. */
@@ -100,12 +102,13 @@ test("P11: a wrong password is found and not shown", async () => {
   expect(JSON.stringify(checks)).not.toContain("hunter2");
 });
 
-test("idle-slots warns of a slot that nobody reads and that retains more than a gibibyte, whichever database it is of", async () => {
+test("idle-slots warns of a slot that nobody reads and that retains more than a gibibyte, whichever database it is of, and not of the daemon's own", async () => {
   await using other = await testServer({ wal_init_zero: "off", wal_recycle: "off" });
   const client = new pg.Client({ connectionString: other.url() });
   await client.connect();
   try {
     await client.query("select pg_create_physical_replication_slot('left_behind', true)");
+    await client.query("select pg_create_logical_replication_slot('pgnetd_' || current_database(), 'pgoutput')");
     expect((await doctor(other.url(), "--only", "idle-slots")).of("idle-slots")).toMatchObject({ status: "ok" });
     // Each switch skips the rest of a segment of 16 MiB.
     for (let segment = 0; segment < 66; segment++) {
@@ -119,6 +122,41 @@ test("idle-slots warns of a slot that nobody reads and that retains more than a 
       ) as unknown,
       fix: expect.stringContaining("select pg_drop_replication_slot('left_behind');") as unknown,
     });
+  } finally {
+    await client.end();
+  }
+});
+
+test("what the daemon itself uses of a server is not counted against it", async () => {
+  await using small = await testServer({ max_replication_slots: "1", max_wal_senders: "1" });
+  await migrate(small.url());
+  const client = new pg.Client({ connectionString: small.url() });
+  await client.connect();
+  try {
+    await using _daemon = await startInProcess(small.url());
+    const report = await doctor(small.url());
+    expect(report.of("slots-free")).toMatchObject({
+      status: "ok",
+      found: "1 of 1 replication slots are in use, ours among them",
+    });
+    expect(report.of("walsenders-free")).toMatchObject({
+      status: "warn",
+      found: "1 of 1 walsenders are in use, one by pgnetd: there is none for a standby daemon",
+    });
+    // Without standby servers its session is the only one that * matches.
+    await client.query("alter system set synchronous_standby_names = '*'");
+    await client.query("select pg_reload_conf()");
+    await eventually(async () => {
+      expect((await doctor(small.url(), "--only", "synchronous-standby")).of("synchronous-standby")).toMatchObject({
+        status: "warn",
+        found: expect.stringMatching(
+          /^synchronous_standby_names is "\*", which pgnetd's own session matches: /,
+        ) as unknown,
+      });
+      return true;
+    });
+    await client.query("alter system reset synchronous_standby_names");
+    await client.query("select pg_reload_conf()");
   } finally {
     await client.end();
   }
