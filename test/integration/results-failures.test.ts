@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { systemClock } from "../../src/base/clock.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
+import { AnswerBudget } from "../../src/limits/answer-budget.ts";
 import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
 import { eventually } from "../support/eventually.ts";
@@ -147,6 +148,19 @@ describe("failed writes", () => {
     expect(await waiting(t.database)).toHaveLength(3);
     expect(t.told.lines).toHaveLength(1);
     expect(t.told.writable).toEqual([]);
+  });
+
+  test("P6 while answers are refused even so, no further request to their host starts, and those to others do", async () => {
+    await using t = await setUp();
+    await t.database.query("alter table net._http_response add constraint odd check (id < 0)");
+    const bounds = { bytes: 64 * 1024 ** 2, largest: 10 * 1024 ** 2, inFlight: 256, requests: 10_000 };
+    const budget = new AnswerBudget({ bounds, clock: systemClock, onRoom: () => undefined });
+    const content = Buffer.alloc(100_000, "x");
+    for (const id of await enqueue(t.database, 3))
+      t.writer.write(answer(id, { content }), null, budget.open("refused"));
+    expect(budget.mayStart("refused")).toBe(true);
+    await eventually(() => !budget.mayStart("refused"));
+    expect(budget.mayStart("other")).toBe(true);
   });
 
   test("NUL, lone surrogates and escapes in every text are stored", async () => {
