@@ -219,6 +219,25 @@ describe("the system's resolver", () => {
     expect(new Set(ended)).toEqual(new Set(["NO_THREAD"]));
     expect(await addressesOf(names, "printer")).toEqual(["192.0.2.5"]);
   });
+
+  test("P6: finds a name that got no thread as soon as one is free", async () => {
+    await using server = await startDnsServer(() => "no such name");
+    const begun = Promise.withResolvers<undefined>();
+    const slow = Promise.withResolvers<Answer>();
+    const lookup = (name: string): Promise<Answer> => {
+      begun.resolve(undefined);
+      const found: Answer = { kind: "found", addresses: [{ address: "192.0.2.5", family: 4 }], ttlMs: 0 };
+      return name === "slow" ? slow.promise : Promise.resolve(found);
+    };
+    // One of them for names that DNS does not know.
+    using names = namesOf(server, { lookup, lookupThreads: 5 });
+    const first = addressesOf(names, "slow");
+    await begun.promise;
+    expect(await addressesOf(names, "printer")).toBe("NO_THREAD");
+    slow.resolve({ kind: "unknown" });
+    await first;
+    expect(await addressesOf(names, "printer")).toEqual(["192.0.2.5"]);
+  });
 });
 
 describe("a lookup that cannot be carried out", () => {
