@@ -22,11 +22,15 @@ interface Draining {
 }
 
 function startDrain(url: string, ...flags: string[]): Draining {
+  return startDrainWith({ DATABASE_URL: url }, ...flags);
+}
+
+function startDrainWith(given: Readonly<Record<string, string>>, ...flags: string[]): Draining {
   const lines: string[] = [];
   const stop = new AbortController();
-  const env = { DATABASE_URL: url, PGNETD_ALLOW_NETWORKS: "127.0.0.0/8", PGNETD_GRACE_MS: "1000" };
+  const env = { PGNETD_ALLOW_NETWORKS: "127.0.0.0/8", PGNETD_GRACE_MS: "1000", PGNETD_LOG_LEVEL: "error", ...given };
   const print = (line: string): void => void lines.push(line);
-  const context = { env: { ...env, PGNETD_LOG_LEVEL: "error" }, print, stop: stop.signal };
+  const context = { env, print, stop: stop.signal };
   const ended = runProgram(["drain", ...flags], context);
   return {
     lines,
@@ -153,11 +157,23 @@ test("without flags the slot stays for the next start", async () => {
   expect(await db.query(SLOTS)).toEqual([{ slots: 1 }]);
 });
 
-test("while another daemon leads it says so, and goes on when that one has ended", async () => {
+test("drain leaves the schema as it is, also where a daemon migrates it at its start", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await enqueue(db, receiver, 3);
+  // A migration would make it again.
+  await db.query("drop publication pgnetd_settings");
+  expect(await startDrainWith({ DATABASE_URL: db.url, PGNETD_MIGRATE: "true" }).ended).toBeNull();
+  expect(receiver.requests).toHaveLength(3);
+  expect(await db.query(PUBLICATIONS)).toEqual([{ publications: 1 }]);
+});
+
+test("while another daemon leads, on the port in its settings, it says so, and goes on when that one has ended", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await using daemon = await startInProcess(db.url);
-  const drain = startDrain(db.url);
+  const { hostname, port } = new URL(daemon.address);
+  const drain = startDrainWith({ DATABASE_URL: db.url, PGNETD_HOST: hostname, PGNETD_PORT: port });
   await eventually(() => drain.lines.some((line) => line.startsWith("another pgnetd leads this database: stop it")));
   await daemon.stop();
   await enqueue(db, receiver, 3);
