@@ -1,13 +1,18 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { openTracing } from "../../src/tracing/tracing.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
+import { requestOf } from "../support/http-peer.ts";
 import { emptied } from "../support/outbox.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
+import { silentLog } from "../support/silent-log.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT = "00f067aa0ba902b7";
 const SAMPLED = `00-${TRACE}-${PARENT}-01`;
+
+const TIMINGS = { totalMs: 1, dnsMs: 0, connectMs: 0, exchangeMs: 1 };
 
 const GET = "select net.http_get($1, headers := jsonb_build_object('traceparent', $2::text))";
 
@@ -50,6 +55,24 @@ test("a try is a client span, child of the caller's, by header and by setting, a
   }
   expect(exported.includes("/not-sampled")).toBe(false);
   expect(exported.includes("hush")).toBe(false);
+});
+
+test("the end waits until the last spans are exported, so that the process may exit then", async () => {
+  await using collector = await startReceiver();
+  vi.stubEnv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url(""));
+  try {
+    const tracing = await openTracing(process.env, "1", silentLog);
+    const request = requestOf("http://the-shop.test/");
+    tracing
+      ?.begin(request)
+      .end({ kind: "failed", code: "connect", message: "", maybeReceived: false, timings: TIMINGS });
+    await tracing?.[Symbol.asyncDispose]();
+    expect(collector.requests.map(({ path, body }) => [path, body.includes("the-shop.test")])).toEqual([
+      ["/v1/traces", true],
+    ]);
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
 
 test("a collector that does not answer delays neither requests nor the end", async () => {
