@@ -13,18 +13,27 @@ interface Answer {
   readonly confirmed: string | null;
 }
 
-/** A proof for process 7, of which the database says what `answer` does. */
-function openProof(answer: () => Promise<Answer>) {
+/** A proof for process 7, of which the database says what `answer` does; it takes a message as `write` does. */
+function openProof(answer: () => Promise<Answer>, write: () => Promise<void> = async () => undefined) {
   const clock = new FakeClock();
   const stop = new AbortController();
-  const seen = { asked: [] as unknown[], written: 0, another: 0, processed: [] as bigint[], hadLock: [] as number[] };
+  const seen = {
+    asked: [] as unknown[],
+    askedAt: [] as number[],
+    written: 0,
+    another: 0,
+    processed: [] as bigint[],
+    hadLock: [] as number[],
+  };
   const state = { isDoubted: true, hasAnother: true, received: lsn(9_000n), pid: 7 as number | null };
   const query = async ({ text, values }: { readonly text: string; readonly values?: unknown }): Promise<unknown> => {
     if (text.includes("pg_logical_emit_message")) {
       seen.written++;
+      await write();
       return { rows: [] };
     }
     seen.asked.push(values);
+    seen.askedAt.push(clock.now());
     return { rows: [await answer()] };
   };
   const session = {
@@ -75,6 +84,13 @@ test("P3: it is asked again, with another status each time, until there is no do
   await wait(20);
   await wait(1_000);
   expect(seen.another).toBe(2);
+});
+
+test("P3: it is asked at once, after 10 ms, and after twice as long each time up to 200 ms", async () => {
+  const { seen, doubt, wait } = openProof(async () => LEADS);
+  await doubt();
+  for (let ms = 0; ms < 800; ms += 10) await wait(10);
+  expect(seen.askedAt).toEqual([0, 10, 30, 70, 150, 310, 510, 710]);
 });
 
 test("P3: without a doubt nothing is asked", async () => {
@@ -154,6 +170,37 @@ test("P3: that it was not known is said once, and when it is known again", async
   expect(lines).toMatchObject([{ level: "warn" }, { level: "info", message: "this daemon leads still" }]);
 });
 
+test("P3: as long as there is doubt nothing is said to be known again", async () => {
+  const { state, doubt, wait, lines, answers } = openProof(async () => ({ ...LEADS, leads: answers.shift() ?? true }));
+  answers.push(false);
+  await doubt();
+  await wait(10);
+  expect(lines).toMatchObject([{ level: "warn" }]);
+  state.isDoubted = false;
+  await wait(20);
+  expect(lines).toHaveLength(1);
+});
+
+test("P3: a message that cannot be written is said", async () => {
+  const { state, doubt, lines } = openProof(
+    () => new Promise(() => undefined),
+    async () => {
+      throw new Error("read-only");
+    },
+  );
+  state.hasAnother = false;
+  await doubt();
+  expect(lines).toMatchObject([{ level: "warn" }]);
+});
+
+test("P3: a session that is not known yet has no lock that could suffice", async () => {
+  const { seen, state, doubt, wait } = openProof(async () => LEADS);
+  Object.assign(state, { pid: null, hasAnother: false });
+  await doubt();
+  for (let ms = 0; ms < 4_000; ms += 10) await wait(10);
+  expect([seen.asked, seen.hadLock]).toEqual([[], []]);
+});
+
 test("P3: a session without a slot, or not known yet, proves nothing", async () => {
   const { seen, state, doubt, wait } = openProof(async () => ({ leads: true, confirmed: null }));
   await doubt();
@@ -164,12 +211,22 @@ test("P3: a session without a slot, or not known yet, proves nothing", async () 
 
 test("P3: an answer that comes after the session ended proves nothing, and holds up nothing", async () => {
   const answer = Promise.withResolvers<Answer>();
-  const { stop, seen, doubt, ended } = openProof(() => answer.promise);
+  const { stop, seen, doubt, ended, lines } = openProof(() => answer.promise);
   await doubt();
   stop.abort();
   await ended;
   answer.resolve(LEADS);
   await turn();
+  expect([seen.processed, lines]).toEqual([[], []]);
+});
+
+test("P3: an answer that comes as the session ends proves nothing", async () => {
+  const answer = Promise.withResolvers<Answer>();
+  const { stop, seen, doubt, ended } = openProof(() => answer.promise);
+  await doubt();
+  answer.resolve(LEADS);
+  stop.abort();
+  await ended;
   expect(seen.processed).toEqual([]);
 });
 
@@ -182,11 +239,12 @@ test("P3: when the session ends nothing is asked", async () => {
 });
 
 test("P3: an answer that does not come is given up, and asked for again", async () => {
-  const { seen, doubt, wait } = openProof(() => new Promise(() => undefined));
+  const { seen, doubt, wait, lines } = openProof(() => new Promise(() => undefined));
   await doubt();
   await wait(2_000);
   await wait(10);
   expect([seen.asked.length, seen.processed]).toEqual([2, []]);
+  expect(lines).toMatchObject([{ level: "warn", code: "STREAM_LOST" }]);
 });
 
 test("P3: with the fence after it, the silence that is believed is never longer than the server's", () => {

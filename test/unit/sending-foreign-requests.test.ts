@@ -22,12 +22,12 @@ const OTHERS: readonly Completion[] = [
 test("requests of another installation are reported once a minute, and have the installation read again once a second", () => {
   const clock = new FakeClock();
   const written: Completion[] = [];
-  const said: string[] = [];
+  const said: object[] = [];
   let identified = 0;
   const log = {
     debug: quiet,
     info: quiet,
-    warn: (_: unknown, message: string) => void said.push(message),
+    warn: (fields: object, message: string) => void said.push({ ...fields, message }),
     error: quiet,
   };
   const results = { write: (one: Completion) => void written.push(one), drained: async () => undefined };
@@ -38,7 +38,10 @@ test("requests of another installation are reported once a minute, and have the 
     foreign.write(FOREIGN, null);
     clock.advance(500);
   }
-  const line = "requests of another installation are not sent: they are dead letters";
+  const line = {
+    message: "requests of another installation are not sent: they are dead letters",
+    hint: expect.stringContaining("pgnetd replay"),
+  };
   expect([said, identified]).toEqual([[line, line], 61]);
   expect(written).toEqual([...OTHERS, ...Array.from({ length: 121 }, () => FOREIGN)]);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Memory } from "../../src/sending/memory.ts";
-import { sweepRoom } from "../../src/sending/sweep-room.ts";
+import { sweepRoom, sweepRoomOf } from "../../src/sending/sweep-room.ts";
 
 const BOUNDS = { requests: 16_000, bytes: 64 * 1024 * 1024, perLane: 200 };
 const NOTHING = { bounds: BOUNDS, preferred: [], authorities: [], paused: [], now: 0 };
@@ -29,5 +29,10 @@ describe("a sweep", () => {
       ["lane 7", true],
       ["quick named", false],
     ]);
+  });
+
+  test("of some lanes leaves out those that are paused", () => {
+    const room = { ...NOTHING, memory: new Memory(BOUNDS), perSecond: 1_000, paused: ["paused"] };
+    expect(sweepRoomOf(["paused", "other"], room).shares.map(({ lane }) => lane)).toEqual(["other"]);
   });
 });

@@ -68,6 +68,24 @@ describe("P6: turns", () => {
     expect(had).toEqual({ a: 100, b: 100, c: 100 });
   });
 
+  it("leave a member that is listed again at its place", () => {
+    const turns = new Turns<string>();
+    const [first, second] = [new Turn("first"), new Turn("second")];
+    for (const turn of [first, second]) turn.used = 0;
+    for (const turn of [first, second, first]) turns.list(turn);
+    expect([turns.take(), turns.take(), turns.take()]).toEqual([first, second, null]);
+  });
+
+  it("stay with a member that is listed elsewhere when a list is cleared that it was taken from", () => {
+    const time = { used: 0 };
+    const [left, other] = [new Turns<string>(time), new Turns<string>(time)];
+    const turn = Object.assign(new Turn("a"), { used: 0 });
+    left.list(turn);
+    other.list(turn);
+    left.clear();
+    expect([left.take(), other.take()]).toEqual([null, turn]);
+  });
+
   it("find a member that owes less than the time has moved on", () => {
     const time = { used: 0 };
     const turns = new Turns<string>(time);
