@@ -2,7 +2,8 @@
 export default {
   mutate: [
     "src/pg/{arrays,jsonb,lsn,snapshot,value-parsers,xid}.ts",
-    "src/wal/{confirmed-position,message-limit,pgoutput,publication-check,wal2json}.ts",
+    "src/wal/{confirmations,confirmed-position,message-limit,pgoutput,publication-check,wal2json}.ts",
+    "src/replication/proof-of-lead.ts",
     "src/slot/{blockers,health,reading,slot,stream-outage}.ts",
     "src/leader/holder.ts",
     "src/outbox/{host-settings,lane,row}.ts",

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { runProgram } from "../../src/cli/program.ts";
 import { findInstallation } from "../../src/pg/installation.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { LATEST_VERSION } from "../../src/pg/migrations.ts";
@@ -95,6 +96,16 @@ test.for([
   });
   expect(await copy.query(LEFT)).toHaveLength(3);
   expect(receiver.requests).toHaveLength(1);
+});
+
+test.for(["--moved", "--keep"])("a copy without an environment is served once it is adopted with %s", async (flag) => {
+  await using receiver = await startReceiver();
+  await using original = await served(receiver, NONE);
+  await using copy = await cloned(original);
+  const stop = new AbortController().signal;
+  await runProgram(["adopt", flag], { env: { DATABASE_URL: copy.url }, print: () => {}, stop });
+  await sends(copy, NONE, receiver, 4);
+  expect(await copy.query(LEFT)).toEqual([]);
 });
 
 test("a dump restored in the place of a database with an environment is served as before", async () => {

@@ -101,6 +101,29 @@ describe("failed writes", () => {
     await t.database.query("drop owned by pgnetd_test_writer");
   });
 
+  test("another reason why results cannot be written is told in place of the one before", async () => {
+    const told: (string | null)[] = [];
+    const writable = (_: boolean, reason: string | null): void => void told.push(reason);
+    await using t = await setUp({ listener: { settled: () => {}, gone: () => {}, writable } });
+    await t.database.query(
+      `create function full_disk() returns trigger language plpgsql as
+        $$ begin raise 'No space left on device' using errcode = 'disk_full'; end $$;
+      create trigger full_disk before insert on net._http_response execute function full_disk()`,
+    );
+    const [id = 0n] = await enqueue(t.database);
+    t.writer.write(answer(id), null);
+    await eventually(() => told.length === 1);
+    await t.database.query("drop function full_disk cascade; alter table net._http_response rename to away");
+    await eventually(() => told.length === 2);
+    await t.database.query("alter table net.away rename to _http_response");
+    await drained(t.writer);
+    expect(told).toEqual([
+      expect.stringContaining("No space left on device"),
+      expect.stringContaining('relation "net._http_response" does not exist'),
+      null,
+    ]);
+  });
+
   test("P2 a read-only database", async () => {
     await using t = await setUp();
     const [id = 0n] = await enqueue(t.database);

@@ -79,6 +79,24 @@ test("P3: what a network that was cut delivers late is no sign of life of a sess
   expect(late).toEqual([]);
 });
 
+test("P3: what comes is a sign of life of when the server was asked before it, not of when it came", async () => {
+  await using db = await testDatabase();
+  let askedAt: number | null = null;
+  const heard: { readonly aliveAt: number; readonly askedAt: number }[] = [];
+  await using stream = await startStream(db.url, {
+    senderTimeoutMs: 20_000,
+    fenceMs: 10_000,
+    asked: () => (askedAt = systemClock.now()),
+    heard: (aliveAt) => askedAt !== null && heard.push({ aliveAt, askedAt }),
+  });
+  await eventually(async () => {
+    await db.query("select net.http_get('http://127.0.0.1:9/')");
+    return heard.length > 20;
+  });
+  expect(heard.filter((one) => one.aliveAt > one.askedAt)).toEqual([]);
+  expect(stream.losses).toBe(0);
+});
+
 /** The network says nothing for 400 ms; resolves once the session is heard again, with when the network went on. */
 async function silence(proxy: Proxy, heard: readonly number[]): Promise<number> {
   proxy.pause();

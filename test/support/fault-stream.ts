@@ -45,6 +45,8 @@ export interface StreamChoices extends Partial<SessionOptions> {
   readonly standby?: (server: ServerIdentity) => void;
   /** Called with each moment that the session was alive after. */
   readonly heard?: (at: number) => void;
+  /** Called when the server was asked for a sign of life. */
+  readonly asked?: () => void;
 }
 
 const SENDER_TIMEOUT_MS = 4_000;
@@ -77,7 +79,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
       seen.sessions++;
     },
     received: () => undefined,
-    asked: () => undefined,
+    asked: () => choices.asked?.(),
     answered: () => undefined,
     heard: (at: number) => {
       choices.heard?.(at);

@@ -40,7 +40,7 @@ test("requests of another installation are reported once a minute, and have the 
   }
   const line = {
     message: "requests of another installation are not sent: they are dead letters",
-    hint: expect.stringContaining("pgnetd replay"),
+    hint: expect.stringContaining("pgnetd replay") as unknown,
   };
   expect([said, identified]).toEqual([[line, line], 61]);
   expect(written).toEqual([...OTHERS, ...Array.from({ length: 121 }, () => FOREIGN)]);
