@@ -15,7 +15,7 @@ interface Plan {
   readonly "Shared Read Blocks": number;
 }
 
-/** How many pages the statements of a reading touch. */
+/** How many pages the statements of a reading touch: the least of three, since what it looks up in the catalogs, also where others change them, counts too. */
 async function pagesOf(db: TestDatabase): Promise<number> {
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 60_000 });
   let pages = 0;
@@ -30,8 +30,13 @@ async function pagesOf(db: TestDatabase): Promise<number> {
       return pool.query<Row>({ text, values });
     },
   };
-  await readDatabase(explained, null);
-  return pages;
+  const readings: number[] = [];
+  for (let reading = 0; reading < 3; reading++) {
+    pages = 0;
+    await readDatabase(explained, null);
+    readings.push(pages);
+  }
+  return Math.min(...readings);
 }
 
 const FILL = `
