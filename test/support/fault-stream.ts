@@ -43,8 +43,8 @@ export interface StreamChoices extends Partial<SessionOptions> {
   readonly inserted?: (row: Readonly<Record<string, unknown>>) => void;
   /** Called with the server at which the session waits for the lock. */
   readonly standby?: (server: ServerIdentity) => void;
-  /** Called with each moment that the session was alive after. */
-  readonly heard?: (at: number) => void;
+  /** Called with each moment that a session was alive after, and with how many were lost before it. */
+  readonly heard?: (at: number, losses: number) => void;
   /** Called when the server was asked for a sign of life. */
   readonly asked?: () => void;
 }
@@ -82,7 +82,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
     asked: () => choices.asked?.(),
     answered: () => undefined,
     heard: (at: number) => {
-      choices.heard?.(at);
+      choices.heard?.(at, seen.losses);
       seen.heard++;
     },
     begin: ({ commitLsn }: Begin) => {
