@@ -71,6 +71,30 @@ describe("DNS servers", () => {
       expect([name, await addressesOf(names, name)]).toEqual([name, "ENOTFOUND"]);
   });
 
+  test("P5, P6: of a name with many addresses the first sixteen of each family are taken", async () => {
+    const addresses = (family: 4 | 6, count: number): string[] =>
+      Array.from({ length: count }, (_, at) => (family === 4 ? `192.0.2.${at}` : `2001:db8::${at + 1}`));
+    await using server = await startDnsServer((_name, type) => ({
+      addresses: addresses(type === "A" ? 4 : 6, type === "A" ? 60 : 30),
+    }));
+    using names = namesOf(server);
+    const taken = await addressesOf(names, "many.test");
+    expect(new Set(taken)).toEqual(new Set([...addresses(4, 16), ...addresses(6, 16)]));
+    expect(taken).toHaveLength(32);
+    using bySystem = namesOf(null, {
+      lookup: () =>
+        Promise.resolve({
+          kind: "found",
+          addresses: [
+            ...addresses(6, 30).map((address) => ({ address, family: 6 })),
+            ...addresses(4, 60).map((address) => ({ address, family: 4 })),
+          ],
+          ttlMs: 0,
+        }),
+    });
+    expect(await addressesOf(bySystem, "many.test")).toEqual([...addresses(6, 16), ...addresses(4, 16)]);
+  });
+
   test.each([
     ["A", "2001:db8::1"],
     ["AAAA", "192.0.2.1"],
