@@ -129,6 +129,20 @@ describe("https", () => {
     });
   });
 
+  test("P6: to a server that would choose the prime of Diffie-Hellman, as large as it likes", async () => {
+    const rsa = { key: file("rsa.key"), cert: file("rsa.pem"), maxVersion: "TLSv1.2" } as const;
+    await using client = testClient({ trustedCertificates: [rsa.cert] });
+    await using other = await httpPeer(always("ok"), { tls: { ...rsa, ciphers: "ECDHE-RSA-AES128-GCM-SHA256" } });
+    expect(await answered(client, `https://127.0.0.1:${other.port}/`)).toMatchObject({ status: 200 });
+    const chosen = { ...rsa, ciphers: "DHE-RSA-AES128-GCM-SHA256", dhparam: "auto" } as const;
+    await using peer = await httpPeer(always("ok"), { tls: chosen });
+    expect(await failed(client, `https://127.0.0.1:${peer.port}/`)).toMatchObject({
+      code: "tls",
+      message: "SSL connect error",
+      maybeReceived: false,
+    });
+  });
+
   test("to a server that knows only versions given up", async () => {
     await using peer = await httpPeer(always(), {
       tls: { ...good, minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" },
