@@ -116,7 +116,8 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
     controller.rawHeaders = null;
     this.#headers = headerPairs(raw);
     this.#headerBytes = headerSize(this.#headers);
-    if (!this.#expectsContent) return; // To HEAD, the length is that of what GET would bring.
+    // To HEAD, and of what has not changed, the length is that of what GET would bring.
+    if (!this.#expectsContent || status === 204 || status === 304) return;
     const length = Number(headers["content-length"]);
     if (length > this.#maxResponseBytes) this.#tooLarge();
     else if (length >= 0) this.#expected = length;

@@ -1,5 +1,6 @@
 import { type Failure } from "./failure.ts";
 import { type Outgoing, pushAuthorization } from "./outgoing.ts";
+import { type HeaderPairs } from "./raw-headers.ts";
 
 const FOLLOWED = new Set([300, 301, 302, 303, 307, 308]);
 /** The last three are known to curl as ordinary headers: it sends them on. */
@@ -16,6 +17,11 @@ const CREDENTIALS = new Set([
 /** True for a status that sends the client elsewhere. */
 export function isRedirect(status: number): boolean {
   return FOLLOWED.has(status);
+}
+
+/** Where a redirect leads: the first Location that is not empty, as curl has it; null without one. */
+export function findLocation(headers: HeaderPairs): string | null {
+  return headers.find(([name, value]) => name.toLowerCase() === "location" && value.trim() !== "")?.[1] ?? null;
 }
 
 /**

@@ -112,6 +112,24 @@ describe("the location", () => {
     expect(peer.received).toHaveLength(2);
   });
 
+  test("empty: the response is the answer, and nothing is sent again", async () => {
+    await using peer = await redirecting("");
+    await using client = testClient();
+    const outcome = await answered(client, `http://127.0.0.1:${peer.port}/307`, {
+      method: "POST",
+      body: Buffer.from("{}"),
+    });
+    expect(outcome.status).toBe(307);
+    expect(peer.received).toHaveLength(1);
+  });
+
+  test("given several times: the first that is not empty counts, as with curl", async () => {
+    await using peer = await redirecting("\r\nLocation: /first\r\nLocation: /second");
+    await using client = testClient();
+    await answered(client, `http://127.0.0.1:${peer.port}/302`);
+    expect(requestLines(peer)).toEqual(["GET /302", "GET /first"]);
+  });
+
   test("cannot split the next request", async () => {
     await using peer = await redirecting("/a%0d%0aX-Injected:%201\tb");
     await using client = testClient();

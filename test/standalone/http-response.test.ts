@@ -68,6 +68,15 @@ describe("an answer", () => {
     expect(peer.connections).toBe(1);
   });
 
+  test.each(["204 No Content", "304 Not Modified"])("%s may say how long its content would be", async (status) => {
+    await using peer = await httpPeer((socket) =>
+      socket.write(`HTTP/1.1 ${status}\r\nContent-Length: 123456789\r\n\r\n`),
+    );
+    await using client = testClient();
+    const outcome = await answered(client, `http://127.0.0.1:${peer.port}/`);
+    expect(outcome).toMatchObject({ status: Number(status.slice(0, 3)), content: Buffer.alloc(0) });
+  });
+
   test("to HEAD has no content, however long it says it is, and however encoded", async () => {
     await using peer = await httpPeer((socket) =>
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 123456789\r\nContent-Encoding: gzip\r\n\r\n"),
