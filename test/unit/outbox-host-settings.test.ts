@@ -40,6 +40,21 @@ test("P7: of several rows for one host the stricter of each setting holds, in wh
   }
 });
 
+test("a host is paused where one of its rows says so, and else is not", async () => {
+  const rows = [
+    { host: "127.0.0.1", rate_per_second: 3, concurrency: null, paused: false },
+    { host: "127.1", rate_per_second: 2, concurrency: null, paused: false },
+    { host: "a", rate_per_second: 1, concurrency: null, paused: false },
+    { host: "b", rate_per_second: 1, concurrency: null, paused: true },
+  ];
+  const settings = await readHostSettings(withRows(...rows));
+  expect([...settings].map(([host, { paused }]) => [host, paused])).toEqual([
+    ["127.0.0.1", false],
+    ["a", false],
+    ["b", true],
+  ]);
+});
+
 test("P7: a host without a rate of its own is not among the rates", async () => {
   expect([...ratesOf(await readHostSettings(withRows(row("a", 3), row("b", null))))]).toEqual([["a", 3]]);
 });

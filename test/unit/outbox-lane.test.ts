@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { hostOf } from "../../src/outbox/host-settings.ts";
-import { hasPlainAuthority, hostOfLane, laneOf } from "../../src/outbox/lane.ts";
+import { authorityOfLane, hasPlainAuthority, hostOfLane, laneOf } from "../../src/outbox/lane.ts";
 
 test.each([
   ["http://example.com/hook", "example.com"],
@@ -108,4 +108,6 @@ test("a lane whose key may have been cut within the authority has no host", () =
   const long = (length: number): string => "a".repeat(length);
   expect([hostOfLane(long(254)), hostOfLane(long(255))]).toEqual([long(254), null]);
   expect(hostOfLane(`${long(200)} ${long(54)}`)).toBe(long(200));
+  // Counted as PostgreSQL counts: these are two each in JavaScript.
+  expect([authorityOfLane("😀".repeat(254)), authorityOfLane("😀".repeat(255))]).toEqual(["😀".repeat(254), null]);
 });

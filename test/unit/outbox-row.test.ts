@@ -211,3 +211,11 @@ it("a row with a defect belongs to its host and lane, is due at once, and shows 
     host: "",
   });
 });
+
+it("P6: a url whose lane may be another host's is a defect, and none without a host is", () => {
+  expect(readRow({ ...ROW, url: "http:/a.example/b.example/" }, CONTEXT).defect).toContain(
+    "url: must begin with http://",
+  );
+  expect(readRow({ ...ROW, url: "http://a.example/b.example/" }, CONTEXT).defect).toBeNull();
+  expect(readRow({ ...ROW, url: "no url" }, CONTEXT)).toMatchObject({ host: "", defect: null });
+});
