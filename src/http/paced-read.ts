@@ -12,7 +12,7 @@ export interface ReadWaiter extends HeadWaiter {
 const SLICE_BYTES = 8_192;
 /** A head, with the interim responses before it, is not longer than this in bytes. */
 const MOST_HEAD_BYTES = 65_536;
-/** Nor is what comes between two pieces of content or after the last: lengths, extensions, trailers. */
+/** Nor is what comes between two pieces of content or after the last: lengths, extensions, trailers; line ends while nobody waits. */
 const MOST_BETWEEN_BYTES = 16_384;
 /** Content of which a slice has more pieces than this comes in crumbs. */
 const MANY_PIECES = 256;
@@ -62,8 +62,9 @@ export class CrumbPace {
 
 /**
  * P5, P6: reads a connection in slices, and checks after each what came of it. Fields of a head or trailer take some hundred
- * times their bytes while undici collects them: a response that brings too many is given up. And one whose content comes in
- * crumbs takes long to read: it keeps to the pace.
+ * times their bytes while undici collects them: a response that brings too many is given up. So is a connection without a
+ * request over which line ends come and come, the only thing that undici passes over there. And a response whose content
+ * comes in crumbs takes long to read: it keeps to the pace.
  */
 export function paceReads(socket: Socket, waiter: () => ReadWaiter | null, pace: CrumbPace): void {
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null;
@@ -80,11 +81,12 @@ export function paceReads(socket: Socket, waiter: () => ReadWaiter | null, pace:
     if (size !== undefined) return read(size); // The stream itself, which asks with 0 whether there is more.
     if (isWaiting) return null;
     const waiting = waiter();
-    const isSame = waiting !== null && waiting === last;
-    const came = isSame ? waiting.pieces - pieces : 0;
+    const isSame = waiting === last;
+    const came = isSame && waiting !== null ? waiting.pieces - pieces : 0;
     fruitless = isSame && came === 0 ? fruitless + length : 0;
-    if (waiting !== null && fruitless > (waiting.awaitsHead ? MOST_HEAD_BYTES : MOST_BETWEEN_BYTES)) {
-      socket.destroy(new errors.HeadersOverflowError());
+    if (fruitless > (waiting?.awaitsHead === true ? MOST_HEAD_BYTES : MOST_BETWEEN_BYTES)) {
+      // A request that comes at this very moment is not to fail for it.
+      socket.destroy(waiting === null ? new errors.SocketError("nobody waits") : new errors.HeadersOverflowError());
       return null;
     }
     last = waiting;

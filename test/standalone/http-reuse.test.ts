@@ -130,6 +130,25 @@ test("an idle connection is closed after the time set", async () => {
   await expect.poll(() => peer.open).toBe(0);
 });
 
+test("P6: so is one over which line ends come without end, while a few between two answers do no harm", async () => {
+  const lineEnds = Buffer.from("\r\n".repeat(1_000));
+  await using peer = await httpPeer((socket, { head }) => {
+    socket.write(Buffer.concat([response("ok", ["Keep-Alive: timeout=600"]), lineEnds]));
+    const more = (): void => {
+      if (!socket.destroyed) socket.write(lineEnds, more);
+    };
+    if (head.includes("/flood")) more();
+  });
+  await using client = testClient({ connectionsPerOrigin: 1 });
+  const url = `http://127.0.0.1:${peer.port}`;
+  for (let at = 0; at < 20; at++) await answered(client, `${url}/few`);
+  expect(peer.connections).toBe(1);
+  await answered(client, `${url}/flood`);
+  await expect.poll(() => peer.open).toBe(0);
+  await answered(client, `${url}/few`);
+  expect(peer.connections).toBe(2);
+});
+
 test("many hosts at a time do not use up the descriptors: beyond 1,024, connections are closed after use", async () => {
   await using peer = await httpPeer(always("ok"), { host: "0.0.0.0" });
   await using client = testClient();
