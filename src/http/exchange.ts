@@ -107,6 +107,8 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
+    // Behind a line end an interim response comes as far as here: the head is still to come (P6, see paceReads).
+    if (status < 200) return;
     this.#status = status;
     this.pieces++;
     const raw = Array.isArray(controller.rawHeaders)

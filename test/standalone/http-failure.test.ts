@@ -57,13 +57,16 @@ describe("a failure is reported in pg_net's words", () => {
     (socket: Socket): void => {
       socket.write(text, "latin1", () => then(socket));
     };
-  const endless = (socket: Socket): void => {
-    socket.write("HTTP/1.1 200 OK\r\n");
-    const more = (): void => {
-      if (!socket.destroyed) socket.write("X-Endless: and on and on\r\n".repeat(100), more);
+  const endless =
+    (start: string, again: string) =>
+    (socket: Socket): void => {
+      socket.write(start);
+      const more = (): void => {
+        if (!socket.destroyed) socket.write(again.repeat(100), more);
+      };
+      more();
     };
-    more();
-  };
+  const HINT = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
   const PARTIAL = "Transferred a partial file";
   const WEIRD = "Weird server reply";
   const RECEIVING = "Failure when receiving data from the peer";
@@ -126,7 +129,9 @@ describe("a failure is reported in pg_net's words", () => {
       RECEIVING,
     ],
     ["one endless header", say(`HTTP/1.1 200 OK\r\nX-A: ${"x".repeat(100_000)}`), "too_large", GREW],
-    ["endless headers", endless, "too_large", GREW],
+    ["endless headers", endless("HTTP/1.1 200 OK\r\n", "X-Endless: and on and on\r\n"), "too_large", GREW],
+    ["endless interim responses", endless("", HINT), "too_large", GREW],
+    ["endless interim responses behind a line end", endless("\r\n", HINT), "too_large", GREW],
     ["an endless status line", say(`HTTP/1.1 200 ${"x".repeat(1_000_000)}`), "too_large", GREW],
   ])("%s", async (_what, answer, code, message) => {
     await using peer = await httpPeer(answer);
