@@ -38,10 +38,11 @@ async function refused(db: TestDatabase, message: RegExp, ...envs: readonly Env[
   await Promise.all(envs.map((env) => expect(startInProcess(db.url, env)).rejects.toMatchObject(problem)));
 }
 
-/** Runs a daemon, which must come to lead, until `count` requests in all have come. */
-async function sends(db: TestDatabase, env: Env, receiver: Receiver, count: number): Promise<void> {
+/** Runs a daemon, which must come to lead, until `receiver` has had everything that `served` requested, once. */
+async function sends(db: TestDatabase, env: Env, receiver: Receiver): Promise<void> {
   await using _daemon = await startInProcess(db.url, env);
-  expect(await receiver.waitFor(count)).toHaveLength(count);
+  const requests = await receiver.waitFor(4);
+  expect(requests.map(({ path }) => path).toSorted()).toEqual(["/before", "/waits-1", "/waits-2", "/waits-3"]);
 }
 
 /** `db` as another database of the same server. */
@@ -79,7 +80,7 @@ test("a copy of production sends nothing for daemons of staging, of none, and su
   expect(await copy.query(SLOTS)).toEqual([]);
   expect(receiver.requests).toHaveLength(1);
   // The one that it is for does start.
-  await sends(copy, PRODUCTION, receiver, 4);
+  await sends(copy, PRODUCTION, receiver);
 });
 
 test.for([
@@ -104,7 +105,7 @@ test.for(["--moved", "--keep"])("a copy without an environment is served once it
   await using copy = await cloned(original);
   const stop = new AbortController().signal;
   await runProgram(["adopt", flag], { env: { DATABASE_URL: copy.url }, print: () => {}, stop });
-  await sends(copy, NONE, receiver, 4);
+  await sends(copy, NONE, receiver);
   expect(await copy.query(LEFT)).toEqual([]);
 });
 
@@ -112,7 +113,7 @@ test("a dump restored in the place of a database with an environment is served a
   await using receiver = await startReceiver();
   await using original = await served(receiver, PRODUCTION);
   await using copy = await restored(original);
-  await sends(copy, PRODUCTION, receiver, 4);
+  await sends(copy, PRODUCTION, receiver);
   const [key] = await copy.query<{ id: string }>("select id::text from net.pgnetd_installation");
   expect(receiver.requests.at(-1)?.headers["idempotency-key"]).toContain(`${key?.id}-`);
 });
@@ -123,7 +124,7 @@ test("a database that is the same goes on without an environment, whatever is do
   await db.query("vacuum (full, freeze) net.pgnetd_installation");
   await db.query("alter table net.pgnetd_installation set unlogged; alter table net.pgnetd_installation set logged");
   await db.query("cluster net.pgnetd_installation using pgnetd_installation_pkey");
-  await sends(db, NONE, receiver, 4);
+  await sends(db, NONE, receiver);
   expect(await db.query(RECORDED)).toEqual([{ environment: null, served: true }]);
 });
 
@@ -138,7 +139,7 @@ test("an installation that was used without an environment is recorded for one b
   expect(receiver.requests).toHaveLength(1);
   await migrate(db.url, { environment: { name: "production", claim: true } });
   expect(await db.query(RECORDED)).toMatchObject([{ environment: "production" }]);
-  await sends(db, PRODUCTION, receiver, 4);
+  await sends(db, PRODUCTION, receiver);
 });
 
 test("daemons that install at the start, several at once, record their environment; later ones find it", async () => {

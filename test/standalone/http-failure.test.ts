@@ -1,23 +1,12 @@
-import { once } from "node:events";
-import { type Socket, createServer } from "node:net";
+import type { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
+import { freePort } from "../../demo/free-port.ts";
 import { answered, failed, httpPeer, response, testClient } from "../support/http-peer.ts";
-
-/** A port of this machine on which nothing listens. */
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
 
 describe("a failure is reported in pg_net's words", () => {
   test("nobody listens", async () => {
     await using client = testClient();
-    expect(await failed(client, `http://127.0.0.1:${await closedPort()}/`)).toMatchObject({
+    expect(await failed(client, `http://127.0.0.1:${await freePort()}/`)).toMatchObject({
       code: "connect",
       message: "Couldn't connect to server",
       detail: "ECONNREFUSED",
@@ -27,7 +16,7 @@ describe("a failure is reported in pg_net's words", () => {
 
   test("nobody listens on any address of the name", async () => {
     await using client = testClient();
-    expect(await failed(client, `http://localhost:${await closedPort()}/`)).toMatchObject({
+    expect(await failed(client, `http://localhost:${await freePort()}/`)).toMatchObject({
       code: "connect",
       message: "Couldn't connect to server",
       detail: "ECONNREFUSED",
