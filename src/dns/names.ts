@@ -1,7 +1,7 @@
 import type { LookupAddress } from "node:dns";
 import { hostname as machineName } from "node:os";
 import { isShortage } from "../base/shortage.ts";
-import type { Answer } from "./answer.ts";
+import { type Answer, firstOf } from "./answer.ts";
 import { type Hosts, parseHosts } from "./hosts.ts";
 import { inOrder, ownIpv6 } from "./order.ts";
 import { Queries } from "./queries.ts";
@@ -100,7 +100,7 @@ export class Names implements Disposable {
     if (inHosts !== undefined) return { kind: "found", addresses: inOrder(inHosts, ownIpv6), ttlMs: 0 };
     const kept = this.#kept.get(hostname);
     if (kept !== undefined && now < kept.until) return kept.answer;
-    const answer = await this.#ask(hostname, now);
+    const answer = firstOf(await this.#ask(hostname, now));
     this.#keep(hostname, answer);
     return answer;
   }

@@ -1,5 +1,5 @@
 import { type RecordWithTtl, Resolver } from "node:dns";
-import { type Answer, MOST_ADDRESSES } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 
 /** First wait for a server in milliseconds, the longest, and how often each is asked. c-ares shortens the first for servers it knows. */
 const WAITS = { timeout: 1_000, maxTimeout: 5_000, tries: 6 };
@@ -94,9 +94,8 @@ export class Queries implements Disposable {
   }
 }
 
-function found(family: number, all: readonly RecordWithTtl[]): Answer {
-  if (all.length === 0) return { kind: "unknown" };
-  const records = all.slice(0, MOST_ADDRESSES);
+function found(family: number, records: readonly RecordWithTtl[]): Answer {
+  if (records.length === 0) return { kind: "unknown" };
   const ttlMs = Math.min(...records.map(({ ttl }) => ttl)) * 1_000;
   return { kind: "found", addresses: records.map(({ address }) => ({ address, family })), ttlMs };
 }

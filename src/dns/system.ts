@@ -1,5 +1,5 @@
 import { lookup as systemLookup } from "node:dns";
-import { type Answer, MOST_ADDRESSES } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 
 /** Asks the system for all addresses of a name. Never rejects. */
 export type Lookup = (hostname: string) => Promise<Answer>;
@@ -48,7 +48,7 @@ export class SystemResolver {
   async ask(hostname: string, standing: Standing, now: () => number): Promise<Answer> {
     if (this.#running >= this.#threads[standing]) return { kind: "failed", code: NO_THREAD };
     this.#running++;
-    const answer = firstOf(await this.#lookup(hostname));
+    const answer = await this.#lookup(hostname);
     this.#running--;
     this.#remember(hostname, answer, now());
     return answer;
@@ -76,21 +76,6 @@ const getaddrinfo: Lookup = (hostname) =>
       else resolve({ kind: "failed", code: error.code ?? "EAI_FAIL" });
     });
   });
-
-/** The first addresses of each family, in their order. */
-function firstOf(answer: Answer): Answer {
-  if (answer.kind !== "found" || answer.addresses.length <= MOST_ADDRESSES) return answer;
-  const left = new Map([
-    [4, MOST_ADDRESSES],
-    [6, MOST_ADDRESSES],
-  ]);
-  const addresses = answer.addresses.filter(({ family }) => {
-    const count = left.get(family) ?? 0;
-    left.set(family, count - 1);
-    return count > 0;
-  });
-  return { ...answer, addresses };
-}
 
 /** libuv gives slow work half of its threads, of which it has four unless set otherwise. */
 function getaddrinfoThreads(): number {

@@ -118,7 +118,7 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
     controller.rawHeaders = null;
     this.#headers = headerPairs(raw);
     this.#headerBytes = headerSize(this.#headers);
-    // To HEAD, and of what has not changed, the length is that of what GET would bring.
+    // The length of an answer to HEAD, and of 304, is that of what GET would bring; 204 has no content.
     if (!this.#expectsContent || status === 204 || status === 304) return;
     const length = Number(headers["content-length"]);
     if (length > this.#maxResponseBytes) this.#tooLarge();

@@ -82,7 +82,9 @@ export function paceReads(socket: Socket, waiter: () => ReadWaiter | null, pace:
     if (isWaiting) return null;
     const waiting = waiter();
     const isSame = waiting === last;
-    const came = isSame && waiting !== null ? waiting.pieces - pieces : 0;
+    const hadPieces = pieces;
+    pieces = waiting?.pieces ?? 0;
+    const came = isSame ? pieces - hadPieces : 0;
     fruitless = isSame && came === 0 ? fruitless + length : 0;
     if (fruitless > (waiting?.awaitsHead === true ? MOST_HEAD_BYTES : MOST_BETWEEN_BYTES)) {
       // A request that comes at this very moment is not to fail for it.
@@ -90,7 +92,6 @@ export function paceReads(socket: Socket, waiter: () => ReadWaiter | null, pace:
       return null;
     }
     last = waiting;
-    pieces = waiting?.pieces ?? 0;
     length = 0;
     if (came > MANY_PIECES && pace.count(came) && socket.readableLength > 0) {
       isWaiting = true;

@@ -103,7 +103,10 @@ export interface Lists {
 /** By host. */
 export type LastFailures = SenderLoad["lastFailures"];
 
-/** Reads them: ranges of indexes, of bounded length each. The database knows the failures of busy lanes alone, as they were reported: others and later ones are added. */
+/**
+ * Reads them: ranges of indexes, of bounded length each. The database knows the failures of busy lanes alone, as they were
+ * reported: others and later ones are added.
+ */
 export async function readLists(db: Queryable, urls: ShownUrls, lastFailures: LastFailures): Promise<Lists> {
   const lanes = z.array(laneSchema).parse((await db.query(SELECT_LANES)).rows);
   const settings = await readHostSettings(db);

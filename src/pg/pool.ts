@@ -157,7 +157,7 @@ function pin(client: pg.ClientBase): unknown {
   return client.query(`${PIN_SESSION}, pg_catalog.set_config('row_security', 'off', false)`);
 }
 
-/** A right that is missing, and row security that would hide rows, have the same SQLSTATE: the latter is told in its own words. */
+/** A missing right, and row security that would hide rows, have the same SQLSTATE: the latter is told in its own words. */
 async function explained(error: unknown, client: pg.ClientBase): Promise<unknown> {
   return (await rowSecurityProblem(client).catch(() => null)) ?? error;
 }

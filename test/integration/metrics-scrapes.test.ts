@@ -15,7 +15,10 @@ interface Plan {
   readonly "Shared Read Blocks": number;
 }
 
-/** How many pages the statements of a reading touch: the least of three, since what it looks up in the catalogs, also where others change them, counts too. */
+/**
+ * How many pages the statements of a reading touch: the least of three. What a session looks up in the catalogs counts, too, and it does
+ * so again where others change them.
+ */
 async function pagesOf(db: TestDatabase): Promise<number> {
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 60_000 });
   let pages = 0;

@@ -130,7 +130,7 @@ test("an idle connection is closed after the time set", async () => {
   await expect.poll(() => peer.open).toBe(0);
 });
 
-test("P6: so is one over which line ends come without end, while a few between two answers do no harm", async () => {
+test("P6: an idle connection over which line ends come without end is closed; a few between two answers do no harm", async () => {
   const lineEnds = Buffer.from("\r\n".repeat(1_000));
   await using peer = await httpPeer((socket, { head }) => {
     socket.write(Buffer.concat([response("ok", ["Keep-Alive: timeout=600"]), lineEnds]));
