@@ -94,6 +94,10 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
     if (this.#connection !== null) this.reused = this.#connection.reuseCount++ > 0;
   }
 
+  get contentBytes(): number {
+    return this.#content.length;
+  }
+
   get awaitsHead(): boolean {
     return this.#status === 0;
   }

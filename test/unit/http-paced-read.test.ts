@@ -4,22 +4,27 @@ import { expect, test } from "vitest";
 import { CrumbPace, paceReads, type ReadWaiter } from "../../src/http/paced-read.ts";
 import { turn } from "../support/world-referee.ts";
 
-/** A response of which every `bytesPerPiece` bytes are a piece; Infinity for one of which nothing is. */
+/** A response of which every `bytesPerPiece` bytes have a piece, of so many bytes of content; Infinity for one without. */
 class Response implements ReadWaiter {
   awaitsHead = false;
   pieces = 0;
   bytes = 0;
+  contentBytes = 0;
   readonly #bytesPerPiece: number;
+  readonly #contentOfPiece: number;
 
-  constructor(bytesPerPiece: number) {
+  constructor(bytesPerPiece: number, contentOfPiece = bytesPerPiece) {
     this.#bytesPerPiece = bytesPerPiece;
+    this.#contentOfPiece = contentOfPiece;
   }
 
   responseBegan(): void {}
 
   take(slice: Buffer): void {
     this.bytes += slice.length;
-    this.pieces += Math.floor(slice.length / this.#bytesPerPiece);
+    const pieces = Math.floor(slice.length / this.#bytesPerPiece);
+    this.pieces += pieces;
+    if (pieces > 0) this.contentBytes += pieces * this.#contentOfPiece;
   }
 }
 
@@ -79,8 +84,15 @@ test.each([
   expect(endless.bytes).toBeLessThanOrEqual(most + 8_192);
 });
 
-test("an answer of which something comes from time to time is not given up", async () => {
-  const { socket, response } = connect(new Response(8_192), 500_000);
+test("an answer of which a part is content is not given up", async () => {
+  const { socket, response } = connect(new Response(8_192, 512), 500_000);
   await turn();
   expect([socket.destroyed, response.bytes]).toEqual([false, 500_000]);
+});
+
+test("P5, P6: one of which hardly anything is content is given up, as one of which nothing is", async () => {
+  const { socket, response } = connect(new Response(8_192, 1), 500_000);
+  await turn();
+  expect(socket.destroyed).toBe(true);
+  expect(response.bytes).toBeLessThanOrEqual(16_384 + 2 * 8_192);
 });
