@@ -9,6 +9,9 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOBUFS: "the system has no memory left for connections",
   ENOMEM: "the system has no memory left",
   EAI_MEMORY: "the system has no memory left",
+  ERR_WORKER_INIT_FAILED:
+    "the system gives no further thread: allow more processes (ulimit -u, TasksMax= of systemd, --pids-limit of Docker)",
+  ERR_WORKER_OUT_OF_MEMORY: "the thread that looks names up has no memory left: find out which names have such answers",
   NO_THREAD:
     "no thread is left to look up names that DNS does not know: find out which these are, or raise UV_THREADPOOL_SIZE",
 };

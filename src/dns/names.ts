@@ -4,7 +4,7 @@ import { isShortage } from "../base/shortage.ts";
 import { type Answer, firstOf } from "./answer.ts";
 import { type Hosts, parseHosts } from "./hosts.ts";
 import { inOrder, ownIpv6 } from "./order.ts";
-import { Queries } from "./queries.ts";
+import { QueryThread } from "./query-thread.ts";
 import type { Resolved } from "./resolve.ts";
 import { candidates, parseSearchRules, type SearchRules } from "./search.ts";
 import { type Lookup, NO_THREAD, SystemResolver } from "./system.ts";
@@ -60,7 +60,7 @@ interface Kept {
 export class Names implements Disposable {
   readonly #hosts: WatchedFile<Hosts>;
   readonly #search: WatchedFile<SearchRules>;
-  readonly #queries: Queries;
+  readonly #queries: QueryThread;
   readonly #system: SystemResolver;
   readonly #kept = new Map<string, Kept>();
   #rules: SearchRules;
@@ -70,7 +70,7 @@ export class Names implements Disposable {
     this.#search = new WatchedFile(sources.resolvConf ?? "/etc/resolv.conf", (text) =>
       parseSearchRules(text, machineName()),
     );
-    this.#queries = new Queries(sources.servers);
+    this.#queries = new QueryThread(sources.servers);
     this.#system = new SystemResolver(sources.lookupThreads, sources.lookup);
     this.#rules = this.#search.read(performance.now());
   }

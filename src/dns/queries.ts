@@ -22,10 +22,10 @@ interface Channel {
 }
 
 /**
- * Asks DNS servers, without threads: however many names get no answer, the next one is asked for at once. Every name is
+ * Asks DNS servers, all names on one thread: however many get no answer, the next one is asked for at once. Every name is
  * used as it is; it needs no dot at its end.
  */
-export class Queries implements Disposable {
+export class Queries {
   readonly #servers: readonly string[] | undefined;
   /** The newest last. */
   #channels: Channel[] = [];
@@ -52,11 +52,6 @@ export class Queries implements Disposable {
   renew(): void {
     this.#channels.push(this.#open());
     this.#giveUpOldest();
-  }
-
-  [Symbol.dispose](): void {
-    for (const { resolver } of this.#channels) resolver.cancel();
-    this.#channels = [];
   }
 
   #query(family: 4 | 6, name: string): Promise<Answer> {

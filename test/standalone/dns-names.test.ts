@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import type { Answer } from "../../src/dns/answer.ts";
 import { type NameSources, Names } from "../../src/dns/names.ts";
+import { Queries } from "../../src/dns/queries.ts";
 import { type DnsServer, type Says, startDnsServer } from "../support/dns-server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pgnetd-dns-"));
@@ -93,6 +94,24 @@ describe("DNS servers", () => {
         }),
     });
     expect(await addressesOf(bySystem, "many.test")).toEqual([...addresses(6, 16), ...addresses(4, 16)]);
+  });
+
+  test("P6: are read in a thread of their own: answers as large as there can be cost next to nothing here", async () => {
+    const says = { addresses: Array.from({ length: 4_000 }, (_, at) => `192.0.${at >> 8}.${at & 255}`), ttlSeconds: 0 };
+    await using server = await startDnsServer(() => says);
+    using names = namesOf(server);
+    const here = new Queries([server.address]);
+    await Promise.all([addressesOf(names, "first.test"), here.ask("first.test")]);
+    const many = Array.from({ length: 40 }, (_, at) => `${at}.test`);
+    const cpuOf = async (ask: (name: string) => Promise<unknown>): Promise<number> => {
+      const before = process.threadCpuUsage();
+      await Promise.all(many.map(ask));
+      const { user, system } = process.threadCpuUsage(before);
+      return user + system;
+    };
+    const inThisThread = await cpuOf((name) => here.ask(name));
+    const inItsOwn = await cpuOf((name) => addressesOf(names, name));
+    expect(inItsOwn).toBeLessThan(inThisThread / 2);
   });
 
   test.each([

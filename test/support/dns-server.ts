@@ -1,5 +1,6 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 
 /** What a server says of one name: addresses of both families, an error, or nothing at all. */
 export type Says =
@@ -9,7 +10,7 @@ export type Says =
   | "refused"
   | "silence";
 
-/** A DNS server on a UDP port of loopback. */
+/** A DNS server on a port of loopback: UDP, and TCP for answers that are larger than what UDP carries. */
 export interface DnsServer extends AsyncDisposable {
   /** `127.0.0.1:port`. */
   readonly address: string;
@@ -23,41 +24,81 @@ const TYPES = new Map([
 ]);
 const CODES = { failure: 2, "no such name": 3, refused: 5 } as const;
 
+/** Larger answers are truncated (RFC 9715, 3): whoever asked does it again, by TCP. */
+const MOST_UDP_BYTES = 1_232;
+
 /** Starts a server that says of each name and type (`A`, `AAAA`) what `says` does. See RFC 1035, 4, for the format. */
 export async function startDnsServer(says: (name: string, type: string) => Says): Promise<DnsServer> {
-  const socket = createSocket({ type: "udp4", recvBufferSize: 4 * 1024 * 1024 });
   const asked: string[] = [];
-  socket.on("message", (query, from) => {
+  const sockets = new Set<Socket>();
+  let closed = false;
+  const answer = (query: Buffer, send: (reply: Buffer) => void): void => {
     const { name, type, end } = question(query);
     asked.push(`${name} ${type}`);
     const said = says(name, type);
     if (said === "silence") return;
-    const code = typeof said === "string" ? CODES[said] : 0;
-    const records = typeof said === "string" ? [] : recordsOf(said, type);
+    const { count, records } =
+      typeof said === "string" ? { count: 0, records: Buffer.alloc(0) } : recordsOf(said, type);
     const head = Buffer.from(query.subarray(0, end));
-    head.writeUInt16BE(0x8180 | code, 2);
-    head.writeUInt16BE(records.length, 6);
+    head.writeUInt16BE(0x8180 | (typeof said === "string" ? CODES[said] : 0), 2);
+    head.writeUInt16BE(count, 6);
     head.writeUInt32BE(0, 8);
-    const send = (): void => {
+    const reply = (): void => {
       // Whoever asked may have closed its socket, and the test this one.
-      if (!closed) socket.send(Buffer.concat([head, ...records]), from.port, from.address);
+      if (!closed) send(Buffer.concat([head, records]));
     };
     const delayMs = typeof said === "string" ? undefined : said.delayMs;
-    if (delayMs === undefined) send();
-    else setTimeout(send, delayMs);
+    if (delayMs === undefined) reply();
+    else setTimeout(reply, delayMs);
+  };
+
+  const tcp = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => undefined);
+    let received = Buffer.alloc(0);
+    socket.on("data", (bytes: Buffer) => {
+      received = Buffer.concat([received, bytes]);
+      while (received.length >= 2 && received.length >= 2 + received.readUInt16BE()) {
+        const end = 2 + received.readUInt16BE();
+        answer(received.subarray(2, end), (reply) => {
+          const length = Buffer.alloc(2);
+          length.writeUInt16BE(reply.length);
+          socket.write(Buffer.concat([length, reply]));
+        });
+        received = received.subarray(end);
+      }
+    });
   });
-  let closed = false;
-  socket.bind(0, "127.0.0.1");
-  await once(socket, "listening");
+  tcp.listen(0, "127.0.0.1");
+  await once(tcp, "listening");
+  const { port } = tcp.address() as AddressInfo;
+  const udp = createSocket({ type: "udp4", recvBufferSize: 4 * 1024 * 1024 });
+  udp.on("message", (query, from) => {
+    answer(query, (reply) =>
+      udp.send(reply.length > MOST_UDP_BYTES ? truncated(reply, query) : reply, from.port, from.address),
+    );
+  });
+  udp.bind(port, "127.0.0.1");
+  await once(udp, "listening");
   return {
-    address: `127.0.0.1:${socket.address().port}`,
+    address: `127.0.0.1:${port}`,
     asked,
     async [Symbol.asyncDispose]() {
       closed = true;
-      socket.close();
-      await once(socket, "close");
+      for (const socket of sockets) socket.destroy();
+      tcp.close();
+      udp.close();
+      await Promise.all([once(tcp, "close"), once(udp, "close")]);
     },
   };
+}
+
+/** The answer without its records, and with the bit that says so. */
+function truncated(reply: Buffer, query: Buffer): Buffer {
+  const short = Buffer.from(reply.subarray(0, question(query).end));
+  short.writeUInt16BE(short.readUInt16BE(2) | 0x0200, 2);
+  short.writeUInt16BE(0, 6);
+  return short;
 }
 
 function question(query: Buffer): { readonly name: string; readonly type: string; readonly end: number } {
@@ -74,8 +115,24 @@ function question(query: Buffer): { readonly name: string; readonly type: string
   };
 }
 
-function recordsOf({ addresses, ttlSeconds = 60 }: Exclude<Says, string>, type: string): Buffer[] {
-  return addresses
+interface Records {
+  readonly count: number;
+  readonly records: Buffer;
+}
+
+/** Of what is said many times, by type. */
+const encoded = new WeakMap<Exclude<Says, string>, Map<string, Records>>();
+
+function recordsOf(said: Exclude<Says, string>, type: string): Records {
+  const known = encoded.get(said) ?? new Map<string, Records>();
+  encoded.set(said, known);
+  const found = known.get(type) ?? encode(said, type);
+  known.set(type, found);
+  return found;
+}
+
+function encode({ addresses, ttlSeconds = 60 }: Exclude<Says, string>, type: string): Records {
+  const records = addresses
     .filter((address) => (address.includes(":") ? "AAAA" : "A") === type)
     .map((address) => {
       const data = address.includes(":") ? ipv6(address) : Buffer.from(address.split(".").map(Number));
@@ -83,6 +140,7 @@ function recordsOf({ addresses, ttlSeconds = 60 }: Exclude<Says, string>, type: 
       head.writeUInt32BE(ttlSeconds, 6);
       return Buffer.concat([head, data]);
     });
+  return { count: records.length, records: Buffer.concat(records) };
 }
 
 function ipv6(address: string): Buffer {
