@@ -12,7 +12,7 @@ const REPORT_EVERY_MS = 60_000;
  * Failed writes: how long to wait before the next one, and what is said about them, once for each change.
  *
  * - *no outage*: until `failed`.
- * - *an outage lasts*: until a write of each kind that failed has `succeeded`.
+ * - *an outage lasts*: until a write of each kind that failed has `succeeded`, or was refused for what is in its row alone.
  */
 export class Outage {
   readonly #log: Log;
@@ -35,7 +35,7 @@ export class Outage {
     this.#clock = clock;
   }
 
-  /** True from the first failed write until one of each kind that failed has succeeded. */
+  /** True while an outage lasts. */
   get lasts(): boolean {
     return this.#failedAt.size > 0;
   }

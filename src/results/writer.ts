@@ -185,7 +185,7 @@ class BatchWriter implements OpenResultWriter {
       this.#outage.deadlocked();
       this.#backlog.putBack(batch);
     } else if (result.failure.dataFault || this.#isTooMuch(batch, tookMs)) {
-      await this.#divide(batch, result.failure);
+      await this.#divide(batch, result.failure, startedAt);
     } else {
       if (tookMs >= LONG_MS) this.#rows = Math.ceil(batch.length / 2);
       this.#backlog.putBack(batch);
@@ -241,7 +241,7 @@ class BatchWriter implements OpenResultWriter {
   }
 
   /** A batch with a row that the database refuses: halves, down to that row, whose completion then says so instead. */
-  async #divide(batch: readonly Pending[], failure: WriteFailure): Promise<void> {
+  async #divide(batch: readonly Pending[], failure: WriteFailure, startedAt: number): Promise<void> {
     const [item] = batch;
     if (batch.length > 1) {
       const middle = Math.ceil(batch.length / 2);
@@ -253,6 +253,8 @@ class BatchWriter implements OpenResultWriter {
         item.refusal = failure.message;
         await this.#store(batch);
       } else {
+        // P6: the database judges rows, and this may be all there is to be written: nothing else would end the outage.
+        this.#outage.succeeded(item.completion.kind, startedAt);
         item.memory.block();
         this.#refused.keep(item);
       }
@@ -261,7 +263,7 @@ class BatchWriter implements OpenResultWriter {
 
   /** True for a single answer so large that the statement for it failed again and again, each time after long work. */
   #isTooMuch([item]: readonly Pending[], tookMs: number): boolean {
-    if (item === undefined || item.bytes <= this.#bounds.bytes || tookMs < LONG_MS) return false;
+    if (item === undefined || item.refusal !== null || item.bytes <= this.#bounds.bytes || tookMs < LONG_MS) return false;
     item.longFailures += 1;
     return item.longFailures >= LARGE_TRIES;
   }

@@ -96,6 +96,47 @@ test.each([
   await ended;
 });
 
+test("P6: an outage ends where the database answers that it refuses a row, also where nothing else is written", async () => {
+  const clock = new FakeClock();
+  const writable: boolean[] = [];
+  const db = database([new Error("gone"), ...Array.from({ length: 100 }, refusal)]);
+  await using writer = open(db, clock, { ...deaf, writable: (ok) => writable.push(ok) });
+  const end = new AbortController();
+  const ended = writer.run(end.signal);
+  writer.write(answer(1n), null);
+  for (let step = 0; step < 100; step++) {
+    await turn();
+    clock.advance(1_000);
+  }
+  expect(writable).toEqual([false, true]);
+  end.abort();
+  await ended;
+});
+
+test("a refusal that is not answered in time is an outage, however large the answer was in whose place it is stored", async () => {
+  const clock = new FakeClock();
+  const writable: boolean[] = [];
+  const db: Queryable = {
+    query: async () => {
+      clock.advance(6_000);
+      throw new Error("Query read timeout");
+    },
+  };
+  const signal = new AbortController().signal;
+  const listener = { ...deaf, writable: (ok: boolean) => void writable.push(ok) };
+  await using writer = openResultWriter({ db, listener, clock, log: silentLog, signal, maxBatchBytes: 10 });
+  const end = new AbortController();
+  const ended = writer.run(end.signal);
+  writer.write(answer(1n, { content: Buffer.alloc(100, "x") }), null);
+  for (let step = 0; step < 20; step++) {
+    await turn();
+    clock.advance(5_000);
+  }
+  expect(writable).toEqual([false]);
+  end.abort();
+  await ended;
+});
+
 test("a fault of the listener ends the loop of the writer instead of vanishing", async () => {
   await using writer = open(database(), new FakeClock(), {
     ...deaf,
