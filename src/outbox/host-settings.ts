@@ -29,10 +29,16 @@ export const HOST_SETTINGS_TABLE = "net.http_host_settings";
 
 /** As for the rate in all: a window of starts is held for each host. */
 const MOST_PER_SECOND = 100_000;
+/** Of a rate that is smaller than numbers here can be, the statement would fail, and with it the settings of every host. */
+const LEAST_PER_SECOND = 1e-300;
+
+/** Null stays null, where `least` alone would make a rate of it. */
+const RATE = `case when rate_per_second is not null
+    then greatest(least(rate_per_second, ${MOST_PER_SECOND}::numeric), ${LEAST_PER_SECOND}::numeric)::float8 end`;
 
 const SELECT = {
   name: "pgnetd_host_settings",
-  text: `select host::text, least(rate_per_second::numeric, ${MOST_PER_SECOND}::numeric)::float8 as rate_per_second, concurrency::int, paused::boolean from ${HOST_SETTINGS_TABLE}`,
+  text: `select host::text, ${RATE} as rate_per_second, concurrency::int, paused::boolean from ${HOST_SETTINGS_TABLE}`,
 };
 
 const rowSchema = z.object({

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 
+import { ratesOf, readHostSettings } from "../../src/outbox/host-settings.ts";
+import { openPool } from "../../src/pg/pool.ts";
 import { eventually } from "../support/eventually.ts";
 import { connectClient } from "../support/fault-clients.ts";
 import { holdAnswers } from "../support/held-answers.ts";
@@ -159,6 +161,23 @@ test.each(["100000.1", "10000000000", "'Infinity'", "'NaN'", "0"])(
     });
   },
 );
+
+test("P5: a host of which the rate is left open has none of its own, which would take a window of starts", async () => {
+  await using db = await testDatabase();
+  await db.query("insert into net.http_host_settings (host, concurrency) values ('a.example', 4)");
+  await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 10_000 });
+  const settings = await readHostSettings(pool);
+  expect([...settings]).toEqual([["a.example", { ratePerSecond: null, concurrency: 4, paused: false }]]);
+});
+
+test.each(["1e-9", "1e-400"])("P6: a rate of %s per second holds up its own host alone", async (rate) => {
+  await using db = await testDatabase();
+  await db.query(`insert into net.http_host_settings (host, rate_per_second) values ('a.example', ${rate}), ('b.example', 2)`);
+  await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 10_000 });
+  const rates = ratesOf(await readHostSettings(pool));
+  expect([...rates.keys()].toSorted()).toEqual(["a.example", "b.example"]);
+  expect(rates.get("a.example")).toBeGreaterThan(0);
+});
 
 test("P7: while settings cannot be read at the start nothing is sent, and it is said", async () => {
   await using db = await testDatabase();
