@@ -9,6 +9,9 @@ import type { Clock } from "../base/clock.ts";
  */
 const LATE_MS = 1_000;
 
+/** Where groups are further apart, the rest is waited for by `waitMs`: a timer of more than some 25 days would fire at once. */
+const LONGEST_GROUP_MS = 60_000;
+
 /** What a pace needs to know of its owner. */
 export interface PaceOptions {
   /** Least time between two releases, in milliseconds. */
@@ -26,6 +29,7 @@ export interface PaceOptions {
  */
 export class Pace implements Disposable {
   readonly #options: PaceOptions;
+  readonly #groupMs: number;
   readonly #stop = new AbortController();
   #limiter: Bottleneck;
   #asked = false;
@@ -33,7 +37,8 @@ export class Pace implements Disposable {
 
   constructor(options: PaceOptions) {
     this.#options = options;
-    this.#limiter = newLimiter(options.groupMs);
+    this.#groupMs = Math.min(options.groupMs, LONGEST_GROUP_MS);
+    this.#limiter = newLimiter(this.#groupMs);
   }
 
   /** Asks for one `release`; further calls before it change nothing. */
@@ -50,13 +55,12 @@ export class Pace implements Disposable {
   }
 
   #schedule(): void {
-    const { groupMs } = this.#options;
     void this.#limiter.schedule(() => this.#release());
     this.#watchdog = setTimeout(() => {
       stopLimiter(this.#limiter);
-      this.#limiter = newLimiter(groupMs);
+      this.#limiter = newLimiter(this.#groupMs);
       this.#schedule();
-    }, groupMs + LATE_MS);
+    }, this.#groupMs + LATE_MS);
   }
 
   async #release(): Promise<void> {
