@@ -49,9 +49,6 @@ type ControlCommand = "restart" | "wake" | "unknown";
 /** `net.wake()` has the outbox read at once, but not more often than this, in milliseconds. */
 const WOKEN_EVERY_MS = 1_000;
 
-/** No leadership has this number. */
-const NEVER = -1;
-
 /** Messages are reported at most this often, with their number. */
 const REPORT_EVERY_MS = 10_000;
 
@@ -62,7 +59,7 @@ export class Control {
   readonly #woken = new AutoResetEvent();
   /** Null before the first reading. */
   #hosts: ReadonlyMap<string, HostSettings> | null = null;
-  /** Counts the times of leadership, and the last one in which the database was identified. */
+  /** Counts the times of leadership and refreshes, and the last of these for which the database was identified. */
   #leadership = 0;
   #identified = 0;
   #isFailing = false;
@@ -119,7 +116,7 @@ export class Control {
 
   /** The database is identified, and its settings are read, as for a new leadership. */
   refresh(): void {
-    this.#identified = NEVER;
+    this.#leadership++;
     this.#notified.notify();
   }
 

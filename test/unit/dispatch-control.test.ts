@@ -205,6 +205,22 @@ describe("settings of hosts", () => {
     await stop();
   });
 
+  it("follow on a database that is identified once more where a refresh came while it was being identified", async () => {
+    const seen = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let identified = 0;
+    const { control, inForce, stop } = startControl([settings(1)], async () => seen[identified++]?.promise);
+    control.leading();
+    await turn();
+    control.refresh();
+    seen[0]?.resolve();
+    await turn();
+    expect({ identified, inForce }).toEqual({ identified: 2, inForce: [] });
+    seen[1]?.resolve();
+    await turn();
+    expect({ identified, inForce }).toEqual({ identified: 2, inForce: [1] });
+    await stop();
+  });
+
   it("are not read in a database that is another environment's: that ends the daemon", async () => {
     const other = new PgnetdError("WRONG_ENVIRONMENT", "recorded for another");
     const { control, inForce, ended } = startControl([settings(1)], async () => Promise.reject(other));
