@@ -172,12 +172,13 @@ from (select) as one left join read r on true
 order by r.position`,
 };
 
-/** The rows with the ids of $1, whole, in no order. */
+/** The rows with the ids of $1 that were made at the times of $2, whole, in no order. */
 export const READ_IDS = {
   name: "pgnetd_read_ids",
   text: `
 with chosen as (
-  select 0 as position, ${laneSql("q")} as of_lane, ${COLUMNS} from net.http_request_queue q where id = any ($1::bigint[])
+  select 0 as position, ${laneSql("q")} as of_lane, ${COLUMNS} from net.http_request_queue q
+  where q.id = any ($1::bigint[]) and (q.id, q.created) in (select * from unnest($1::bigint[], $2::timestamptz[]))
 ), ${readFrom(`select c.*, ${ESTIMATED} from (select c.*, ${SIZED} from chosen c offset 0) c offset 0`)}
 select * from read`,
 };

@@ -47,6 +47,26 @@ test("P2: rows that make a sweep fail are found by halves: each is one defect, a
   expect(db.count).toBeLessThan(2 + 6 * Math.ceil(Math.log2(90)));
 });
 
+test("P2: the rows beside one that cannot be read are read whatever the time zone of the connection that reads them", async () => {
+  await using other = await encodedDatabase("WIN1252");
+  await other.db.query(
+    `insert into net.http_request_queue (method, url, timeout_milliseconds)
+    select 'GET', 'http://x/' || case n when 2 then ${UNREADABLE} else '' end, 1000 from generate_series(1, 3) n`,
+  );
+  await using here = openPool({ url: other.url, size: 1, statementTimeoutMs: 20_000 });
+  await here.query({ text: "set timezone = 'Asia/Tokyo'" });
+  await using there = openPool({ url: other.url, size: 1, statementTimeoutMs: 20_000 });
+  const db: Queryable = {
+    query: (statement) => (statement.name === "pgnetd_read_ids" ? there : here).query(statement),
+  };
+  const { rows } = await sweep(db, PLAN, DEFAULTS);
+  expect(rows.map(({ request, defect }) => [request.id, defect === null])).toEqual([
+    [1n, true],
+    [2n, false],
+    [3n, true],
+  ]);
+});
+
 test("P2: where many rows are bad a sweep reads a part of them, and the next ones the rest", async () => {
   await using other = await encodedDatabase("WIN1252");
   await other.db.query(

@@ -69,10 +69,10 @@ const SWEEP: StatementKind = {
 };
 
 const READ_IDS: StatementKind = {
-  ...answering("read ids", ({ server: { database }, statement: { values } }) => {
-    const ids = new Set(values[0] as readonly string[]);
-    const rows = [...database.outbox.values()].filter((row) => database.isVisible(row) && ids.has(String(row.id)));
-    return rows.map((row) => ({ ...columnsOf(row), of_lane: row.lane }));
+  ...answering("read ids", (of) => {
+    const [ids, created] = of.statement.values as [readonly string[], readonly string[]];
+    const rows = ids.map((id, index) => find(of.server, { id: BigInt(id), created: created[index] ?? "" }));
+    return rows.flatMap((row) => (row === undefined ? [] : [{ ...columnsOf(row), of_lane: row.lane }]));
   }),
   reads: true,
 };
