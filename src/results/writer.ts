@@ -263,7 +263,8 @@ class BatchWriter implements OpenResultWriter {
 
   /** True for a single answer so large that the statement for it failed again and again, each time after long work. */
   #isTooMuch([item]: readonly Pending[], tookMs: number): boolean {
-    if (item === undefined || item.refusal !== null || item.bytes <= this.#bounds.bytes || tookMs < LONG_MS) return false;
+    if (item === undefined || item.refusal !== null || item.bytes <= this.#bounds.bytes || tookMs < LONG_MS)
+      return false;
     item.longFailures += 1;
     return item.longFailures >= LARGE_TRIES;
   }

@@ -172,7 +172,9 @@ test("P5: a host of which the rate is left open has none of its own, which would
 
 test.each(["1e-9", "1e-400"])("P6: a rate of %s per second holds up its own host alone", async (rate) => {
   await using db = await testDatabase();
-  await db.query(`insert into net.http_host_settings (host, rate_per_second) values ('a.example', ${rate}), ('b.example', 2)`);
+  await db.query(
+    `insert into net.http_host_settings (host, rate_per_second) values ('a.example', ${rate}), ('b.example', 2)`,
+  );
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 10_000 });
   const rates = ratesOf(await readHostSettings(pool));
   expect([...rates.keys()].toSorted()).toEqual(["a.example", "b.example"]);

@@ -120,13 +120,16 @@ test("P8: there is no timer but from a refusal until it was answered", async () 
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test.each([1e-7, 1e-300])("P8: at %s per second, less than one start in a month, waiting costs next to nothing", async (perSecond) => {
-  using rate = openRateLimit({ perSecond, onPermit: () => undefined, clock: systemClock });
-  expect([rate.tryTake(), rate.tryTake()]).toEqual([true, false]);
-  const timers = vi.spyOn(globalThis, "setTimeout");
-  await vi.advanceTimersByTimeAsync(5_000);
-  expect(timers.mock.calls.length).toBeLessThan(10);
-});
+test.each([1e-7, 1e-300])(
+  "P8: at %s per second, less than one start in a month, waiting costs next to nothing",
+  async (perSecond) => {
+    using rate = openRateLimit({ perSecond, onPermit: () => undefined, clock: systemClock });
+    expect([rate.tryTake(), rate.tryTake()]).toEqual([true, false]);
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(timers.mock.calls.length).toBeLessThan(10);
+  },
+);
 
 test("P7: what another daemon may have sent until now counts as sent", async () => {
   const { limit } = open(100);
