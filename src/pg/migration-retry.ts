@@ -109,15 +109,21 @@ class Observer implements AsyncDisposable {
       return await transaction();
     } finally {
       ended.abort();
-      await observed?.catch(() => undefined);
+      await observed;
     }
   }
 
+  /** Does not reject: the next try has another session. */
   async #observe(session: pg.Client, pid: number, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const { rows } = await session.query<Blocker & pg.QueryResultRow>(SELECT_BLOCKER, [pid]);
-      this.blocker = rows[0] ?? this.blocker;
-      await systemClock.sleep(OBSERVE_EVERY_MS, signal);
+    try {
+      while (!signal.aborted) {
+        const { rows } = await session.query<Blocker & pg.QueryResultRow>(SELECT_BLOCKER, [pid]);
+        this.blocker = rows[0] ?? this.blocker;
+        await systemClock.sleep(OBSERVE_EVERY_MS, signal);
+      }
+    } catch {
+      this.#session = null;
+      await session.end().catch(() => undefined);
     }
   }
 

@@ -5,6 +5,7 @@ import { connect } from "../../src/pg/connection.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { inTransactions } from "../../src/pg/migration-transaction.ts";
 import { LATEST_VERSION } from "../../src/pg/migrations.ts";
+import { sessionName } from "../../src/pg/session-name.ts";
 import { eventually } from "../support/eventually.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 
@@ -83,6 +84,37 @@ test.for([
     }
   },
 );
+
+test("a migration goes on where the session that sees who is in the way is ended, and another one takes its place", async () => {
+  await using db = await testDatabase();
+  const client = await connect(db.url, "migrate");
+  try {
+    const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+    const problems: PgnetdError[] = [];
+    const step = inTransactions(client, { url: db.url, waiting: (one) => void problems.push(one) });
+    const holder = await reader(db, "net.http_request_queue");
+    const done = step.run("a new column", () =>
+      client.query("alter table net.http_request_queue add column probe int"),
+    );
+    done.catch(() => undefined);
+    try {
+      await eventually(async () => {
+        const ended = await db.query(
+          "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = $1 and pid <> $2",
+          [sessionName("migrate"), rows[0]?.pid],
+        );
+        return ended.length > 0;
+      });
+      await eventually(() => problems.length > 0);
+      expect(problems[0]?.message.startsWith(holder.name)).toBe(true);
+    } finally {
+      await holder[Symbol.asyncDispose]();
+    }
+    await done;
+  } finally {
+    await client.end();
+  }
+});
 
 test("an upgrade waits for a transaction that has read the answers, and a stop signal ends it", async () => {
   await using db = await testDatabase({ migrated: false });
