@@ -9,6 +9,12 @@ import { type SweptLanes, SweptSnapshots } from "./swept-snapshots.ts";
 /** P5: so many transactions are watched at most; with more of them every lane is behind, and the outbox is swept anew. */
 const MOST_WATCHED = 10_000;
 
+/**
+ * P5: a snapshot with more ids than this between its `xmax` and the next one is not one to watch by: of one transaction with that many
+ * subtransactions, mostly. The sweep took an id itself, so that the next one has none of these.
+ */
+const MOST_UNLISTED = 1_000_000n;
+
 /** P5: so many lanes that lost rows are remembered while a sweep runs; with more of them every lane has. */
 const MOST_LOST = 20_000;
 
@@ -248,7 +254,8 @@ export class Handoff<Row> {
     const wholeInBuffer = this.#wholeInBuffer;
     const deferred = this.#deferredInSweep;
     this.#endSweep();
-    if (sweep === null || !report.isWhole || sweep.lostEvery) {
+    const isWatchable = report.nextXid - report.snapshot.xmax <= MOST_UNLISTED;
+    if (sweep === null || !report.isWhole || sweep.lostEvery || !isWatchable) {
       this.#loseEvery();
       this.#currentIsPartial();
       return { accepted: [], dropped: buffer, hasCaughtUp: false };

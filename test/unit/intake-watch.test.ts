@@ -22,6 +22,14 @@ describe("P2 watch:", () => {
     expect(live({ nextXid: 100n }).handoff.isWatching).toBe(false);
   });
 
+  test("P5: ids beyond a million that no snapshot lists are not watched: every lane is behind until the next sweep, which has seen them", () => {
+    const lab = live({ snapshot: parseSnapshot("100:101:100"), nextXid: 5_000_101n });
+    expect([lab.handoff.behind.isEvery, lab.handoff.isWatching]).toEqual([true, false]);
+    lab.sweep({ snapshot: parseSnapshot("100:5000102:100"), nextXid: 5_000_103n });
+    expect([lab.handoff.behind.isEvery, lab.handoff.isWatching]).toEqual([false, true]);
+    expect(lab.handoff.checked(parseSnapshot("5000104:5000104:"))).toBe(true);
+  });
+
   test("a sweep by which no lane catches up adds none, and forgets those that it saw the end of", () => {
     const lab = live();
     lab.sweep(BUSY);
