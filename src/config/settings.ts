@@ -33,6 +33,11 @@ export interface Setting<T> {
   readonly masked?: (value: T) => string;
 }
 
+/** Starts per second at most: a window of so many is held for each rate (P5). */
+export const MOST_PER_SECOND = 100_000;
+/** The longest lifetime beside `never`: PostgreSQL's times do not reach much further back. */
+export const LONGEST_SECONDS: number = 36_500 * 86_400;
+
 function maskedToken(token: string | null): string {
   return token === null ? "null" : MASK;
 }
@@ -135,7 +140,7 @@ export const SETTINGS = {
   rate: {
     perSecond: setting({
       env: "PGNETD_RATE_PER_SECOND",
-      kind: rate(100_000),
+      kind: rate(MOST_PER_SECOND),
       fallback: 200,
       about: "Most requests started in any second, spread evenly inside it; `unlimited` holds nothing back.",
     }),
@@ -220,14 +225,14 @@ export const SETTINGS = {
     }),
     ttlSeconds: setting({
       env: "PGNETD_TTL",
-      kind: lifetime(36_500 * 86_400),
+      kind: lifetime(LONGEST_SECONDS),
       fallback: "6 hours",
       about:
         "How long an answer stays in `net._http_response`; a bare number counts seconds. `never` keeps answers until you delete them; 0 is refused, as it would drop them before they are read.",
     }),
     deadLetterTtlSeconds: setting({
       env: "PGNETD_DEAD_LETTER_TTL",
-      kind: lifetime(36_500 * 86_400),
+      kind: lifetime(LONGEST_SECONDS),
       fallback: "never",
       about:
         "How long a request that used up its tries stays in `net.http_dead_letter`, from its end; a bare number counts seconds. `never` keeps it until you replay or delete it.",

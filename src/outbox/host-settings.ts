@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { MOST_PER_SECOND } from "../config/settings.ts";
 import type { Queryable } from "../pg/pool.ts";
 
 /** Limits for one destination host, from `net.http_host_settings`; null where the configured default applies. */
@@ -27,8 +28,6 @@ function withoutDot(host: string): string {
 /** `schema.name` of the table; a committed change of it reaches the daemon over the stream. */
 export const HOST_SETTINGS_TABLE = "net.http_host_settings";
 
-/** As for the rate in all: a window of starts is held for each host. */
-const MOST_PER_SECOND = 100_000;
 /** Of a rate that is smaller than numbers here can be, the statement would fail, and with it the settings of every host. */
 const LEAST_PER_SECOND = 1e-300;
 

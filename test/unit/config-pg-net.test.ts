@@ -22,6 +22,12 @@ test.for(["file", "environment"] as const)("what the %s sets for pgnetd wins ove
   expect(withPgNetSettings({ config, sources: set }, SET)).toEqual(config);
 });
 
+test("P5: pg_net's settings take effect within the bounds of pgnetd's own", () => {
+  const set = { ttlSeconds: 315_576_000_000, batchSize: 2_000_000_000 };
+  const { rate, results } = withPgNetSettings(readConfig({ env: { DATABASE_URL } }), set);
+  expect([rate.perSecond, results.ttlSeconds]).toEqual([100_000, 3_153_600_000]);
+});
+
 test("without pg_net's settings nothing changes", () => {
   const loaded = readConfig({ env: { DATABASE_URL } });
   expect(withPgNetSettings(loaded, { ttlSeconds: null, batchSize: null })).toEqual(loaded.config);
