@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { type Failed } from "../../src/http/outcome.ts";
+import { type AnswerWaiter, UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import { always, answered, failed, httpPeer, requestOf, response, testClient } from "../support/http-peer.ts";
 
 const WORDS =
@@ -301,4 +302,24 @@ test("P6: a request that is to give up its place ends at once as timed out, and 
     /^Ended after \d+ ms, before its timeout of 600000 ms, since all places in flight \(http\.concurrency\) were taken and other hosts waited$/,
   );
   expect(client.expire(request)).toBe(false);
+});
+
+test("P6: a request whose answer waits for memory of ours does not give up its place", async () => {
+  await using peer = await httpPeer(always("much"));
+  await using client = testClient();
+  const request = requestOf(`http://127.0.0.1:${peer.port}/`, { timeoutMs: 600_000 });
+  const stuck = { ...UNBOUNDED };
+  const waits = Promise.withResolvers<AnswerWaiter>();
+  stuck.received = (_bytes, _expected, waiter) => {
+    stuck.stuckMs = 1;
+    waits.resolve(waiter);
+    return false;
+  };
+  const sent = client.send(request, { idempotencyKey: null, memory: stuck });
+  const waiter = await waits.promise;
+  await nextTurn();
+  expect(client.expire(request)).toBe(false);
+  stuck.stuckMs = 0;
+  waiter.goOn();
+  expect(await sent).toMatchObject({ kind: "answered", status: 200 });
 });

@@ -3,6 +3,25 @@ import { parseHosts } from "../../src/dns/hosts.ts";
 import { inOrder } from "../../src/dns/order.ts";
 import { candidates, parseSearchRules } from "../../src/dns/search.ts";
 import { SystemResolver } from "../../src/dns/system.ts";
+import { WatchedFile } from "../../src/dns/watched-file.ts";
+
+describe("a file of the system", () => {
+  it("is read again once a second where it could not be read, and then not until it has changed", () => {
+    let parsed = 0;
+    let isFailing = false;
+    const file = new WatchedFile(import.meta.filename, (text) => {
+      parsed++;
+      if (isFailing) throw new Error("no memory");
+      return text.length;
+    });
+    isFailing = true;
+    expect([file.read(0), file.read(999), parsed]).toEqual([0, 0, 2]);
+    isFailing = false;
+    expect(file.read(1_000)).toBeGreaterThan(1_000);
+    file.read(2_000);
+    expect(parsed).toBe(3);
+  });
+});
 
 describe("a hosts file", () => {
   it.each([

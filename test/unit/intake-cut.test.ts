@@ -42,3 +42,24 @@ test("P2: what waits in memory when the outbox is truncated is not sent", async 
   await settle(world);
   expect(world.harms).toEqual([]);
 });
+
+test("the first sweep of a new connection is made at once, however often those of the one before had failed", async () => {
+  const world = new World({ memory: MEMORY });
+  commitThree(world);
+  world.connect(false);
+  await turn();
+  for (let failed = 0; failed < 10; failed++) {
+    world.clock.advance(5_000);
+    await turn();
+    world.returnSweep(true);
+    await turn();
+  }
+  world.cut();
+  world.connect(false);
+  await turn();
+  world.returnSweep(false);
+  await turn();
+  expect(world.flights).toBe(3);
+  await settle(world);
+  expect(world.harms).toEqual([]);
+});

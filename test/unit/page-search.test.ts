@@ -74,3 +74,13 @@ test("P5: a search by host reads no more of urls than a host has, and P11: nothi
   expect(path?.text.match(/left\(url, 2048\)/g)).toHaveLength(3);
   expect(host?.name).not.toBe(path?.name);
 });
+
+test("a search that the database could not answer is refused to nobody after it", async () => {
+  const tables = new Tables();
+  const failing: Queryable = { query: () => Promise.reject(new Error("away")) };
+  let db = failing;
+  const search = new Search({ query: (statement) => db.query(statement) }, new TickingClock());
+  await expect(search.find("https://a.example", "host")).rejects.toThrow("away");
+  db = tables;
+  expect((await search.find("https://a.example", "host")).note).toMatch(/^the first 50 of 15000 among/);
+});
