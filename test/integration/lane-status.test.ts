@@ -40,6 +40,17 @@ test("without a daemon net.http_lane_status() shows what waits, the longest lane
   expect(times).toEqual({ oldest: 1, due: 1 });
 });
 
+test("of more lanes than it shows net.http_lane_status() has those with most in memory, queued or in flight", async () => {
+  await using db = await testDatabase();
+  await db.query(`insert into net.http_lane_activity (lane, host, queued, in_flight, is_behind, is_paused) values
+    ('a.example', 'a.example', 2, 0, false, false), ('b.example', 'b.example', 0, 9, false, false), ('c.example', 'c.example', 1, 0, false, false)`);
+  expect(await db.query("select lane from net.http_lane_status(1)")).toEqual([{ lane: "b.example" }]);
+  expect(await db.query("select lane from net.http_lane_status(2)")).toEqual([
+    { lane: "a.example" },
+    { lane: "b.example" },
+  ]);
+});
+
 test("P8: net.http_lane_status() counts up to 10,000 rows of a lane, however many there are", async () => {
   await using db = await testDatabase();
   await db.query(`insert into net.http_request_queue (method, url, timeout_milliseconds)

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
+import { HANDOVER_CLASS_ID, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { MESSAGE_PREFIX } from "../../src/wal/events.ts";
 import { daemonRole } from "../support/daemon-role.ts";
 import { eventually } from "../support/eventually.ts";
@@ -41,6 +41,12 @@ describe("net.check_worker_is_up", () => {
     expect(await db.query("select net.check_worker_is_up() as up")).toEqual([{ up: "" }]);
     await resign();
     await expect(db.query("select net.check_worker_is_up()")).rejects.toMatchObject({ code: "55000" });
+  });
+
+  test("returns nothing while the lead goes from one session of a daemon to another", async () => {
+    await leader.query("select pg_advisory_lock($1, 0)", [HANDOVER_CLASS_ID]);
+    expect(await db.query("select net.check_worker_is_up() as up")).toEqual([{ up: "" }]);
+    await resign();
   });
 
   test("is not taken in by other locks, nor by a daemon that leads another database", async () => {

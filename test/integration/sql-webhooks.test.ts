@@ -183,6 +183,23 @@ describe("the record of webhooks", () => {
     expect(await db.query("select count(*)::int from supabase_functions.hooks")).toEqual([{ count: 6 }]);
   });
 
+  test("P6: what somebody has locked of it is left for the next time, and nobody waits for that", async () => {
+    await db.query(`insert into supabase_functions.hooks (hook_table_id, hook_name, created_at)
+      select 1, 'h' || n, now() - n * interval '1 hour' from generate_series(1, 3) as n`);
+    const [other, here] = [await db.pool.connect(), await db.pool.connect()];
+    try {
+      await other.query("begin; select from supabase_functions.hooks where hook_name = 'h3' for update");
+      await here.query("set statement_timeout = '10s'");
+      const expire = async (): Promise<unknown> => (await here.query("select net._expire_hooks(60, 100) as n")).rows[0];
+      expect(await expire()).toEqual({ n: 2 });
+      await other.query("rollback");
+      expect(await expire()).toEqual({ n: 1 });
+    } finally {
+      other.release(true);
+      here.release(true);
+    }
+  });
+
   test("is not missed where webhooks are not installed", async () => {
     await using plain = await testDatabase();
     expect(await plain.query("select net._expire_hooks(1, 100) as n")).toEqual([{ n: 0 }]);
