@@ -240,6 +240,30 @@ test("a role that may not drop the slot drops nothing", async () => {
   }
 });
 
+test("a schema that another role owns stays, and is named", async () => {
+  await using db = await testDatabase({ migrated: false });
+  const [role, owner] = [`role_${db.name}`, `owner_${db.name}`];
+  const url = new URL(db.url);
+  url.username = role;
+  url.password = "secret";
+  // Trusted, as a member by an administrator's word, but without the owner's rights.
+  await db.query(
+    `create role ${owner}; create role ${role} login replication noinherit password 'secret' in role ${owner}`,
+  );
+  try {
+    await db.query(`grant create on database ${db.name} to ${role}`);
+    await migrate(url.href);
+    await db.query(`alter schema net owner to ${owner}; grant all on schema net to ${role}`);
+    const { lines, failure } = await uninstall(url.href, "--yes");
+    expect(failure).toBeNull();
+    expect(lines.at(-1)).toBe("schema net stays: another role owns it");
+    expect(await there(db)).toEqual({ ...NOTHING, net: true });
+  } finally {
+    await db.query(`drop owned by ${role}, ${owner} cascade`);
+    await db.query(`drop role ${role}, ${owner}`);
+  }
+});
+
 test("a database without pgnetd is left as it is", async () => {
   await using db = await testDatabase({ migrated: false });
   const { lines, failure } = await uninstall(db.url, "--yes");

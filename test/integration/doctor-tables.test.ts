@@ -62,6 +62,21 @@ test("old-transactions warns of sessions and prepared transactions that are open
   expect(await look(db.url, "old-transactions", { oldTransactionSeconds: 3600 })).toMatchObject({ status: "ok" });
 });
 
+test("old-transactions warns of a session that only reads, as a backup does: vacuum waits for what it sees", async () => {
+  await using db = await testDatabase();
+  const reader = await db.pool.connect();
+  try {
+    await reader.query("set application_name = 'a long backup'; begin isolation level repeatable read; select");
+    const found = await eventually(async () => {
+      const now = await look(db.url, "old-transactions", { oldTransactionSeconds: 0 });
+      return now?.found.includes("a long backup") === true && now;
+    });
+    expect(found.status).toBe("warn");
+  } finally {
+    reader.release(true);
+  }
+});
+
 test.each([
   [60_000, "behind"],
   [-60_000, "ahead of"],

@@ -122,8 +122,14 @@ describe("the placeholder extension", () => {
 });
 
 describe("pgnetd extension", () => {
-  test("writes files that every user may read, over those of before", async () => {
-    await pgnetd("", "extension", server.folder);
+  test("writes files that every user may read, whatever the umask", async () => {
+    await removePgNet();
+    const umask = process.umask(0o077);
+    try {
+      await pgnetd("", "extension", server.folder);
+    } finally {
+      process.umask(umask);
+    }
     const names = (await readdir(server.folder)).filter((name) => /pg_net/.test(name));
     expect(names.length).toBeGreaterThan(30);
     for (const name of names) expect((await stat(join(server.folder, name))).mode & 0o777).toBe(0o644);

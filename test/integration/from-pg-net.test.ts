@@ -36,6 +36,7 @@ async function createRoles(...names: readonly string[]): Promise<void> {
 /** What applications make over pg_net's tables, functions and types. */
 const APPLICATION = `
   create schema app; grant usage on schema app to public;
+  create function app.answer_of(id bigint) returns net.http_response language sql as 'select (net._http_collect_response(id)).response';
   alter default privileges in schema app grant all on tables to anon;
   alter default privileges in schema app grant execute on functions to anon;
 

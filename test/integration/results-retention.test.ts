@@ -76,6 +76,17 @@ describe("retention", () => {
     expect([5, 6]).toContain(await expireUntil(db, done, { maxRows: 500 }));
   });
 
+  test.each([
+    ["answers", answers],
+    ["dead letters", letters],
+  ])("a round goes on while any table has more: %s", async (_what, insert) => {
+    await using db = await testDatabase();
+    await insert(db, 10, 8_000);
+    const done = async () =>
+      JSON.stringify(await counts(db)) === JSON.stringify({ responses: 0, details: 0, letters: 0 });
+    expect([4, 5]).toContain(await expireUntil(db, done, { maxRows: 3 }));
+  });
+
   test("null keeps rows for ever", async () => {
     await using db = await testDatabase();
     await answers(db, 10, 1_000_000);
