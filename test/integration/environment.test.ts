@@ -4,6 +4,7 @@ import { findInstallation } from "../../src/pg/installation.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { LATEST_VERSION } from "../../src/pg/migrations.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
@@ -198,6 +199,17 @@ test("a daemon that stands by while its database is adopted for another environm
   await standsByWhile(db, adopt, async (daemon) => expect(await daemon.ended).toEqual({ code: 78, signal: null }));
   expect(await db.query(LEFT)).toHaveLength(3);
   expect(receiver.requests).toHaveLength(1);
+});
+
+test("net.worker_restart() has a daemon look whose database it is, though no setting has changed", async () => {
+  await using receiver = await startReceiver();
+  await using db = await served(receiver, STAGING);
+  await using daemon = await startDaemon({ databaseUrl: db.url, env: STAGING });
+  await daemon.live();
+  await db.query("update net.pgnetd_installation set environment = 'production'");
+  await db.query("select net.worker_restart()");
+  await eventually(() => daemon.log().includes("recorded for the environment production"));
+  expect(await daemon.ended).toMatchObject({ code: 78 });
 });
 
 test("P3: a daemon that stands by while its database is adopted sends with keys of the new installation when it leads", async () => {

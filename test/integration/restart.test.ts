@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { freePort } from "../../demo/free-port.ts";
 import { configFile } from "../support/config-file.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
@@ -63,6 +64,26 @@ test("settings whose port cannot be had do not take over at a restart, and the l
   await eventually(async () => (await answered(db)) === 5);
   expect(receiver.requests).toHaveLength(5);
   await daemon.ready();
+});
+
+test("settings with another port take over at a restart, and nothing listens at the one before", async () => {
+  await using db = await testDatabase();
+  const [one, other] = [await freePort(), await freePort()];
+  const stateAt = async (port: number): Promise<unknown> =>
+    fetch(`http://127.0.0.1:${port}/readyz`).then(
+      async (response) => ((await response.json()) as { readonly state: string }).state,
+      () => null,
+    );
+  await using file = await configFile(`server:\n  port: ${one}\n`);
+  const args = ["--config", file.path];
+  // In the environment it would win.
+  const env = { PGNETD_PORT: "" };
+  await using _daemon = await startDaemon({ databaseUrl: db.url, args, env, waitUntilReady: false });
+  await eventually(async () => (await stateAt(one)) === "live");
+  await file.write(`server:\n  port: ${other}\n`);
+  await db.query("select net.worker_restart()");
+  await eventually(async () => (await stateAt(other)) === "live");
+  expect(await stateAt(one)).toBeNull();
 });
 
 test("pg_net.ttl and pg_net.batch_size of the database are honoured at start and at a restart", async () => {
