@@ -18,6 +18,7 @@ import { endHint } from "../pg/lock-owner.ts";
 import { isStranger, type LockHolder } from "../leader/holder.ts";
 import type { Lsn } from "../pg/lsn.ts";
 import type { ServerIdentity, SessionListener } from "../replication/session-options.ts";
+import { History } from "./history.ts";
 import { mayStart, nextPhase, type Phase, type PhaseEvent } from "./phase.ts";
 
 /** What the dispatcher asks of its neighbours. */
@@ -107,8 +108,7 @@ export class Dispatcher implements SessionListener {
   readonly #sender: Sender;
   readonly #intake: Intake;
   #phase: Phase = "not-leading";
-  /** The server at which it led or stood by last; null before the first time. */
-  #identity: ServerIdentity | null = null;
+  readonly #history = new History();
   /** When the server was last heard. */
   #heardAt = 0;
   /** False while results cannot be written. */
@@ -216,9 +216,8 @@ export class Dispatcher implements SessionListener {
 
   /** False after a failover or a restore: the connections to the server of before are dropped, and its history is over. */
   #join(server: ServerIdentity): boolean {
-    const known = this.#identity;
-    this.#identity = server;
-    if (known === null || (known.systemId === server.systemId && known.timeline === server.timeline)) return true;
+    if (this.#history.continuesAt(server)) return true;
+    this.#received = null;
     this.#reconnect();
     return false;
   }
@@ -260,6 +259,7 @@ export class Dispatcher implements SessionListener {
 
   begin(transaction: Begin): void {
     this.#committedAt = transaction.committedAt;
+    this.#history.begin(transaction);
     this.#intake.begin(transaction);
   }
 

@@ -9,6 +9,7 @@ import type { LockKey } from "../wal/advisory-lock.ts";
 import { takeLockBack, takeOver, type TakenOver } from "../leader/handover.ts";
 import type { LockHolder } from "../leader/holder.ts";
 import { type LockWait, takeLeaderLock } from "../leader/lock.ts";
+import { parseLsn } from "../pg/lsn.ts";
 import type { SessionListener } from "./session-options.ts";
 import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "../wal/wire.ts";
 
@@ -25,7 +26,8 @@ export interface PollSessionOptions extends Silence {
 }
 
 const IDENTITY = `select s.system_identifier::text as systemid,
-    ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int as timeline
+    ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int as timeline,
+    pg_catalog.pg_current_wal_insert_lsn()::text as xlogpos
   from pg_catalog.pg_control_system() s`;
 
 /**
@@ -47,9 +49,9 @@ export async function pollSession(
   const lead = async (): Promise<void> => {
     await client.connect();
     await endWithPeer(client, senderTimeoutMs);
-    const [identity] = await ask<{ systemid: string; timeline: number }>(client, IDENTITY, answerMs);
+    const [identity] = await ask<{ systemid: string; timeline: number; xlogpos: string }>(client, IDENTITY, answerMs);
     if (identity === undefined) throw new PgnetdError("INTERNAL", "pg_control_system() returned nothing");
-    const server = { systemId: identity.systemid, timeline: identity.timeline };
+    const server = { systemId: identity.systemid, timeline: identity.timeline, end: parseLsn(identity.xlogpos) };
     const waiting = (holder: LockHolder | null): void => listener.standby(holder, server);
     const held = await takeLock(client, options, waiting, signal);
     if (held === null) return;

@@ -16,6 +16,8 @@ import type { LivenessTimeout } from "./liveness-timeout.ts";
 export interface ServerIdentity {
   readonly systemId: string;
   readonly timeline: number;
+  /** How far its log went when the session began: all that came of it before is within. */
+  readonly end: Lsn;
 }
 
 /** What a session reports besides what the stream brings. */

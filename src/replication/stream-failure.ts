@@ -7,6 +7,9 @@ import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
  */
 const UNBRINGABLE: ReadonlySet<string> = new Set(["22", "54", "58", "XX"]);
 
+/** A transaction is put together on the server's disk and in its memory before it is brought: where it does not fit, it does not the next time. */
+const UNFIT: ReadonlySet<string | null> = new Set([SQLSTATE.diskFull, SQLSTATE.outOfMemory]);
+
 /**
  * P4: true where another try would meet the same again, and so hold back WAL without end. Besides what pgnetd or the
  * server cannot read that is a publication dropped and recreated: a slot reads the past with the catalog of that time, in
@@ -15,9 +18,8 @@ const UNBRINGABLE: ReadonlySet<string> = new Set(["22", "54", "58", "XX"]);
 export function needsNewSlot(error: unknown, hasBegun: boolean): boolean {
   const isUnreadable = error instanceof PgnetdError && error.code === "STREAM_UNREADABLE";
   const sqlstate = sqlstateOf(error);
-  return (
-    isUnreadable || sqlstate === SQLSTATE.undefinedObject || (hasBegun && UNBRINGABLE.has(sqlstate?.slice(0, 2) ?? ""))
-  );
+  const isUnbringable = UNBRINGABLE.has(sqlstate?.slice(0, 2) ?? "") || UNFIT.has(sqlstate);
+  return isUnreadable || sqlstate === SQLSTATE.undefinedObject || (hasBegun && isUnbringable);
 }
 
 /** Something in the stream cannot be decoded. P11: where JSON cannot be parsed, the parser's message quotes it. */

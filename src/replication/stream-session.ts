@@ -233,7 +233,7 @@ class Session {
     );
     if (identity === undefined) throw new PgnetdError("STREAM_LOST", "IDENTIFY_SYSTEM returned nothing");
     this.#begunAt = parseLsn(identity.xlogpos);
-    const server = { systemId: identity.systemid, timeline: Number(identity.timeline) };
+    const server = { systemId: identity.systemid, timeline: Number(identity.timeline), end: this.#begunAt };
     this.#identity = server;
     const answerMs = senderTimeoutMs;
     if (handover === null) {

@@ -24,6 +24,10 @@ const HINTS: Readonly<Record<string, string>> = {
   [SQLSTATE.objectNotInPrerequisiteState]: "Logical decoding needs wal_level = logical and a restart of PostgreSQL.",
   [SQLSTATE.objectInUse]: IN_USE_HINT,
   [SQLSTATE.undefinedObject]: `Make the publications: ${PUBLICATIONS.map(({ make }) => make).join("; ")};`,
+  [SQLSTATE.diskFull]:
+    "A disk of the database is full, which it needs to put a large transaction together, and for slots: free or add space. Requests are sent by sweeping meanwhile.",
+  [SQLSTATE.outOfMemory]:
+    "The server has too little memory for a transaction, or for a slot. Requests are sent by sweeping meanwhile.",
   [SQLSTATE.undefinedFile]:
     "Install the output plugin on the server, or set slot.plugin (PGNETD_SLOT_PLUGIN) to pgoutput.",
 };

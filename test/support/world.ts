@@ -115,7 +115,7 @@ export class World {
       },
     );
     void dispatcher.run(this.#stop.signal);
-    dispatcher.leading({ systemId: "1", timeline: this.#timeline });
+    dispatcher.leading({ systemId: "1", timeline: this.#timeline, end: lsn(this.#lsn) });
     return dispatcher;
   }
 
@@ -237,7 +237,7 @@ export class World {
     if (this.#streaming) return;
     if (slotLost) this.#confirmed = this.#log.length;
     this.#received = this.#confirmed;
-    this.#dispatcher.leading({ systemId: "1", timeline: this.#timeline });
+    this.#dispatcher.leading({ systemId: "1", timeline: this.#timeline, end: lsn(this.#lsn) });
     this.#dispatcher.streaming();
     this.#streaming = true;
   }
@@ -247,6 +247,12 @@ export class World {
    * received the last `behind` commits: those are lost, and their ids are given again.
    */
   promote(behind: number): void {
+    this.#timeline++;
+    this.putBack(behind);
+  }
+
+  /** The same, but by an earlier copy of the server's own files, which is on the same timeline. */
+  putBack(behind: number): void {
     this.cut();
     const { transactions, log, lost, restored } = receivedOf(this.transactions, this.#log, behind);
     for (const { created } of lost) this.rows.delete(created);
@@ -260,7 +266,6 @@ export class World {
     this.#nextId = [...this.rows.values()].reduce((next, { id }) => (id >= next ? id + 1n : next), 1n);
     this.#nextXid = this.transactions.reduce((next, { xid }) => (xid >= next ? xid + 1n : next), NOW_ACTIVE);
     this.#lsn = 1n;
-    this.#timeline++;
     this.connect(true);
   }
 

@@ -39,6 +39,8 @@ const ROW = {
 };
 const quiet = (): void => undefined;
 
+const SERVER: ServerIdentity = { systemId: "1", timeline: 1, end: lsn(1_000n) };
+
 /** A dispatcher whose outbox has one more request at each sweep, and whose requests end when a test says so. */
 class Started implements AsyncDisposable {
   readonly clock = new FakeClock();
@@ -109,7 +111,7 @@ class Started implements AsyncDisposable {
   }
 
   /** Leads with a stream, and sweeps once. */
-  async lead(server: ServerIdentity = { systemId: "1", timeline: 1 }): Promise<void> {
+  async lead(server: ServerIdentity = SERVER): Promise<void> {
     this.dispatcher.leading(server);
     this.dispatcher.heard(this.clock.now());
     this.dispatcher.streaming();
@@ -196,12 +198,13 @@ test("P2: while results cannot be written no request starts, and where they can 
 });
 
 test.each([
-  ["one that was promoted in its place", { systemId: "1", timeline: 2 }],
-  ["one that was restored or initialized again", { systemId: "2", timeline: 1 }],
+  ["one that was promoted in its place", { ...SERVER, timeline: 2 }],
+  ["one that was restored or initialized again", { ...SERVER, systemId: "2" }],
+  ["an earlier copy of its files", { ...SERVER, end: lsn(4_999n) }],
 ])("P2: with %s nothing of the server before counts: neither its connections nor its positions", async (_, next) => {
   await using started = new Started();
   const { dispatcher } = started;
-  const first = { systemId: "1", timeline: 1 };
+  const first = { ...SERVER, end: lsn(5_000n) };
   const accepted: number[] = [];
   for (const [server, commitLsn] of [
     [first, 5_000n],
@@ -224,7 +227,7 @@ test.each([
 test("P8: on standby at a server promoted meanwhile, results wait no more for transactions of the server before", async () => {
   await using started = new Started();
   const { dispatcher } = started;
-  const before = { systemId: "1", timeline: 1 };
+  const before = SERVER;
   await started.lead(before);
   started.configureHosts();
   dispatcher.begin({ xid: lowXid(9n), commitLsn: lsn(100n) });
@@ -239,7 +242,7 @@ test("P8: on standby at a server promoted meanwhile, results wait no more for tr
     isOver: false,
     reconnected: 0,
   });
-  const promoted = { systemId: "1", timeline: 2 };
+  const promoted = { ...SERVER, timeline: 2 };
   dispatcher.standby(null, promoted);
   expect({ isOver: inserter?.history.aborted, reconnected: started.reconnected }).toEqual({
     isOver: true,
@@ -321,7 +324,7 @@ test("P7: without a stream the settings of hosts are read with each sweep, whate
   await using started = new Started();
   const { dispatcher, clock } = started;
   started.snapshot = { xmin: 5n, xmax: 9n, inProgress: new Set([5n]) };
-  dispatcher.leading({ systemId: "1", timeline: 1 });
+  dispatcher.leading(SERVER);
   for (let seconds = 1; seconds <= 3; seconds++) {
     dispatcher.heard(clock.now());
     await turn();

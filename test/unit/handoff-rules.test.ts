@@ -52,6 +52,7 @@ const restart: Act = (world) => {
 };
 const promote: Act = (world) => world.promote(0);
 const promoteBehind: Act = (world) => world.promote(1);
+const putBack: Act = (world) => world.putBack(0);
 const reconnect: Act = (world) => {
   world.cut();
   world.connect(false);
@@ -139,6 +140,24 @@ const ways: Readonly<Record<string, Way>> = {
       answer,
       writeBack,
       promote,
+      returnSweep,
+      insert,
+      record(1),
+      reveal(1),
+      stream,
+    ],
+  },
+  "notTwice: nor where an earlier copy of the server's files was put back": {
+    acts: [
+      returnSweep,
+      insert,
+      record(0),
+      reveal(0),
+      stream,
+      confirm,
+      answer,
+      writeBack,
+      putBack,
       returnSweep,
       insert,
       record(1),

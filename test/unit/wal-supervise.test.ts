@@ -163,6 +163,9 @@ test.each([
   ["invalid memory alloc request size", "XX000", true],
   ["cannot enlarge string buffer", "54000", true],
   ["requested WAL segment has already been removed", "58P01", true],
+  ["could not write to data file for XID 826: No space left on device", "53100", true],
+  ["out of memory", "53200", true],
+  ["sorry, too many clients already", "53300", false],
   ["terminating connection due to administrator command", "57P01", false],
   ["replication slot is active", "55006", false],
 ])("P4: a stream that the server itself cannot go on with is left behind: %s (%s)", async (message, code, renewed) => {
