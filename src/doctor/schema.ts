@@ -1,6 +1,7 @@
 import { schemaProblem } from "../pg/await-schema.ts";
 import { environmentProblem } from "../pg/environment.ts";
 import { findInstallation } from "../pg/installation.ts";
+import { missingInstallation } from "../pg/schema-access.ts";
 import { ownedByExtension } from "../pg/migrate.ts";
 import { LATEST_VERSION } from "../pg/migrations.ts";
 import { OWNING_EXTENSION } from "../pg/owning-extension.ts";
@@ -39,10 +40,8 @@ async function checkExtension({ db }: DatabaseContext): Promise<Result> {
 async function checkEnvironment({ db, config }: DatabaseContext): Promise<Result> {
   const installation = await findInstallation(db);
   if (installation === null) {
-    return failure(
-      "net.pgnetd_installation has no row that can be read",
-      "insert into net.pgnetd_installation default values;",
-    );
+    const { message, hint } = await missingInstallation(db);
+    return failure(message, hint);
   }
   const { environment } = config.database;
   const problem = environmentProblem(installation, environment);

@@ -49,7 +49,9 @@ export class SchemaWatch implements Queryable {
   assertSame(outbox: number): void {
     if (outbox === this.#options.outbox) return;
     this.#gone();
-    throw new PgnetdError("SCHEMA_MISSING", "net.http_request_queue is not the table that this daemon began with");
+    throw new PgnetdError("SCHEMA_MISSING", "net.http_request_queue is not the table that this daemon began with", {
+      hint: "The daemon starts over with the one that is there.",
+    });
   }
 
   async #verify(): Promise<void> {

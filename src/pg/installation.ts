@@ -1,8 +1,8 @@
 import { z } from "zod";
 
-import { PgnetdError } from "../base/errors.ts";
 import { type Claim, environmentProblem, isCopy } from "./environment.ts";
 import type { Queryable, Statement } from "./pool.ts";
+import { missingInstallation } from "./schema-access.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** What a database says of itself: whose it is, and what distinguishes its requests from those of every other. */
@@ -101,11 +101,7 @@ async function readRow(db: Queryable, statement: Statement): Promise<unknown> {
 /** Reads the installation and refuses it where it is not for a daemon of `environment`. */
 export async function readInstallation(db: Queryable, environment: string | null): Promise<Installation> {
   const installation = await findInstallation(db);
-  if (installation === null) {
-    throw new PgnetdError("SCHEMA_MISSING", "net.pgnetd_installation has no row", {
-      hint: "Put its row back: insert into net.pgnetd_installation default values.",
-    });
-  }
+  if (installation === null) throw await missingInstallation(db);
   const problem = environmentProblem(installation, environment);
   if (problem !== null) throw problem;
   return installation;

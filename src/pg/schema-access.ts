@@ -17,13 +17,15 @@ interface Access {
   readonly grants: string;
 }
 
+const GRANTS = `pg_catalog.format('grant usage on schema net to %1$I; grant all on all tables in schema net to %1$I; '
+    'grant all on all sequences in schema net to %1$I;', current_user)`;
+
 const SELECT_ACCESS = `
 select pg_catalog.current_database()::text as database, current_user::text as role,
   pg_catalog.pg_get_userbyid(n.nspowner)::text as owner, pg_catalog.has_schema_privilege(n.oid, 'usage') as usable,
   pg_catalog.has_table_privilege(t.oid, 'select') as readable,
   ${OWNING_EXTENSION} as extension,
-  pg_catalog.format('grant usage on schema net to %1$I; grant all on all tables in schema net to %1$I; '
-    'grant all on all sequences in schema net to %1$I;', current_user) as grants
+  ${GRANTS} as grants
 from (select) one
 left join pg_catalog.pg_namespace n on n.nspname = 'net'
 left join pg_catalog.pg_class t on t.relnamespace = n.oid and t.relname = 'pgnetd_migrations'`;
@@ -53,4 +55,28 @@ export async function missingAccess(db: Queryable): Promise<PgnetdError | null> 
     });
   }
   return null;
+}
+
+const SELECT_INSTALLATION_ACCESS = `
+select current_user::text as role, pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(t.oid, 'select') as readable,
+  ${GRANTS} as grants
+from (select) one
+left join pg_catalog.pg_namespace n on n.nspname = 'net'
+left join pg_catalog.pg_class t on t.relnamespace = n.oid and t.relname = 'pgnetd_installation'`;
+
+/** Why whose requests these are was not found, and what mends it. */
+export async function missingInstallation(db: Queryable): Promise<PgnetdError> {
+  const { rows } = await db.query<Pick<Access, "role" | "readable" | "grants"> & Record<string, unknown>>({
+    text: SELECT_INSTALLATION_ACCESS,
+  });
+  const { role = "", readable = null, grants = "" } = rows[0] ?? {};
+  if (readable === null) return new PgnetdError("SCHEMA_MISSING", "net.pgnetd_installation is missing");
+  if (!readable) {
+    return new PgnetdError("PG_REFUSED", `role ${role} may not read net.pgnetd_installation`, {
+      hint: `As its owner: ${grants}`,
+    });
+  }
+  return new PgnetdError("SCHEMA_MISSING", "net.pgnetd_installation has no row", {
+    hint: "Put its row back: insert into net.pgnetd_installation default values;",
+  });
 }

@@ -2,6 +2,7 @@ import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { type Loop, stopped } from "../base/loops.ts";
+import { isRefused } from "../pg/connection.ts";
 import { needsNewSlot } from "./stream-failure.ts";
 import { isUnreachable, type StreamOutage, outageOf } from "../slot/stream-outage.ts";
 
@@ -118,7 +119,8 @@ class Supervisor {
       this.#pollOutage.forget();
     }
     this.#renewSlot ||= needsNewSlot(failure, begunAt !== null);
-    outage((isUnreachable(failure) ? this.#pollOutage : this.#streamOutage).report(failure));
+    const isAway = isUnreachable(failure) || isRefused(failure);
+    outage((isAway ? this.#pollOutage : this.#streamOutage).report(failure));
     this.#waitMs = backoffMs(this.#failures, begunAt === null ? NO_STREAM_RETRY : LOST_STREAM_RETRY);
     this.#failures++;
   }

@@ -1,4 +1,4 @@
-import { READ_ONLY_HINT } from "../pg/connection.ts";
+import { admissionHint, READ_ONLY_HINT } from "../pg/connection.ts";
 import { databaseHint } from "../pg/pooler.ts";
 import { causeOf, isDataError, SQLSTATE } from "../pg/sqlstate.ts";
 
@@ -22,7 +22,8 @@ const HINTS: Readonly<Record<string, string>> = {
   [SQLSTATE.undefinedTable]: "A table of schema net is missing: run pgnetd migrate.",
   [SQLSTATE.undefinedColumn]: "A column of schema net is missing: run pgnetd migrate.",
   [SQLSTATE.invalidSchema]: "Schema net is missing: run pgnetd migrate.",
-  [SQLSTATE.tooManyConnections]: "The server has no connection free: raise max_connections, or close others.",
+  [SQLSTATE.tooManyConnections]:
+    "No connection is free: raise max_connections, or the connection limit of the role or the database, or close others.",
   [SQLSTATE.invalidPassword]: "The password in DATABASE_URL was refused.",
   [SQLSTATE.lockNotAvailable]: "Somebody holds a lock on a table of schema net; see pg_locks.",
 };
@@ -35,7 +36,11 @@ export function writeFailure(error: unknown): WriteFailure {
     code,
     message,
     dataFault: isDataError(error),
-    hint: HINTS[code] ?? databaseHint(error) ?? "Results are kept and written as soon as the database takes them.",
+    hint:
+      admissionHint(error) ??
+      HINTS[code] ??
+      databaseHint(error) ??
+      "Results are kept and written as soon as the database takes them.",
   };
 }
 

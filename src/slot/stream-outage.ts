@@ -1,7 +1,7 @@
 import pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
-import { isRefused } from "../pg/connection.ts";
+import { admissionHint, isRefused } from "../pg/connection.ts";
 import { poolerHint } from "../pg/pooler.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
@@ -20,8 +20,10 @@ const HINTS: Readonly<Record<string, string>> = {
     "Give the role of DATABASE_URL the right to replicate: alter role … replication, or the provider's role for it.",
   [SQLSTATE.configurationLimitExceeded]:
     "Raise max_replication_slots, or drop slots that nobody uses (see pg_replication_slots).",
-  [SQLSTATE.tooManyConnections]: "Raise max_wal_senders and max_connections, or end sessions that nobody needs.",
-  [SQLSTATE.objectNotInPrerequisiteState]: "Logical decoding needs wal_level = logical and a restart of PostgreSQL.",
+  [SQLSTATE.tooManyConnections]:
+    "Raise max_wal_senders and max_connections, or the connection limit of the database, or end sessions that nobody needs.",
+  [SQLSTATE.objectNotInPrerequisiteState]:
+    "Logical decoding needs wal_level = logical and max_replication_slots above 0, and a restart of PostgreSQL.",
   [SQLSTATE.objectInUse]: IN_USE_HINT,
   [SQLSTATE.undefinedObject]: `Make the publications: ${PUBLICATIONS.map(({ make }) => make).join("; ")};`,
   [SQLSTATE.diskFull]:
@@ -42,7 +44,7 @@ export function outageOf(error: unknown): StreamOutage {
   return {
     reason: toError(error).message,
     sqlstate,
-    hint: serversHint(error) ?? HINTS[sqlstate ?? ""] ?? poolerHint(error) ?? general.hint,
+    hint: admissionHint(error) ?? serversHint(error) ?? HINTS[sqlstate ?? ""] ?? poolerHint(error) ?? general.hint,
   };
 }
 

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
 import type { PgnetdError } from "../../src/base/errors.ts";
 import { schemaProblem } from "../../src/pg/await-schema.ts";
+import { connect } from "../../src/pg/connection.ts";
+import { readInstallation } from "../../src/pg/installation.ts";
 import { startDaemon } from "../support/daemon.ts";
+import { daemonRole } from "../support/daemon-role.ts";
 import { eventually } from "../support/eventually.ts";
 import { openTestPool } from "../support/pool.ts";
 import { databaseUrl, type TestDatabase, testDatabase } from "../support/postgres.ts";
@@ -73,4 +76,45 @@ test("a role that may not use schema net gets an error that says so, and the sta
     await pool.end();
     await db.query(`drop owned by ${quoted}; drop role ${quoted}`);
   }
+});
+
+test("an installation that may not be read is not taken for one without its row", async () => {
+  await using role = await daemonRole();
+  await using db = await testDatabase();
+  const pool = openTestPool({ connectionString: role.login(db.url) });
+  try {
+    await db.query(`grant select on net.pgnetd_migrations to "${role.name}"`);
+    const refused: unknown = await readInstallation(pool, null).catch((error: unknown) => error);
+    expect(refused).toMatchObject({
+      code: "PG_REFUSED",
+      message: `role ${role.name} may not read net.pgnetd_installation`,
+    });
+    await db.query(/^As its owner: (.*)$/.exec((refused as PgnetdError).hint)?.[1] ?? "");
+    expect(await readInstallation(pool, null)).toMatchObject({ environment: null });
+    await db.query("delete from net.pgnetd_installation");
+    const missing: unknown = await readInstallation(pool, null).catch((error: unknown) => error);
+    expect(missing).toMatchObject({ message: "net.pgnetd_installation has no row" });
+    await db.query(/: (insert into .*)$/.exec((missing as PgnetdError).hint)?.[1] ?? "");
+    expect(await readInstallation(pool, null)).toMatchObject({ environment: null });
+  } finally {
+    await pool.end();
+    await db.query(`drop owned by "${role.name}"`);
+  }
+});
+
+test("a role that may not connect, and a database that takes no connections, are told as such", async () => {
+  await using role = await daemonRole();
+  await using db = await testDatabase({ migrated: false });
+  await db.query(`revoke connect on database ${db.name} from public`);
+  await expect(connect(role.login(db.url), "test")).rejects.toMatchObject({
+    code: "PG_REFUSED",
+    hint: expect.stringContaining("grant connect on database") as unknown,
+  });
+  await db.query(`grant connect on database ${db.name} to public`);
+  await using other = await testDatabase({ migrated: false });
+  await other.query(`alter database ${db.name} allow_connections false`);
+  await expect(connect(role.login(db.url), "test")).rejects.toMatchObject({
+    code: "PG_REFUSED",
+    hint: expect.stringContaining("allow_connections true") as unknown,
+  });
 });

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { expect, test } from "vitest";
 import { PgnetdError } from "../../src/base/errors.ts";
-import { connectionError } from "../../src/pg/connection.ts";
+import { connectionError, isRefused } from "../../src/pg/connection.ts";
 import { SweepFailures } from "../../src/intake/sweep-failures.ts";
 import { writeFailure } from "../../src/results/write-failure.ts";
 import { silentLog } from "../support/silent-log.ts";
@@ -31,7 +31,7 @@ test("why there is no stream comes with what mends it", () => {
   expect(outageOf(failure("55000"))).toEqual({
     reason: "error 55000",
     sqlstate: "55000",
-    hint: "Logical decoding needs wal_level = logical and a restart of PostgreSQL.",
+    hint: "Logical decoding needs wal_level = logical and max_replication_slots above 0, and a restart of PostgreSQL.",
   });
   expect(outageOf(new PgnetdError("STREAM_UNAVAILABLE", "no", { hint: "Do it." }))).toEqual({
     reason: "no",
@@ -43,10 +43,27 @@ test("why there is no stream comes with what mends it", () => {
 });
 
 test("where nobody can log in, nothing is said of requests that are sent", () => {
-  for (const code of ["28P01", "28000", "3D000"]) {
+  for (const code of ["28P01", "28000"]) {
     expect(outageOf(failure(code)).hint).toBe(new PgnetdError("PG_REFUSED", "").hint);
   }
 });
+
+test.each([
+  ["42501", /^Give the role the right to connect: grant connect/],
+  ["55000", /^Let the database take connections: alter database/],
+])(
+  "a login that the database refuses with %s is no lack of replication, of wal_level or of a right on a table",
+  (code, hint) => {
+    const refused = Object.assign(new pg.DatabaseError("no", 1, "error"), { code, routine: "CheckMyDatabase" });
+    expect([outageOf(refused).hint, connectionError(refused).hint, writeFailure(refused).hint]).toEqual(
+      Array(3).fill(expect.stringMatching(hint)),
+    );
+    expect([isRefused(refused), connectionError(refused).code]).toEqual([true, "PG_REFUSED"]);
+    expect(outageOf(failure("3D000")).hint).toMatch(/^Point DATABASE_URL to the database/);
+    const later = Object.assign(new pg.DatabaseError("no", 1, "error"), { code, routine: "aclcheck_error" });
+    expect(isRefused(later)).toBe(false);
+  },
+);
 
 test("an error that comes from a pooler says so, and what to set", () => {
   const direct = /^A pooler answers in PostgreSQL's place: give DATABASE_URL the host and port/;
