@@ -10,6 +10,9 @@ const NEEDED: Readonly<Record<string, readonly string[]>> = {
   "net.http_response_detail": ["select", "insert", "delete"],
   "net.http_dead_letter": ["select", "insert", "delete"],
   "net.http_host_settings": ["select"],
+  "net.http_lane_activity": ["insert", "delete"],
+  "net.pgnetd_installation": ["select", "update"],
+  "net.pgnetd_parts": ["select"],
 };
 
 const SELECT_MISSING = `

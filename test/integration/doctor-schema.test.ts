@@ -110,6 +110,9 @@ test("replication-right, create-right and table-rights fail for a role without t
       "select, insert, delete on net.http_response_detail",
       "select, insert, delete on net.http_dead_letter",
       "select on net.http_host_settings",
+      "insert, delete on net.http_lane_activity",
+      "select, update on net.pgnetd_installation",
+      "select on net.pgnetd_parts",
     ]),
   );
   const fixes = [rights.of("replication-right"), rights.of("table-rights"), before.of("create-right")];
