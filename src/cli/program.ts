@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { CommanderError } from "commander";
+import { VERSION } from "../base/version.ts";
 import { addCommands } from "./commands.ts";
 import type { CommandContext } from "./context.ts";
 import { EXIT_CODES } from "./exit-codes.ts";
@@ -20,7 +20,7 @@ function createProgram(context: CommandContext): CliCommand {
   const program = new CliCommand("pgnetd")
     .description("The pg_net API for any PostgreSQL. Sends the HTTP requests that SQL put into the outbox.")
     .usage("<command> [options]")
-    .version(version(), "--version", "Print the version")
+    .version(VERSION, "--version", "Print the version")
     .helpOption("-h, --help", "Print this help")
     .helpCommand("help [command]", "Print the help of a command")
     .exitOverride()
@@ -46,11 +46,4 @@ function knownOnly(argv: readonly string[], program: CliCommand): readonly strin
 
 function namesOf(program: CliCommand): readonly string[] {
   return program.commands.map((command) => command.name());
-}
-
-function version(): string {
-  const file = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-    readonly version: string;
-  };
-  return file.version;
 }
