@@ -100,7 +100,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
           meters.requests.cancelled(count);
           events.emit({ kind: "gone" });
         },
-        writable: (ok, why) => events.emit({ kind: "writable", ok, why }),
+        writable: (why) => events.emit({ kind: "writable", why }),
       },
       log,
       clock,

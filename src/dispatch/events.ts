@@ -7,8 +7,8 @@ export type DispatcherEvent =
   | { readonly kind: "settled"; readonly completions: readonly Completion[] }
   /** Some that were just settled had no row any more. */
   | { readonly kind: "gone" }
-  /** Whether results can be written, and why not; see `ResultListener.writable`. */
-  | { readonly kind: "writable"; readonly ok: boolean; readonly why: string | null }
+  /** Why results cannot be written, or null; see `ResultListener.writable`. */
+  | { readonly kind: "writable"; readonly why: string | null }
   /** A request that was refused by a rate may start: by the rate of `host`, or by the global one where that is null. */
   | { readonly kind: "permit"; readonly host: string | null }
   /** There may be memory for answers of hosts that were refused a start for want of it. */

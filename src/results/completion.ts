@@ -36,8 +36,8 @@ export interface ResultListener {
   /** So many that were just settled had no row any more. Where another has such an id now, it counted as known until here. */
   gone(count: number): void;
   /**
-   * False from the first failed write until one of its kind succeeds again: no new request should start meanwhile. `why` says what
-   * failed and what mends it, and is told anew where that changes; null where `ok`.
+   * `why` says what failed and what mends it, from the first failed write until one of its kind succeeds again, and is told anew where
+   * that changes: no new request should start meanwhile. Null when results can be written again.
    */
-  writable(ok: boolean, why: string | null): void;
+  writable(why: string | null): void;
 }

@@ -300,6 +300,6 @@ class BatchWriter implements OpenResultWriter {
     const { reason } = this.#outage;
     if (reason === this.#unwritable) return;
     this.#unwritable = reason;
-    this.#options.listener.writable(reason === null, reason);
+    this.#options.listener.writable(reason);
   }
 }

@@ -81,7 +81,7 @@ describe("failed writes", () => {
     {
       await using writer = startWriter({
         db: client,
-        listener: { settled: () => {}, gone: () => {}, writable: (ok) => told.push(ok) },
+        listener: { settled: () => {}, gone: () => {}, writable: (why) => told.push(why === null) },
         log,
         clock: systemClock,
         signal: new AbortController().signal,
@@ -103,7 +103,7 @@ describe("failed writes", () => {
 
   test("another reason why results cannot be written is told in place of the one before", async () => {
     const told: (string | null)[] = [];
-    const writable = (_: boolean, reason: string | null): void => void told.push(reason);
+    const writable = (why: string | null): void => void told.push(why);
     await using t = await setUp({ listener: { settled: () => {}, gone: () => {}, writable } });
     await t.database.query(
       `create function full_disk() returns trigger language plpgsql as
@@ -245,7 +245,7 @@ describe("failed writes", () => {
     const told: boolean[] = [];
     await using writer = startWriter({
       db: slow,
-      listener: { settled: () => {}, gone: () => {}, writable: (ok) => told.push(ok) },
+      listener: { settled: () => {}, gone: () => {}, writable: (why) => told.push(why === null) },
       log: silentLog,
       clock: { now: () => now, sleep: (ms, signal) => systemClock.sleep(ms === Infinity ? ms : 0, signal) },
       maxBatchBytes: 1_000_000,

@@ -93,7 +93,7 @@ export async function setUp(options: Partial<ResultWriterOptions> = {}): Promise
       gone: () => {
         told.gone += 1;
       },
-      writable: (ok) => told.writable.push(ok),
+      writable: (why) => told.writable.push(why === null),
     },
     log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
     clock: systemClock,

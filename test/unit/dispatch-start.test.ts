@@ -188,12 +188,12 @@ test("P2: while results cannot be written no request starts, and where they can 
   const { dispatcher, events } = started;
   await started.lead();
   started.configureHosts();
-  events.emit({ kind: "writable", ok: false, why: "permission denied" });
+  events.emit({ kind: "writable", why: "permission denied" });
   events.emit({ kind: "read-outbox", when: "now" });
   await turn();
   expect({ sent: started.sent, queued: dispatcher.state.queued }).toEqual({ sent: 1, queued: 1 });
   expect(dispatcher.state.stalled).toBe("no request starts, since results cannot be written: permission denied");
-  events.emit({ kind: "writable", ok: true, why: null });
+  events.emit({ kind: "writable", why: null });
   expect({ sent: started.sent, stalled: dispatcher.state.stalled }).toEqual({ sent: 2, stalled: null });
 });
 

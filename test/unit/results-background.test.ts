@@ -100,7 +100,7 @@ test("P6: an outage ends where the database answers that it refuses a row, also 
   const clock = new FakeClock();
   const writable: boolean[] = [];
   const db = database([new Error("gone"), ...Array.from({ length: 100 }, refusal)]);
-  await using writer = open(db, clock, { ...deaf, writable: (ok) => writable.push(ok) });
+  await using writer = open(db, clock, { ...deaf, writable: (why) => writable.push(why === null) });
   const end = new AbortController();
   const ended = writer.run(end.signal);
   writer.write(answer(1n), null);
@@ -123,7 +123,7 @@ test("a refusal that is not answered in time is an outage, however large the ans
     },
   };
   const signal = new AbortController().signal;
-  const listener = { ...deaf, writable: (ok: boolean) => void writable.push(ok) };
+  const listener = { ...deaf, writable: (why: string | null) => void writable.push(why === null) };
   await using writer = openResultWriter({ db, listener, clock, log: silentLog, signal, maxBatchBytes: 10 });
   const end = new AbortController();
   const ended = writer.run(end.signal);
