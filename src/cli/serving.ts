@@ -66,7 +66,11 @@ export function serve({ loaded, log, meters, restart, renew, stop, handover }: S
             isTakingOver = true;
             await handover();
           },
-  }).finally(() => clearTimeout(timer));
+  }).finally(() => {
+    // P5: a combined signal that has not fired is held, with all that listens to it, for as long as its sources are.
+    completion.abort();
+    clearTimeout(timer);
+  });
   ended.catch(() => undefined);
   return {
     loaded,

@@ -1,6 +1,11 @@
 import { expect, test } from "vitest";
+import { toError } from "../../src/base/errors.ts";
+import { serve } from "../../src/cli/serving.ts";
+import { readConfig } from "../../src/config/load.ts";
 import { AnswerBudget } from "../../src/limits/answer-budget.ts";
 import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
+import { HeartbeatMeter } from "../../src/metrics/heartbeat.ts";
+import { RequestMeter } from "../../src/metrics/request-meter.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import { Backlog, type Pending } from "../../src/results/backlog.ts";
 import type { Completion } from "../../src/results/completion.ts";
@@ -8,6 +13,7 @@ import { HostScheduler } from "../../src/sending/host-scheduler.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { FREE } from "../support/hosts-lab.ts";
 import { requestOf } from "../support/http-peer.ts";
+import { silentLog } from "../support/silent-log.ts";
 import { testSender } from "../support/test-sender.ts";
 import { liveBytes } from "../support/live-heap.ts";
 import { turn } from "../support/world-referee.ts";
@@ -136,4 +142,22 @@ test("P5: of 40,000 destinations of which an answer waited for memory each, none
     }
   });
   expect(grown / MIB).toBeLessThan(2);
+});
+
+test("P5: of a daemon that fails as it takes over nothing is held, while the one before it goes on", SLOW, async () => {
+  const { config, sources } = readConfig({ env: { DATABASE_URL: "postgres://localhost/app" } });
+  const loaded = { sources, config: { ...config, database: { ...config.database, url: "no url" } } };
+  const stop = new AbortController();
+  const why = new Set<string>();
+  const grown = await growth(5_000, async (from, to) => {
+    for (let index = from; index < to; index++) {
+      const meters = { database: "app", requests: new RequestMeter(1), heartbeats: new HeartbeatMeter() };
+      const options = { loaded, log: silentLog, meters, restart: () => undefined, renew: () => undefined };
+      await serve({ ...options, stop: stop.signal, handover: null }).ended.catch((error: unknown) =>
+        why.add(toError(error).message),
+      );
+    }
+  });
+  expect(why).toEqual(new Set(["Invalid URL"]));
+  expect(grown).toBeLessThan(MIB);
 });
