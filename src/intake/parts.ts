@@ -15,7 +15,7 @@ export interface RowSender extends RowMemory {
   readonly hasRoom: boolean;
   /** True where the rate is limited. */
   readonly isLimited: boolean;
-  /** True where what is queued lasts for seconds. */
+  /** True where what is queued lasts for seconds; where the rate is unlimited, where half of memory is queued. */
   readonly isStocked: boolean;
   /** What a sweep of every lane may bring now. */
   readonly room: SweepRoom;

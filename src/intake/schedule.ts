@@ -9,7 +9,7 @@ export interface ScheduleState {
   readonly hasRoom: boolean;
   /** The rate is limited: few rows last for some time. */
   readonly isLimited: boolean;
-  /** What is queued lasts for seconds. */
+  /** What is queued lasts for seconds; where the rate is unlimited, half of memory is queued. */
   readonly isStocked: boolean;
   readonly lanesBehind: number | "every";
   /** The last sweep of each kind. */
@@ -63,6 +63,8 @@ const STALLED_EVERY_SHARE = 1 / 4;
 const SWEEPING_SHARE = 1 / 3;
 /** Nor than this where what is queued lasts for seconds, and none of them has to wait. */
 const SWEEPING_SHARE_STOCKED = 1 / 20;
+/** Where every lane is behind, and the rate is unlimited, this share while half of memory is queued: fewer sweeps bring more rows each. */
+const EVERY_SHARE_STOCKED = 1 / 4;
 /** And begin no sooner after the one before than this, in milliseconds. */
 const LEAST_PAUSE_MS = 10;
 
@@ -127,10 +129,13 @@ function lastAt({ swept: { every, behind, preferred } }: ScheduleState): number 
 
 /** When each reason for a sweep of every lane is one. */
 function reasonsForEvery(state: ScheduleState): number[] {
-  const { reading, now, stalledSince, hasRoom, lanesBehind, asked, dueAt } = state;
+  const { reading, now, isLimited, isStocked, stalledSince, hasRoom, lanesBehind, asked, dueAt } = state;
   const { at, ms } = state.swept.every;
   const isEveryBehind = lanesBehind === "every";
-  if (isEveryBehind && !isStalledAtALimit(state)) return [hasRoom ? now : at + FULL_PAUSE_MS];
+  if (isEveryBehind && !isStalledAtALimit(state)) {
+    const pausedUntil = isStocked && !isLimited ? at + ms * (1 / EVERY_SHARE_STOCKED - 1) : now;
+    return [hasRoom ? pausedUntil : Math.max(pausedUntil, at + FULL_PAUSE_MS)];
+  }
   const times: number[] = [];
   const pausedUntil = at + ms * (1 / SWEEPING_SHARE - 1);
   if (asked) times.push(pausedUntil);
@@ -143,12 +148,12 @@ function reasonsForEvery(state: ScheduleState): number[] {
 
 /** When each reason for a sweep of the lanes that are behind is one, where the last one for them was `swept`. */
 function reasonsForBehind(
-  { wanted, wantedSoon, isStocked, hasRoom, lookAt }: ScheduleState,
+  { wanted, wantedSoon, isLimited, isStocked, hasRoom, lookAt }: ScheduleState,
   swept: SweepTime,
 ): number[] {
   const times = lookAt === null ? [] : [lookAt];
   if (!wanted) return times;
-  const share = isStocked && !wantedSoon ? SWEEPING_SHARE_STOCKED : SWEEPING_SHARE;
+  const share = isLimited && isStocked && !wantedSoon ? SWEEPING_SHARE_STOCKED : SWEEPING_SHARE;
   const pauseMs = swept.ms * (1 / share - 1);
   return [...times, swept.at + Math.max(hasRoom ? LEAST_PAUSE_MS : FULL_PAUSE_MS, pauseMs)];
 }

@@ -1,5 +1,5 @@
 import type { HostSettings } from "../outbox/host-settings.ts";
-import type { Lane } from "../outbox/lane.ts";
+import { hostOfLane, type Lane } from "../outbox/lane.ts";
 import { type Entry, type Flight, Host } from "./host.ts";
 import { Places } from "./places.ts";
 import { Turn, Turns, type VirtualTime } from "./turns.ts";
@@ -330,13 +330,20 @@ export class HostScheduler {
   /** Gives up the later half of what waits in `lane`, and returns it. */
   giveUp(lane: Lane): readonly Entry[] {
     const given: Entry[] = [];
-    for (const { member: host } of this.#hosts.values()) {
-      if (host.queued === 0) continue;
+    for (const { member: host } of this.#turnsOf(lane)) {
       given.push(...host.giveUp(lane));
       this.#settle(host);
     }
     this.#queued -= given.length;
     return given;
+  }
+
+  /** The hosts that something of `lane` may be queued for. */
+  #turnsOf(lane: Lane): Iterable<Turn<Host>> {
+    const host = hostOfLane(lane);
+    if (host === null) return this.#hosts.values();
+    const turn = this.#hosts.get(host);
+    return turn === undefined ? [] : [turn];
   }
 
   /** Gives up everything not started, and returns it. */

@@ -140,12 +140,19 @@ export class Memory {
     return use === undefined || use.queued < use.room.at(now);
   }
 
-  /** The lane to give up so that `bytes` more of `lane` fit: a longer one. Null where there is none. */
+  /** The lane to give up so that `bytes` more of `lane` fit: one with twice as many. Null where there is none. */
   longerThan(lane: Lane, bytes: number): Lane | null {
-    const own = lengthOf((this.#lanes.get(lane)?.bytes ?? 0) + bytes);
-    for (let length = this.#byLength.length - 1; length > own; length--) {
-      const [longer] = this.#byLength[length] ?? [];
-      if (longer !== undefined) return longer;
+    const own = (this.#lanes.get(lane)?.bytes ?? 0) + bytes;
+    const longest = this.#longest;
+    if (longest === null || (this.#lanes.get(longest)?.bytes ?? 0) < 2 * own) return null;
+    return longest;
+  }
+
+  /** A lane than which none has twice as many bytes; null where nothing is queued. */
+  get #longest(): Lane | null {
+    for (let length = this.#byLength.length - 1; length >= 0; length--) {
+      const [longest] = this.#byLength[length] ?? [];
+      if (longest !== undefined) return longest;
     }
     return null;
   }

@@ -151,9 +151,9 @@ export class Sender {
     return this.#perSecond !== "unlimited";
   }
 
-  /** True where what is queued lasts for seconds. */
+  /** True where what is queued lasts for seconds; where the rate is unlimited, where half of memory is queued. */
   get isStocked(): boolean {
-    return this.queued >= mostRows(this.#perSecond);
+    return this.queued >= (this.isLimited ? mostRows(this.#perSecond) : this.#bounds.requests / 2);
   }
 
   /** What a sweep of every lane may bring now; see `sweepRoom`. */

@@ -54,6 +54,43 @@ const steps: readonly (readonly [name: string, state: Partial<ScheduleState>, st
     wait(50),
   ],
   [
+    "without a limit on the rate, and with much queued, it is swept for a quarter of the time while every lane is behind",
+    { lanesBehind: "every", isLimited: false, isStocked: true, ...swept({ every: { at: 950, ms: 40 } }) },
+    wait(70),
+  ],
+  [
+    "also while memory is full",
+    {
+      lanesBehind: "every",
+      hasRoom: false,
+      isLimited: false,
+      isStocked: true,
+      ...swept({ every: { at: 950, ms: 40 } }),
+    },
+    wait(70),
+  ],
+  [
+    "but 100 ms after the last at the earliest then",
+    {
+      lanesBehind: "every",
+      hasRoom: false,
+      isLimited: false,
+      isStocked: true,
+      ...swept({ every: { at: 950, ms: 4 } }),
+    },
+    wait(50),
+  ],
+  [
+    "with a limit on the rate it is swept at once, however much is queued",
+    { lanesBehind: "every", isStocked: true, ...swept({ every: { at: 990, ms: 40 } }) },
+    SWEEP,
+  ],
+  [
+    "lanes that are behind have a third of the time without a limit on the rate, however much is queued",
+    { wanted: true, isLimited: false, isStocked: true, ...swept({ behind: { at: 995, ms: 40 } }) },
+    wait(75),
+  ],
+  [
     "a sweep that failed is not tried again before its time",
     { lanesBehind: "every", notBefore: { ...AT_ONCE, every: 1_020 } },
     wait(20),

@@ -219,9 +219,16 @@ describe("settings of a host", () => {
 
   it("of a lane that is given up the later half goes, and the other lanes of its host stay", () => {
     const hosts = open({ perHost: 1 });
-    for (const lane of ["x", "y", "x", "x"]) hosts.add(entryFor("a", { lane }), 0);
-    expect(hosts.giveUp("x").map(({ lane }) => lane)).toEqual(["x", "x"]);
-    expect([hosts.giveUp("x").length, hosts.giveUp("x").length]).toEqual([1, 0]);
-    expect([hosts.queued, startAll(hosts, 0).map(({ entry }) => entry.lane)]).toEqual([1, ["y"]]);
+    for (const lane of ["a x", "a y", "a x", "a x"]) hosts.add(entryFor("a", { lane }), 0);
+    expect(hosts.giveUp("a x").map(({ lane }) => lane)).toEqual(["a x", "a x"]);
+    expect([hosts.giveUp("a x").length, hosts.giveUp("a x").length, hosts.giveUp("b").length]).toEqual([1, 0, 0]);
+    expect([hosts.queued, startAll(hosts, 0).map(({ entry }) => entry.lane)]).toEqual([1, ["a y"]]);
+  });
+
+  it("of a lane whose requests may go to several hosts the later half goes for each", () => {
+    const hosts = open({ perHost: 1 });
+    for (const host of ["a", "b", "a", "b"]) hosts.add(entryFor(host, { lane: "" }), 0);
+    expect(hosts.giveUp("").map(({ host }) => host)).toEqual(["a", "b"]);
+    expect(hosts.queued).toBe(2);
   });
 });

@@ -111,17 +111,19 @@ test("a rate is a limit unless it is unlimited", () => {
   expect(limited).toEqual([true, false]);
 });
 
-test("P6: what is queued lasts where it is what starts in two seconds, and never without a limit", () => {
-  const stocked = ([300, "unlimited"] as const).map((perSecond) => {
-    const lab = new SenderLab({ perSecond, memory: { requests: 1_000, bytes: 1 << 20, perLane: 1_000 } });
-    lab.fill("a", 599);
-    const before = lab.sender.isStocked;
-    lab.fill("a", 1);
-    return [before, lab.sender.isStocked];
+test("P6: what is queued lasts where it is what starts in two seconds, and half of what memory holds without a limit", () => {
+  const stocked = ([300, 800, "unlimited"] as const).map((perSecond) => {
+    const lab = new SenderLab({ perSecond, memory: { requests: 1_400, bytes: 1 << 20, perLane: 1_000 } });
+    const at = (count: number): boolean => {
+      lab.fill("a", count - lab.sender.queued);
+      return lab.sender.isStocked;
+    };
+    return [at(599), at(600), at(699), at(700)];
   });
   expect(stocked).toEqual([
-    [false, true],
-    [false, false],
+    [false, true, true, true],
+    [false, false, false, false],
+    [false, false, false, true],
   ]);
 });
 

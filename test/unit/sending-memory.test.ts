@@ -22,6 +22,11 @@ describe("P6: when memory is full", () => {
     expect([memory.longerThan("a", 600), memory.longerThan("b", 600)]).toEqual([null, null]);
   });
 
+  it("no lane is given up for one that is hardly shorter: both would be read from the outbox again and again", () => {
+    const memory = filled({ pair: 2, single: 1 });
+    expect([memory.longerThan("new", 601), memory.longerThan("new", 600)]).toEqual([null, "pair"]);
+  });
+
   it("large requests are given up before many small ones", () => {
     const memory = filled({ small: 40 });
     memory.hold("large", 60_000, 0);
