@@ -1,6 +1,6 @@
 import pg from "pg";
 
-import { PgnetdError } from "../base/errors.ts";
+import { PgnetdError, toError } from "../base/errors.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 const HINT = "A pooler answers in PostgreSQL's place: give DATABASE_URL the host and port of PostgreSQL itself.";
@@ -22,7 +22,15 @@ export function poolerHint(error: unknown): string | undefined {
   return isRefused || isOrdinary || OF_OTHERS.has(sqlstate ?? "") ? HINT : undefined;
 }
 
+/** What the driver says of a statement that it waits for no longer. */
+const NO_ANSWER = "Query read timeout";
+
+const TIMED_OUT_HINT =
+  "It had no answer in time, or was cancelled: see pg_locks and pg_prepared_xacts for who holds a lock on a table of schema net; else the server is busy, or silent.";
+
 /** What mends an error of the database, where that is known. */
 export function databaseHint(error: unknown): string | undefined {
-  return error instanceof PgnetdError ? error.hint : poolerHint(error);
+  if (error instanceof PgnetdError) return error.hint;
+  const { message } = toError(error);
+  return sqlstateOf(error) === SQLSTATE.queryCanceled || message === NO_ANSWER ? TIMED_OUT_HINT : poolerHint(error);
 }

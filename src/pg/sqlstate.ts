@@ -16,6 +16,7 @@ export const SQLSTATE = {
   lockNotAvailable: "55P03",
   deadlockDetected: "40P01",
   objectInUse: "55006",
+  queryCanceled: "57014",
   objectNotInPrerequisiteState: "55000",
   diskFull: "53100",
   outOfMemory: "53200",

@@ -93,6 +93,14 @@ test("an error that comes from a pooler says so, and what to set", () => {
   expect(connectionError(servers).hint).toBe(new PgnetdError("PG_UNREACHABLE", "").hint);
 });
 
+test.each([failure("57014"), new Error("Query read timeout")])("%s sends to who holds a lock", (error) => {
+  const locks = /pg_locks and pg_prepared_xacts/;
+  expect(writeFailure(error).hint).toMatch(locks);
+  const failures = new SweepFailures(silentLog);
+  for (let count = 0; count < 3; count++) failures.failed(error);
+  expect(failures.unread).toMatch(locks);
+});
+
 test("of a missing right the server's own hint counts, and of nothing else", () => {
   expect(outageOf(refusal("42501", "Trust it.")).hint).toBe("Trust it.");
   expect(outageOf(refusal("55000", "Trust it.")).hint).toContain("wal_level");
