@@ -38,9 +38,9 @@ const UNKNOWN: DaemonSource = {
 
 /** Begins a daemon. */
 export function serve({ loaded, log, meters, restart, renew, stop, handover }: ServingOptions): Serving {
-  const completion = new AbortController();
+  const ending = new AbortController();
   const kill = new AbortController();
-  const stopping = AbortSignal.any([stop, completion.signal]);
+  const stopping = AbortSignal.any([stop, ending.signal]);
   let timer: NodeJS.Timeout | undefined;
   const grace = (): void => {
     timer = setTimeout(() => kill.abort(), loaded.config.stop.graceMs);
@@ -68,7 +68,7 @@ export function serve({ loaded, log, meters, restart, renew, stop, handover }: S
           },
   }).finally(() => {
     // P5: a combined signal that has not fired is held, with all that listens to it, for as long as its sources are.
-    completion.abort();
+    ending.abort();
     clearTimeout(timer);
   });
   ended.catch(() => undefined);
@@ -80,7 +80,7 @@ export function serve({ loaded, log, meters, restart, renew, stop, handover }: S
     },
     ended,
     async end() {
-      completion.abort();
+      ending.abort();
       await ended.catch(() => undefined);
     },
   };

@@ -31,7 +31,7 @@ import type { Known } from "./schema.ts";
 import { OUTBOX_TABLE } from "./sessions.ts";
 
 /**
- * Makes the ordinary connections anew and reads the outbox and the settings of hosts once more; nothing in flight is ended,
+ * Reopens the ordinary connections, and reads the outbox and the settings of hosts once more; nothing in flight is ended,
  * and leadership is kept. False where the settings, those in the database included, are others: these need a daemon of their own.
  */
 export type Refresh = (now: LoadedConfig) => Promise<boolean>;

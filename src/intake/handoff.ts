@@ -6,7 +6,7 @@ import { lowXid, widenXid, type Xid } from "../pg/xid.ts";
 import { Behind } from "./behind.ts";
 import { type SweptLanes, SweptSnapshots } from "./swept-snapshots.ts";
 
-/** P5: so many transactions are watched at most; with more of them every lane is behind, and the outbox is swept anew. */
+/** P5: so many transactions are watched at most; with more of them every lane is behind, and the outbox is swept as a whole. */
 const MOST_WATCHED = 10_000;
 
 /**

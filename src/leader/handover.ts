@@ -67,11 +67,11 @@ export async function takeLockBack(client: pg.ClientBase, leader: LockKey, answe
   return true;
 }
 
-/** Waits for `completion`; the server would end a session that says nothing for long, and its locks with it. */
-async function staysAlive(client: pg.ClientBase, completion: Promise<void>, handover: Handover): Promise<void> {
+/** Waits for `end`; the server would end a session that says nothing for long, and its locks with it. */
+async function staysAlive(client: pg.ClientBase, end: Promise<void>, handover: Handover): Promise<void> {
   const { clock, answerMs, askEveryMs } = handover;
   const ended = new AbortController();
-  const whenEnded = completion.finally(() => ended.abort());
+  const whenEnded = end.finally(() => ended.abort());
   while (!ended.signal.aborted) {
     await clock.sleep(askEveryMs, ended.signal);
     if (!ended.signal.aborted) await ask(client, "select", answerMs);

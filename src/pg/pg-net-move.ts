@@ -14,7 +14,7 @@ export interface MovedObject {
   readonly object: string;
   /** How it is dropped, where it does not go with pg_net's tables. */
   readonly drop: string | null;
-  /** How it is made again. */
+  /** How it is recreated. */
   readonly create: string | null;
   /** Why it cannot be. */
   readonly problem: string | null;
@@ -26,7 +26,7 @@ export interface MovePlan {
   readonly version: string;
   readonly requests: number;
   readonly answers: number;
-  /** In the order in which they are made again. */
+  /** In the order in which they are recreated. */
   readonly objects: readonly MovedObject[];
 }
 

@@ -101,7 +101,7 @@ export function openPool(options: PoolOptions): Pool {
     }
   }
   const pool = new pg.Pool({
-    // On the server, too: a statement that waits for a lock would else outlive the client's livenessTimeout.
+    // On the server, too: a statement that waits for a lock would else outlive the client's query_timeout.
     ...configWith(options.url, OWN_SESSIONS, `${PLAN_SETTINGS} -c statement_timeout=${options.statementTimeoutMs}`),
     Client: KnownClient,
     // Not `verify`: where the wait for a connection times out meanwhile, pg-pool never lends that connection again. It waits for the

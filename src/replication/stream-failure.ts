@@ -36,6 +36,6 @@ export function tooLarge(bytes: number): PgnetdError {
 }
 
 /** The ids of the outbox start over: rows that came before mean other requests. */
-export function madeAnew(): PgnetdError {
+export function recreated(): PgnetdError {
   return new PgnetdError("STREAM_LOST", "the tables of schema net were recreated");
 }

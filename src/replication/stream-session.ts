@@ -20,7 +20,7 @@ import { dropSlot, prepareSlot } from "../slot/preparation.ts";
 import { proveLead, type ProvenSession } from "./proof-of-lead.ts";
 import type { ServerIdentity, SessionListener, SessionOptions } from "./session-options.ts";
 import { type WatchedStream, watchPublications } from "./publication-watch.ts";
-import { madeAnew, tooLarge, unreadable } from "./stream-failure.ts";
+import { recreated, tooLarge, unreadable } from "./stream-failure.ts";
 import {
   ask,
   bytesReceived,
@@ -169,7 +169,7 @@ class Session {
     }
   }
 
-  /** For the livenessTimeout bytes count from when they came: after a stall of this process nothing is asked for, see `confirm`. */
+  /** For the liveness timeout bytes count from when they came: after a stall of this process nothing is asked for, see `confirm`. */
   #lookForBytes(): void {
     const bytes = this.#client === null ? 0 : bytesReceived(this.#client);
     if (bytes === this.#bytes) return;
@@ -322,10 +322,10 @@ class Session {
     },
     relation: (table, oid) => {
       const { outbox } = this.#options;
-      if (outbox !== undefined && table === outbox.table && oid !== outbox.oid) throw madeAnew();
+      if (outbox !== undefined && table === outbox.table && oid !== outbox.oid) throw recreated();
     },
     insert: (table, row) => {
-      if (table === INSTALLATION_TABLE) throw madeAnew();
+      if (table === INSTALLATION_TABLE) throw recreated();
       this.#listener.insert(table, row);
     },
     change: (table) => this.#listener.change(table),

@@ -4,7 +4,7 @@ import type { AnswerMemory } from "../limits/answer-memory.ts";
 import type { Inserter } from "../pg/snapshot.ts";
 import type { Item } from "./statements.ts";
 
-/** An completion that waits to be written. */
+/** A completion that waits to be written. */
 export interface Pending extends Item {
   /** See `ResultWriter.write`. */
   readonly insertedBy: Inserter | null;
@@ -35,7 +35,7 @@ export function isLarge({ completion, bytes }: Pending): boolean {
 const LANES = ["answered", "large", "dead", "deferred"] as const;
 type Lane = (typeof LANES)[number];
 
-/** Endings in the order they came, apart by kind, since one statement writes one kind; and large answers apart from others (P6). */
+/** Completions in the order they came, apart by kind, since one statement writes one kind; and large answers apart from others (P6). */
 export class Backlog {
   readonly #lanes: Readonly<Record<Lane, Denque<Pending>>> = {
     answered: new Denque(),

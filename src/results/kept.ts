@@ -2,7 +2,7 @@ import { headerSize } from "../http/raw-headers.ts";
 import type { Completion } from "./completion.ts";
 
 /** What a completion costs beside its content and headers: words, the objects themselves. */
-const ENDING_BYTES = 512;
+const FIXED_BYTES = 512;
 const NO_CONTENT = Buffer.alloc(0);
 
 /** The completion without content that is not stored, so that it is not held either. */
@@ -15,6 +15,6 @@ export function keptOf(completion: Completion): Completion {
 
 /** Roughly what it takes in memory and in a statement, in bytes. */
 export function sizeOf({ outcome }: Completion): number {
-  if (outcome?.kind !== "answered") return ENDING_BYTES;
-  return ENDING_BYTES + outcome.content.length + headerSize(outcome.headers);
+  if (outcome?.kind !== "answered") return FIXED_BYTES;
+  return FIXED_BYTES + outcome.content.length + headerSize(outcome.headers);
 }

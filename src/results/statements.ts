@@ -15,7 +15,7 @@ export interface Verdict {
   readonly locked: string[];
 }
 
-/** An completion on its way into the database. */
+/** A completion on its way into the database. */
 export interface Item {
   readonly completion: Completion;
   /** Set where the database refused the answer itself: what is stored in its place. */
@@ -142,7 +142,7 @@ function deadStatement(items: readonly Item[]): Statement {
 
 // The number of tries is set, not added to: a batch whose commit was not heard of is written twice. P3: and never set back: a former leader
 // may write the result of a try after its successor wrote that of the same one, or of a later one.
-const PARKED = `
+const DEFERRED = `
 with given as materialized (
   select * from unnest($1::bigint[], $2::text[], $3::float8[], $4::integer[])
     as given (id, made, delay_ms, attempts)
@@ -161,8 +161,8 @@ with given as materialized (
 
 function deferredStatement(items: readonly Item[]): Statement {
   return {
-    name: "pgnetd_parked",
-    text: PARKED,
+    name: "pgnetd_deferred",
+    text: DEFERRED,
     values: [
       ...rowsOf(items),
       float8Array(items.map(({ completion }) => (completion.kind === "deferred" ? completion.delayMs : 0))),

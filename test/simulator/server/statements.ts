@@ -174,7 +174,7 @@ const NAMED: ReadonlyMap<string, StatementKind> = new Map([
   ],
   ["pgnetd_answered", writing("answered", ({ server }, by, row) => server.database.end(by, row, "answered"))],
   ["pgnetd_dead", writing("dead", ({ server }, by, row) => server.database.end(by, row, "dead"))],
-  ["pgnetd_parked", DEFERRED],
+  ["pgnetd_deferred", DEFERRED],
   ["pgnetd_locked", LOCKED],
   ["pgnetd_host_settings", HOSTS],
   ["pgnetd_report_lanes", REPORT_LANES],
