@@ -40,7 +40,7 @@ ENV NODE_COMPILE_CACHE=/var/cache/pgnetd
 ENV NODE_OPTIONS=--max-semi-space-size=8
 # Probes come from outside the container.
 ENV PGNETD_HOST=0.0.0.0
-RUN node src/cli/main.ts --help > /dev/null && node -e "import('/app/src/daemon/daemon.ts'); import('/app/src/ops/logger.ts')"
+RUN node src/cli/main.ts --help > /dev/null && node -e "import('/app/src/daemon/daemon.ts'); import('/app/src/ops/logger.ts'); import('/app/src/dns/query-worker.ts')"
 
 # Host and port are known here as PGNETD_HOST and PGNETD_PORT: set them so, and not in a settings file.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \

@@ -3,8 +3,9 @@ import { firstOf } from "./answer.ts";
 import { Queries } from "./queries.ts";
 import type { Query, QueryThreadData, Reply } from "./query-thread.ts";
 
-const { servers } = workerData as QueryThreadData;
-const queries = new Queries(servers);
+// Null outside of a thread, as where the image's cache of compiled code is filled.
+const data = workerData as QueryThreadData | null;
+const queries = new Queries(data?.servers);
 
 parentPort?.on("message", ({ id, name }: Query) => {
   if (name === null) queries.renew();
