@@ -127,9 +127,9 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
       ({ id, marks: rows.installationMarks } = await readInstallation(pool, config.database.environment));
     },
     readHosts: () => readHostSettings(db),
-    configureHosts: (settings) => {
+    configureHosts: (settings, isLatest) => {
       rates.hosts.configure(ratesOf(settings));
-      events.emit({ kind: "hosts-configured", settings });
+      events.emit({ kind: "hosts-configured", settings, isLatest });
     },
     assumeSpent: () => rates.assumeSpent(),
     restart: () => restart(refresh),

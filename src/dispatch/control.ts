@@ -13,8 +13,11 @@ export interface ControlParts {
   readonly identify: () => Promise<void>;
   /** Reads all settings of hosts. */
   readonly readHosts: () => Promise<ReadonlyMap<string, HostSettings>>;
-  /** Takes them over; called after every reading, with those before where it failed; never before one has succeeded (P7). */
-  readonly configureHosts: (settings: ReadonlyMap<string, HostSettings>) => void;
+  /**
+   * Takes them over; called after every reading, with those before where it failed; never before one has succeeded (P7). `isLatest` is
+   * false where they were changed since the reading began: the next one follows.
+   */
+  readonly configureHosts: (settings: ReadonlyMap<string, HostSettings>, isLatest: boolean) => void;
   /** Counts the rates until now as spent: another daemon may have sent until now (P7). */
   readonly assumeSpent: () => void;
   /** `net.worker_restart()` was called; it may be called at any rate. */
@@ -63,6 +66,8 @@ export class Control {
   #leadership = 0;
   #identified = 0;
   #isFailing = false;
+  /** Changes of the settings of hosts so far. */
+  #changes = 0;
   #messages = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
 
@@ -72,7 +77,9 @@ export class Control {
 
   /** A row of a table that is not the outbox changed. */
   changed(table: string): void {
-    if (table === HOST_SETTINGS_TABLE) this.#notified.notify();
+    if (table !== HOST_SETTINGS_TABLE) return;
+    this.#changes++;
+    this.#notified.notify();
   }
 
   /** A control message came, of any role, and at any rate; one that this version does not know is passed over. */
@@ -157,6 +164,7 @@ export class Control {
   async #read(): Promise<void> {
     const { identify, readHosts, configureHosts, log } = this.#parts;
     const leadership = this.#leadership;
+    const changes = this.#changes;
     try {
       if (leadership !== this.#identified) await identify();
       this.#identified = leadership;
@@ -176,6 +184,7 @@ export class Control {
       this.#isFailing = true;
     }
     // What was read under an earlier leadership says nothing of this one, for which it is read next.
-    if (this.#hosts !== null && this.#identified === this.#leadership) configureHosts(this.#hosts);
+    if (this.#hosts !== null && this.#identified === this.#leadership)
+      configureHosts(this.#hosts, changes === this.#changes);
   }
 }

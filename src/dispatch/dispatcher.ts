@@ -340,7 +340,7 @@ export class Dispatcher implements SessionListener {
       case "hosts-configured":
         this.#sender.configureHosts(event.settings);
         this.#knowsHosts = true;
-        this.#hostsChangedAt = null;
+        if (event.isLatest) this.#hostsChangedAt = null;
         break;
     }
     this.#pump();

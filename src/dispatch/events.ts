@@ -13,8 +13,12 @@ export type DispatcherEvent =
   | { readonly kind: "permit"; readonly host: string | null }
   /** There may be memory for answers of hosts that were refused a start for want of it. */
   | { readonly kind: "answers-have-room" }
-  /** The settings of hosts were read: these are in force from now on. */
-  | { readonly kind: "hosts-configured"; readonly settings: ReadonlyMap<string, HostSettings> }
+  /** The settings of hosts were read: these are in force from now on. They may have been changed since the reading began. */
+  | {
+      readonly kind: "hosts-configured";
+      readonly settings: ReadonlyMap<string, HostSettings>;
+      readonly isLatest: boolean;
+    }
   /** The outbox is to be read now, or when the transaction being received is visible. */
   | { readonly kind: "read-outbox"; readonly when: "now" | "visible" };
 

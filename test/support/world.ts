@@ -99,7 +99,7 @@ export class World {
           message: quiet,
           polled: quiet,
           streaming: quiet,
-          leading: () => events.emit({ kind: "hosts-configured", settings: new Map() }),
+          leading: () => events.emit({ kind: "hosts-configured", settings: new Map(), isLatest: true }),
         },
         clock: this.clock,
         log: silentLog,

@@ -21,6 +21,8 @@ function startControl(
   readonly control: Control;
   readonly clock: FakeClock;
   readonly inForce: unknown[];
+  /** Whether they were the latest, each time. */
+  readonly latest: boolean[];
   readonly reads: string[];
   /** How many settings were in force when the rates were counted as spent, each time. */
   readonly spent: number[];
@@ -35,7 +37,9 @@ function startControl(
     if (answer === undefined || answer instanceof Error) throw answer ?? new Error("nothing to read");
     return answer;
   };
-  const configureHosts = (hosts: ReadonlyMap<string, HostSettings>): void => {
+  const latest: boolean[] = [];
+  const configureHosts = (hosts: ReadonlyMap<string, HostSettings>, isLatest: boolean): void => {
+    latest.push(isLatest);
     inForce.push(hosts.get("example.com")?.concurrency ?? null);
   };
   const reads: string[] = [];
@@ -57,7 +61,7 @@ function startControl(
     await ended;
   };
   ended.catch(quiet);
-  return { control, clock, inForce, reads, spent, stop, ended };
+  return { control, clock, inForce, latest, reads, spent, stop, ended };
 }
 
 it("heartbeats of before a new stream are forgotten, since it does not bring them", async () => {
@@ -218,6 +222,18 @@ describe("settings of hosts", () => {
     seen[1]?.resolve();
     await turn();
     expect({ identified, inForce }).toEqual({ identified: 2, inForce: [1] });
+    await stop();
+  });
+
+  it("P7: are not the latest where they were changed while they were read, and are read again at once", async () => {
+    const seen = Promise.withResolvers<void>();
+    const { control, latest, stop } = startControl([settings(1)], async () => seen.promise);
+    control.leading();
+    await turn();
+    control.changed(TABLE);
+    seen.resolve();
+    await turn();
+    expect(latest).toEqual([false, true]);
     await stop();
   });
 

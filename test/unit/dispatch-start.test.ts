@@ -118,8 +118,8 @@ class Started implements AsyncDisposable {
     await turn();
   }
 
-  configureHosts(): void {
-    this.events.emit({ kind: "hosts-configured", settings: new Map() });
+  configureHosts(isLatest = true): void {
+    this.events.emit({ kind: "hosts-configured", settings: new Map(), isLatest });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -151,6 +151,8 @@ test("P7: settings of hosts that were changed are read before anything more star
   await turn();
   expect({ sent: started.sent, queued: dispatcher.state.queued }).toEqual({ sent: 1, queued: 1 });
   expect(dispatcher.state.stalled).toBe("no request starts until the settings of hosts are read");
+  started.configureHosts(false);
+  expect(started.sent).toBe(1);
   started.configureHosts();
   expect({ sent: started.sent, stalled: dispatcher.state.stalled }).toEqual({ sent: 2, stalled: null });
   // A host without an answer would have no place for a third.
