@@ -44,8 +44,11 @@ const ROWS = `given join net.http_request_queue as waiting
     on waiting.id = given.id and waiting.created = given.made::timestamptz`;
 
 const FREE = `free as (
-  select given.*, waiting.ctid as at from ${ROWS} for update of waiting skip locked
+  select given.*, waiting.ctid as at, waiting.tableoid as within from ${ROWS} for update of waiting skip locked
 )`;
+
+// P2: a table that inherits from the outbox has other rows at the same places.
+const IS_FREE = "waiting.ctid = free.at and waiting.tableoid = free.within";
 
 const VERDICT = `
 select pg_catalog.pg_current_snapshot()::text as snapshot, missing.ids as missing,
@@ -66,7 +69,7 @@ with given as materialized (
     total_ms, dns_ms, connect_ms, exchange_ms, response_headers, content, content_bytes
   )
 ), ${FREE}, taken as (
-  delete from net.http_request_queue as waiting using free where waiting.ctid = free.at
+  delete from net.http_request_queue as waiting using free where ${IS_FREE}
   returning free.*, waiting.method, waiting.url, waiting.created
 ), response as (
   insert into net._http_response (id, status_code, content_type, headers, content, timed_out, error_msg)
@@ -112,7 +115,7 @@ with given as materialized (
   select * from unnest($1::bigint[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::integer[])
     as given (id, made, attempts, error_code, error_msg, status_code)
 ), ${FREE}, taken as (
-  delete from net.http_request_queue as waiting using free where waiting.ctid = free.at
+  delete from net.http_request_queue as waiting using free where ${IS_FREE}
   returning free.*, waiting.method, waiting.url, waiting.headers, waiting.body, waiting.timeout_milliseconds,
     waiting.created, waiting.next_attempt_at, waiting.deduplication_key, waiting.options, waiting.lane
 ), letter as (
@@ -155,7 +158,7 @@ with given as materialized (
         case when free.attempts is null then waiting.next_attempt_at end)
     end,
     attempts = greatest(free.attempts, waiting.attempts)
-  from free where waiting.ctid = free.at
+  from free where ${IS_FREE}
   returning waiting.id
 )${VERDICT}`;
 

@@ -169,3 +169,33 @@ test("P2: columns of anybody's in the outbox are passed over, whatever they are 
   await emptied(db);
   expect(receiver.requests.map(({ path }) => path)).toEqual(["/swept", "/streamed"]);
 });
+
+test("P2: rows of a table that inherits from the outbox are sent, and end none of the outbox that are at the same places", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  receiver.behave(({ path }) => ({ kind: "answer", status: path === "/retried" ? 503 : 200 }));
+  await db.query(`create table public.more () inherits (net.http_request_queue);
+    insert into net.http_host_settings (host, paused) values ('localhost', true)`);
+  const paused = `http://localhost:${receiver.port}/waits`;
+  await db.query("select net.http_get($1 || g) from generate_series(1, 3) g", [paused]);
+  await db.query(
+    `insert into public.more (method, url, timeout_milliseconds, options) select 'GET', url, 5000, '{"max_attempts": 2, "retry_first_ms": 1}'
+    from unnest($1::text[]) url`,
+    [["/one", "/two", "/retried"].map((path) => receiver.url(path))],
+  );
+  await using _daemon = await startInProcess(db.url);
+  await eventually(async () => (await db.query("select from public.more")).length === 0);
+  const ends = `select (select count(*) from net._http_response)::int as answered, (select count(*) from net.http_dead_letter)::int as dead,
+    (select count(*) from net.http_request_queue where next_attempt_at is null)::int as waiting`;
+  expect(await db.query(ends)).toEqual([{ answered: 2, dead: 1, waiting: 3 }]);
+  await db.query("update net.http_host_settings set paused = false");
+  await emptied(db);
+  expect([...receiver.countByPath()].toSorted()).toEqual([
+    ["/one", 1],
+    ["/retried", 2],
+    ["/two", 1],
+    ["/waits1", 1],
+    ["/waits2", 1],
+    ["/waits3", 1],
+  ]);
+});
