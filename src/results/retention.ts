@@ -38,11 +38,11 @@ const FAILED_WAITS = { firstMs: 1_000, maxMs: 60_000 };
 function deletion(table: string, column: string, ttl: string, from: string): string {
   return `(
   delete from ${table} as expired using (
-    select ctid as at from ${table}
+    select ctid as at, tableoid as within from ${table}
     where ${column} >= ${from}::timestamptz and ${column} < pg_catalog.statement_timestamp() - pg_catalog.make_interval(secs => ${ttl}::float8)
     order by ${column} limit $3::integer for update skip locked
   ) as old
-  where expired.ctid = old.at returning expired.${column} as ended
+  where expired.ctid = old.at and expired.tableoid = old.within returning expired.${column} as ended
 )`;
 }
 

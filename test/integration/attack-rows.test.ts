@@ -190,12 +190,12 @@ test("P2: rows of a table that inherits from the outbox are sent, and end none o
   expect(await db.query(ends)).toEqual([{ answered: 2, dead: 1, waiting: 3 }]);
   await db.query("update net.http_host_settings set paused = false");
   await emptied(db);
-  expect([...receiver.countByPath()].toSorted()).toEqual([
-    ["/one", 1],
-    ["/retried", 2],
-    ["/two", 1],
-    ["/waits1", 1],
-    ["/waits2", 1],
-    ["/waits3", 1],
-  ]);
+  expect(Object.fromEntries(receiver.countByPath())).toEqual({
+    "/one": 1,
+    "/two": 1,
+    "/retried": 2,
+    "/waits1": 1,
+    "/waits2": 1,
+    "/waits3": 1,
+  });
 });

@@ -76,6 +76,16 @@ describe("retention", () => {
     expect([5, 6]).toContain(await expireUntil(db, done, { maxRows: 500 }));
   });
 
+  test("of a table that inherits, rows go when they have expired, and not for others at the same places", async () => {
+    await using db = await testDatabase();
+    await db.query("create table public.kept () inherits (net._http_response)");
+    await answers(db, 10, 4_000);
+    await db.query("insert into public.kept (id) select generate_series(1, 10)");
+    const done = async () => (await db.query("select from only net._http_response")).length === 0;
+    await expireUntil(db, done);
+    expect(await db.query("select from public.kept")).toHaveLength(10);
+  });
+
   test.each([
     ["answers", answers],
     ["dead letters", letters],
