@@ -1,7 +1,7 @@
 import pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
-import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
+import { isOutOfIds, SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 const HINT = "A pooler answers in PostgreSQL's place: give DATABASE_URL the host and port of PostgreSQL itself.";
 
@@ -28,9 +28,13 @@ const NO_ANSWER = "Query read timeout";
 const TIMED_OUT_HINT =
   "It had no answer in time, or was cancelled: see pg_locks and pg_prepared_xacts for who holds a lock on a table of schema net; else the server is busy, or silent.";
 
+const OUT_OF_IDS_HINT =
+  "The server has no transaction ids left until it is vacuumed: end what holds them, which are old sessions, prepared transactions and replication slots, and vacuum the database that it names.";
+
 /** What mends an error of the database, where that is known. */
 export function databaseHint(error: unknown): string | undefined {
   if (error instanceof PgnetdError) return error.hint;
+  if (isOutOfIds(error)) return OUT_OF_IDS_HINT;
   const { message } = toError(error);
   return sqlstateOf(error) === SQLSTATE.queryCanceled || message === NO_ANSWER ? TIMED_OUT_HINT : poolerHint(error);
 }

@@ -48,7 +48,15 @@ export function causeOf(error: unknown): string {
 /** Classes of SQLSTATE that speak of the data: data exception, constraint, check option, program limit, raised by a trigger. */
 const DATA_CLASSES: ReadonlySet<string> = new Set(["22", "23", "44", "54", "P0"]);
 
+/** Routines of the server that give out transaction ids. */
+const GIVING_IDS: ReadonlySet<string> = new Set(["GetNewTransactionId", "GetNewMultiXactId"]);
+
+/** True where the server gives out no more transaction ids until it is vacuumed. It calls that a program limit, as it does what is too large. */
+export function isOutOfIds(error: unknown): boolean {
+  return error instanceof Error && "routine" in error && GIVING_IDS.has(String(error.routine));
+}
+
 /** True for an error of a statement whose fault lies in what it reads or writes. */
 export function isDataError(error: unknown): boolean {
-  return DATA_CLASSES.has(sqlstateOf(error)?.slice(0, 2) ?? "");
+  return DATA_CLASSES.has(sqlstateOf(error)?.slice(0, 2) ?? "") && !isOutOfIds(error);
 }

@@ -265,6 +265,32 @@ describe("failed writes", () => {
     ]);
   });
 
+  test("P2 a server without transaction ids: answers are kept as they are, and written when it has some again", async () => {
+    await using t = await setUp();
+    let tries = 0;
+    const exhausted: Queryable = {
+      query: async (statement) => {
+        if (++tries > 3) return t.pool.query(statement);
+        throw Object.assign(new Error("database is not accepting commands"), {
+          code: "54000",
+          routine: "GetNewTransactionId",
+        });
+      },
+    };
+    const told: (string | null)[] = [];
+    await using writer = startWriter({
+      db: exhausted,
+      listener: { settled: () => {}, gone: () => {}, writable: (why) => void told.push(why) },
+      log: silentLog,
+      clock: systemClock,
+      signal: new AbortController().signal,
+    });
+    for (const id of await enqueue(t.database, 3)) writer.write(answer(id), null);
+    await drained(writer);
+    expect(await responses(t.database)).toMatchObject(Array(3).fill({ status_code: 200, error_msg: null }));
+    expect(told).toEqual([expect.stringContaining("vacuum the database"), null]);
+  });
+
   test("P3 a commit whose answer was lost is not written twice", async () => {
     let lose = true;
     await using t = await setUp();

@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { expect, it } from "vitest";
-import { sqlstateOf } from "../../src/pg/sqlstate.ts";
+import { databaseHint } from "../../src/pg/pooler.ts";
+import { isDataError, sqlstateOf } from "../../src/pg/sqlstate.ts";
 
 it.each(["23505", "57P01", "XX000"])("%s is an SQLSTATE", (code) => {
   expect(sqlstateOf(Object.assign(new Error("from the server"), { code }))).toBe(code);
@@ -24,4 +25,18 @@ it("a refused connection has none", async () => {
   });
   expect(error).toMatchObject({ code: "ECONNREFUSED", syscall: "connect" });
   expect(sqlstateOf(error)).toBeNull();
+});
+
+it("want of transaction ids is no fault of the data, though it has the code of what is too large", () => {
+  const code = "54000";
+  const tooLarge = Object.assign(new Error("index row size exceeds maximum"), {
+    code,
+    routine: "_bt_check_third_page",
+  });
+  expect([isDataError(tooLarge), databaseHint(tooLarge)]).toEqual([true, undefined]);
+  for (const routine of ["GetNewTransactionId", "GetNewMultiXactId"]) {
+    const error = Object.assign(new Error("database is not accepting commands"), { code, routine });
+    expect(isDataError(error)).toBe(false);
+    expect(databaseHint(error)).toContain("vacuum the database");
+  }
 });
