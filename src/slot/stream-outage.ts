@@ -44,7 +44,13 @@ export function outageOf(error: unknown): StreamOutage {
   return {
     reason: toError(error).message,
     sqlstate,
-    hint: admissionHint(error) ?? serversHint(error) ?? HINTS[sqlstate ?? ""] ?? poolerHint(error) ?? general.hint,
+    hint:
+      admissionHint(error) ??
+      lostLogHint(error) ??
+      serversHint(error) ??
+      HINTS[sqlstate ?? ""] ??
+      poolerHint(error) ??
+      general.hint,
   };
 }
 
@@ -53,6 +59,12 @@ export function isUnreachable(error: unknown): boolean {
   if (error instanceof PgnetdError) return false;
   const sqlstate = sqlstateOf(error);
   return sqlstate === null || sqlstate.startsWith("08") || CRASHED.has(sqlstate);
+}
+
+/** The log that a slot needs was removed: the server calls that an undefined file, as it does a plugin that is not there. */
+function lostLogHint(error: unknown): string | undefined {
+  if (!(error instanceof pg.DatabaseError) || error.routine !== "WalSndSegmentOpen") return undefined;
+  return "The log that the slot needs is gone: the slot is recreated, and what it would have brought is read from the outbox.";
 }
 
 /** A right may be missing for more than one reason, and the server knows which: it has a hint for an output plugin that it does not trust. */

@@ -107,6 +107,15 @@ test("of a missing right the server's own hint counts, and of nothing else", () 
   expect(outageOf(failure("42501", { hint: "Trust it." })).hint).toContain("alter role");
 });
 
+test("a log that is gone is no plugin that is missing", () => {
+  const gone = Object.assign(new pg.DatabaseError("requested WAL segment 1 has already been removed", 1, "error"), {
+    code: "58P01",
+    routine: "WalSndSegmentOpen",
+  });
+  expect(outageOf(gone).hint).toMatch(/^The log that the slot needs is gone/);
+  expect(outageOf(failure("58P01")).hint).toContain("output plugin");
+});
+
 test("what a slot's creation waits for is named; without anything there is no outage", () => {
   const nobody = { pid: 7, user: null, application: null, since: null };
   const somebody = { pid: 8, user: "app", application: 'x "y"', since: "2026-11-21" };
