@@ -50,6 +50,7 @@ column net.http_dead_letter.error_msg | 13 text | The last failure in words; nul
 column net.http_dead_letter.status_code | 14 integer | The last HTTP status; null where the last try got no answer. | public: select
 column net.http_dead_letter.died | 15 timestamp with time zone not null default now() | When the last try ended. | public: select
 column net.http_dead_letter.lane | 16 text | As it was in the outbox. | -
+column net.http_dead_letter.installation_mark | 17 integer default of the installation | Which installation it is of: the default is this one's. One of another is replayed with a new id; null counts as this one's. | -
 column net.http_host_settings.host | 1 text not null | The host as in the url: a name in lower case, or an address; no scheme, no port. | -
 column net.http_host_settings.rate_per_second | 2 numeric | Requests that may start per second, above 0 and at most 100000; null for the configured default. | -
 column net.http_host_settings.concurrency | 3 integer | Requests that may be in flight at once; null for the configured default. | -
@@ -885,18 +886,25 @@ CREATE OR REPLACE FUNCTION net.http_replay(request_id bigint)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  own_mark constant integer := (
+    select substring(pg_get_expr(d.adbin, d.adrelid), '^[0-9]+$')
+    from pg_attribute as a join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = 'net.http_dead_letter'::regclass and a.attname = 'installation_mark'
+  );
   replayed bigint;
 begin
   with letter as (
     delete from net.http_dead_letter as d
-    where d.ctid = (
-      select latest.ctid from net.http_dead_letter as latest
-      where latest.id = request_id order by latest.died desc limit 1 for update
+    where (d.ctid, d.tableoid) = (
+      select latest.ctid, latest.tableoid from net.http_dead_letter as latest
+      where latest.id = request_id
+      order by (latest.error_code = 'other_installation' or latest.installation_mark <> own_mark) is true, latest.died desc
+      limit 1 for update
     )
-    returning d.*
+    returning d.*, (d.error_code = 'other_installation' or d.installation_mark <> own_mark) is true as is_foreign
   )
   insert into net.http_request_queue (id, method, url, headers, body, timeout_milliseconds, deduplication_key, options, lane)
-  select case letter.error_code when 'other_installation' then nextval('net.http_request_queue_id_seq') else letter.id end,
+  select case when letter.is_foreign then nextval('net.http_request_queue_id_seq') else letter.id end,
     letter.method, letter.url, letter.headers, letter.body, letter.timeout_milliseconds,
     letter.deduplication_key, letter.options, letter.lane
   from letter

@@ -1,7 +1,7 @@
 import type pg from "pg";
 
 import { PgnetdError, toError } from "../base/errors.ts";
-import { findInstallation, type Installation, MARK_REQUESTS } from "../pg/installation.ts";
+import { findInstallation, type Installation, MARK_ALL, MARK_REQUESTS } from "../pg/installation.ts";
 import { assertOwn } from "../pg/ownership.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
@@ -48,7 +48,7 @@ export async function adopt(client: Queryable, environment: string | null, adopt
       if (adoption === "discard") await client.query({ text: "truncate net.http_request_queue" });
       await client.query({ text: RESTORE_ROW });
       await client.query({ text: ADOPT, values: [environment, adoption === "moved"] });
-      for (const text of MARK_REQUESTS) await client.query({ text });
+      for (const text of before.installation === null ? MARK_REQUESTS : MARK_ALL) await client.query({ text });
     });
     return before;
   } catch (error) {

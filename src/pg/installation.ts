@@ -30,13 +30,28 @@ const DEFAULT_MARK = `(
     where a.attrelid = pg_catalog.to_regclass('net.http_request_queue') and a.attname = 'installation_mark'
   )`;
 
-/** Makes the mark of the installation that of the requests that wait, and of those made from now on. */
-export const MARK_REQUESTS = [
-  `do $$ begin
-    execute pg_catalog.format('alter table net.http_request_queue alter column installation_mark set default %s',
+/** Makes the mark of the installation that of what is added to the table from now on. */
+function markFromNow(table: string): string {
+  return `do $$ begin
+    execute pg_catalog.format('alter table ${table} alter column installation_mark set default %s',
       (select ${markOf("id::text")} from net.pgnetd_installation));
-  end $$`,
+  end $$`;
+}
+
+const MARK_LETTERS = markFromNow("net.http_dead_letter");
+
+/** Makes the mark of the installation that of the requests that wait, and of requests and dead letters from now on. */
+export const MARK_REQUESTS = [
+  MARK_LETTERS,
+  markFromNow("net.http_request_queue"),
   `update net.http_request_queue set installation_mark = default where installation_mark <> ${DEFAULT_MARK}`,
+];
+
+/** And of the dead letters of the installation that it was before: their ids were given out by the same sequence. */
+export const MARK_ALL = [
+  MARK_LETTERS,
+  `update net.http_dead_letter set installation_mark = default where installation_mark = ${DEFAULT_MARK}`,
+  ...MARK_REQUESTS.slice(1),
 ];
 
 /** As JSON, so that a schema of before the newer columns can be read, too. */

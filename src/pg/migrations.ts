@@ -21,6 +21,7 @@ export const MIGRATIONS = [
   "0017_lane_function_indexes.sql",
   "0018_hidden_keys.sql",
   "0019_installation_mark.sql",
+  "0020_dead_letter_mark.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */

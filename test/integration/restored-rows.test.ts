@@ -112,6 +112,66 @@ test("P3: a request of another installation is replayed with an id that no other
   expect(keys).toHaveProperty("size", 4);
 });
 
+/** The dead letters of `production` come to be in `staging`, too, as `pg_restore --data-only` adds them. */
+async function restoreLetters(production: TestDatabase, staging: TestDatabase): Promise<void> {
+  const [dump] = await production.query<{ rows: unknown }>("select json_agg(l) as rows from net.http_dead_letter l");
+  await staging.query(
+    "insert into net.http_dead_letter select * from json_populate_recordset(null::net.http_dead_letter, $1)",
+    [JSON.stringify(dump?.rows)],
+  );
+}
+
+const LETTER = `insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts, error_code, died)
+  values (nextval('net.http_request_queue_id_seq'), 'POST', $1, 5000, now(), 1, 'connect', $2)`;
+
+test("P3: dead letters of another installation that a restore adds are replayed with ids that no other request has here", async () => {
+  await using receiver = await startReceiver();
+  await using production = await installation();
+  await using staging = await installation();
+  for (const n of [1, 2]) await production.query(LETTER, [receiver.url(`/restored-${n}`), "2026-02-02"]);
+  await staging.query(LETTER, [receiver.url("/own-1"), "2026-01-01"]);
+  await restoreLetters(production, staging);
+  await using _daemon = await startInProcess(staging.url);
+  const replayed = async (id: number): Promise<unknown> =>
+    (await staging.query("select net.http_replay($1)::int as id", [id]))[0]?.["id"];
+  expect(await replayed(1)).toBe(1);
+  expect(await replayed(1)).toBe(2);
+  expect(await replayed(2)).toBe(3);
+  await staging.query("select net.http_post($1, '{}')", [receiver.url("/own-4")]);
+  const sent = (await receiver.waitFor(4)).map(({ path, headers }) => ({
+    path,
+    id: Number(String(headers["idempotency-key"]).split("-").at(-1)),
+  }));
+  expect(sent.toSorted((a, b) => a.id - b.id)).toEqual([
+    { path: "/own-1", id: 1 },
+    { path: "/restored-1", id: 2 },
+    { path: "/restored-2", id: 3 },
+    { path: "/own-4", id: 4 },
+  ]);
+});
+
+test("dead letters of before a copy was adopted, and of before version 20, are replayed with their ids; those restored into it later are not", async () => {
+  await using production = await installation();
+  for (const adoption of ["discard", "keep", "moved"] as const) {
+    await using copy = await testDatabase({ migrated: false });
+    await migrate(copy.url, { to: 19 });
+    await copy.query(LETTER, ["http://h/1", "2026-01-01"]);
+    await migrate(copy.url);
+    await copy.query(LETTER, ["http://h/2", "2026-01-01"]);
+    await adopted(copy, adoption);
+    await copy.query(LETTER, ["http://h/3", "2026-01-01"]);
+    expect(
+      await copy.query("select id::int, net.http_replay(id)::int as replayed from generate_series(1, 3) id"),
+    ).toEqual([1, 2, 3].map((id) => ({ id, replayed: id })));
+    await copy.query("select setval('net.http_request_queue_id_seq', 10)");
+    await production.query(LETTER, ["http://h/restored", "2026-01-01"]);
+    await restoreLetters(production, copy);
+    expect(
+      await copy.query("select count(*)::int as n, min(net.http_replay(id)::int) as first from net.http_dead_letter"),
+    ).toEqual([{ n: expect.any(Number) as unknown, first: 11 }]);
+  }
+});
+
 test("where the mark is changed under a daemon that runs, it reads the new one, and sends what is requested then", async () => {
   await using receiver = await startReceiver();
   await using db = await installation();

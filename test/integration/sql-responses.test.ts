@@ -227,6 +227,32 @@ describe("net.http_replay", () => {
     ]);
   });
 
+  test("P2: moves none but that one, also where a table that inherits has others at the same places", async () => {
+    await db.query("create table public.archive () inherits (net.http_dead_letter)");
+    try {
+      for (const [table, first] of [
+        ["net.http_dead_letter", 1],
+        ["public.archive", 11],
+      ] as const) {
+        await db.query(
+          `insert into ${table} (id, method, url, timeout_milliseconds, created, attempts)
+          select id, 'GET', 'http://h/' || id, 1, now(), 1 from generate_series($1::int, $1 + 2) id`,
+          [first],
+        );
+      }
+      await db.query("select net.http_replay(2), net.http_replay(13)");
+      expect(await db.query("select id::int, url from net.http_request_queue order by id")).toEqual([
+        { id: 2, url: "http://h/2" },
+        { id: 13, url: "http://h/13" },
+      ]);
+      expect(await db.query("select id::int from net.http_dead_letter order by id")).toEqual(
+        [1, 3, 11, 12].map((id) => ({ id })),
+      );
+    } finally {
+      await db.query("drop table public.archive");
+    }
+  });
+
   test("says when there is none", async () => {
     await expect(db.query("select net.http_replay(7)")).rejects.toMatchObject({
       code: "P0002",
