@@ -789,7 +789,7 @@ AS $function$
     select (select q.lane
             from request q
             where q.next_attempt_at is null and q.lane > f.lane order by 1 limit 1), f.n + 1
-    from fresh f where f.lane is not null and f.n < most
+    from fresh f where f.lane is not null and f.n < coalesce(most, 2147483647)
   ), later (lane, n) as (
     (select q.lane, 1
      from request q where q.next_attempt_at is not null order by 1 limit 1)
@@ -797,7 +797,7 @@ AS $function$
     select (select q.lane
             from request q
             where q.next_attempt_at is not null and q.lane > l.lane order by 1 limit 1), l.n + 1
-    from later l where l.lane is not null and l.n < most
+    from later l where l.lane is not null and l.n < coalesce(most, 2147483647)
   ), known as (
     (select a.lane from activity a order by a.queued + a.in_flight desc, a.lane limit most)
     union select f.lane from fresh f where f.lane is not null
@@ -822,7 +822,7 @@ AS $function$
   order by waits.now + waits.later desc, k.lane
   limit most
 $function$
-| What waits in each lane, the longest first, and what the daemon does with it: rows are counted up to 10,000 of each kind; what the daemon reports is up to five seconds old, and null where it reports nothing. | -
+| What waits in each lane, the longest first, and what the daemon does with it: rows are counted up to 10,000 of each kind; what the daemon reports is up to five seconds old, and null where it reports nothing. A null asks for every lane. | -
 
 CREATE OR REPLACE FUNCTION net.http_patch(url text, body jsonb DEFAULT '{}'::jsonb, params jsonb DEFAULT '{}'::jsonb, headers jsonb DEFAULT '{"Content-Type": "application/json"}'::jsonb, timeout_milliseconds integer DEFAULT 5000)
  RETURNS bigint

@@ -22,6 +22,7 @@ export const MIGRATIONS = [
   "0018_hidden_keys.sql",
   "0019_installation_mark.sql",
   "0020_dead_letter_mark.sql",
+  "0021_all_lanes.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */

@@ -51,6 +51,17 @@ test("of more lanes than it shows net.http_lane_status() has those with most in 
   ]);
 });
 
+test("asked for any number of lanes net.http_lane_status() has all of them", async () => {
+  await using db = await testDatabase();
+  await db.query("select net.http_get('http://' || name || '.example/') from unnest('{a,b,c}'::text[]) name");
+  await db.query(
+    "select net.http_request('GET', 'http://' || name || '.example/', delay := '1 day') from unnest('{c,d,e}'::text[]) name",
+  );
+  expect(await db.query("select lane from net.http_lane_status(null) order by lane")).toEqual(
+    ["a", "b", "c", "d", "e"].map((name) => ({ lane: `${name}.example` })),
+  );
+});
+
 test("P8: net.http_lane_status() counts up to 10,000 rows of a lane, however many there are", async () => {
   await using db = await testDatabase();
   await db.query(`insert into net.http_request_queue (method, url, timeout_milliseconds)
