@@ -6,7 +6,7 @@ import { FailureLog } from "../pg/failure-log.ts";
 import type { Lsn } from "../pg/lsn.ts";
 import type { NeededPublication } from "../pg/own-publications.ts";
 import type { Queryable } from "../pg/pool.ts";
-import { readVersion, selectVersion } from "../wal/publication-check.ts";
+import { changeOf, readVersion, selectVersion } from "../wal/publication-check.ts";
 
 /** A stream that flows. */
 export interface WatchedStream {
@@ -70,10 +70,7 @@ export function watchPublications(watch: PublicationWatch): Loop {
       const version = await unlessStopped(read(), signal);
       if (version === null) continue;
       if (version !== now.published) {
-        throw new PgnetdError(
-          "STREAM_LOST",
-          "the publications, or row security of their tables, were changed: rows may have passed unpublished",
-        );
+        throw new PgnetdError("STREAM_LOST", `${changeOf(now.published, version)}: rows may have passed unpublished`);
       }
       checked = { position: now.position, at };
     }

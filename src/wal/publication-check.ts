@@ -53,6 +53,16 @@ export function readVersion(rows: unknown): string {
     .join(" ");
 }
 
+/** Columns and row security of one table, in a version. */
+const OF_TABLE = /\/(\d+)\/[tf](?=[, ]|$)/g;
+
+/** What is different in a version that was read later, in words. */
+export function changeOf(before: string, after: string): string {
+  const differs = (kept: string): boolean => before.replaceAll(OF_TABLE, kept) !== after.replaceAll(OF_TABLE, kept);
+  if (differs("")) return "the publications were changed";
+  return differs("/$1") ? "a published table has one more column" : "row security of a published table was changed";
+}
+
 /**
  * Throws STREAM_UNAVAILABLE where the rows of `selectPublications` show that the stream would stay silent; else returns
  * what changes with every change of the publications.
