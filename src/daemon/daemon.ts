@@ -8,6 +8,7 @@ import type { HealthSource } from "../ops/health.ts";
 import { reportLanes } from "../ops/lane-report.ts";
 import { SlotWatch } from "../ops/slot-watch.ts";
 import { SchemaWatch } from "../outbox/schema-watch.ts";
+import { FailureLog } from "../pg/failure-log.ts";
 import { recordPlace } from "../pg/installation.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { superviseSessions } from "../replication/supervise.ts";
@@ -53,7 +54,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { database, slot } = loaded.config;
   const { mode } = loaded.config.http;
 
-  await using pool = openPool({ ...database, size: database.poolSize, signal: kill });
+  const fewer = new FailureLog(log, {
+    failed: "the server has no further connection: statements wait for those there are",
+    succeeded: "the server has further connections again",
+  });
+  await using pool = openPool({ ...database, size: database.poolSize, signal: kill, fewer });
   const health = new DaemonHealth(new SlotWatch({ db: pool, slotName: slot.name, clock, log }), mode);
   const sampler = new Sampler({
     meters,

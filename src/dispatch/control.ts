@@ -4,7 +4,7 @@ import type { Log } from "../base/log.ts";
 import { type Loop, runLoops } from "../base/loops.ts";
 import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import { HOST_SETTINGS_TABLE, type HostSettings } from "../outbox/host-settings.ts";
-import { poolerHint } from "../pg/pooler.ts";
+import { databaseHint } from "../pg/pooler.ts";
 import { sqlstateOf } from "../pg/sqlstate.ts";
 
 /** What the control acts on. */
@@ -173,7 +173,7 @@ export class Control {
     } catch (error) {
       if (error instanceof PgnetdError && !error.retry) throw error;
       if (!this.#isFailing) {
-        const hint = error instanceof PgnetdError ? error.hint : poolerHint(error);
+        const hint = databaseHint(error);
         log.warn(
           { sqlstate: sqlstateOf(error), reason: toError(error).message, ...(hint !== undefined && { hint }) },
           this.#hosts === null

@@ -135,7 +135,10 @@ async function checkConnection({ probe }: CheckContext): Promise<Result> {
   const probed = await probe.ordinary();
   if (probed.kind === "open") return ok(`${probe.host}, port ${probe.port}`);
   if (sqlstateOf(probed.error) === SQLSTATE.tooManyConnections) {
-    return failure(toError(probed.error).message, "raise max_connections, or end sessions that nobody needs");
+    return failure(
+      toError(probed.error).message,
+      "raise max_connections, or the connection limit of the role or the database, or end sessions that nobody needs",
+    );
   }
   const { message, hint } = connectionError(probed.error);
   return failure(message, hint);

@@ -3,7 +3,7 @@ import pg from "pg";
 import { PgnetdError, toError } from "../base/errors.ts";
 import { Client } from "./client.ts";
 import { connectionConfig } from "./pool.ts";
-import { poolerHint } from "./pooler.ts";
+import { databaseHint } from "./pooler.ts";
 import { sessionName } from "./session-name.ts";
 import { PIN_SESSION } from "./search-path.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
@@ -50,7 +50,7 @@ export function connectionError(error: unknown): PgnetdError {
   const code = isRefused(error) ? "PG_REFUSED" : "PG_UNREACHABLE";
   return new PgnetdError(code, `the database cannot be used: ${toError(error).message}`, {
     cause: error,
-    hint: admissionHint(error) ?? poolerHint(error),
+    hint: admissionHint(error) ?? databaseHint(error),
   });
 }
 

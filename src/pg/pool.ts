@@ -31,7 +31,12 @@ export interface PoolOptions {
   readonly statementTimeoutMs: number;
   /** Drops every connection, with what is under way on it: a server that does not answer holds up no end. */
   readonly signal?: AbortSignal;
+  /** Told when the server has no further connection for a pool that has some, and when it has more again. */
+  readonly fewer?: { failed(error: unknown): void; succeeded(): void };
 }
+
+/** How long a pool makes do with the connections that it has, in milliseconds, when the server has refused it a further one. */
+const FEWER_MS = 60_000;
 
 /**
  * A connection whose peer is gone is given up by the server after 5 s. The rest is what statements here rely on, in place
@@ -119,9 +124,34 @@ export function openPool(options: PoolOptions): Pool {
     for (const client of clients) socketOf(client).destroy();
   };
   options.signal?.addEventListener("abort", reconnect, { once: true });
+  const made = new Set<pg.ClientBase>();
+  const fewer = { count: options.size, until: 0 };
+  pool.on("connect", (client) => {
+    made.add(client);
+    if (made.size <= fewer.count) return;
+    fewer.count = options.size;
+    options.fewer?.succeeded();
+  });
+  pool.on("remove", (client) => made.delete(client));
+  // What the server gives to others, or a limit on role or database below the size of the pool, fails no statement while there
+  // is a connection for it to wait for.
+  const connection = async (): Promise<pg.PoolClient> => {
+    if (performance.now() >= fewer.until) pool.options.max = options.size;
+    try {
+      return await pool.connect();
+    } catch (error) {
+      if (sqlstateOf(error) !== SQLSTATE.tooManyConnections || pool.totalCount === 0) throw error;
+      fewer.count = Math.max(1, made.size);
+      fewer.until = performance.now() + FEWER_MS;
+      pool.options.max = fewer.count;
+      const client = await pool.connect();
+      options.fewer?.failed(error);
+      return client;
+    }
+  };
   return {
     query: async <Row extends pg.QueryResultRow>(statement: Statement) => {
-      const client = await pool.connect();
+      const client = await connection();
       let isOfUse = false;
       try {
         const result = await (statement.timeoutMs === undefined

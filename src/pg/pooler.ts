@@ -31,10 +31,14 @@ const TIMED_OUT_HINT =
 const OUT_OF_IDS_HINT =
   "The server has no transaction ids left until it is vacuumed: end what holds them, which are old sessions, prepared transactions and replication slots, and vacuum the database that it names.";
 
+const NO_CONNECTION_HINT =
+  "No connection is free: raise max_connections, or the connection limit of the role or the database, or close others.";
+
 /** What mends an error of the database, where that is known. */
 export function databaseHint(error: unknown): string | undefined {
   if (error instanceof PgnetdError) return error.hint;
   if (isOutOfIds(error)) return OUT_OF_IDS_HINT;
+  if (sqlstateOf(error) === SQLSTATE.tooManyConnections) return NO_CONNECTION_HINT;
   const { message } = toError(error);
   return sqlstateOf(error) === SQLSTATE.queryCanceled || message === NO_ANSWER ? TIMED_OUT_HINT : poolerHint(error);
 }

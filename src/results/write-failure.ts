@@ -22,8 +22,6 @@ const HINTS: Readonly<Record<string, string>> = {
   [SQLSTATE.undefinedTable]: "A table of schema net is missing: run pgnetd migrate.",
   [SQLSTATE.undefinedColumn]: "A column of schema net is missing: run pgnetd migrate.",
   [SQLSTATE.invalidSchema]: "Schema net is missing: run pgnetd migrate.",
-  [SQLSTATE.tooManyConnections]:
-    "No connection is free: raise max_connections, or the connection limit of the role or the database, or close others.",
   [SQLSTATE.invalidPassword]: "The password in DATABASE_URL was refused.",
   [SQLSTATE.lockNotAvailable]: "Somebody holds a lock on a table of schema net; see pg_locks.",
 };

@@ -21,7 +21,7 @@ const HINTS: Readonly<Record<string, string>> = {
   [SQLSTATE.configurationLimitExceeded]:
     "Raise max_replication_slots, or drop slots that nobody uses (see pg_replication_slots).",
   [SQLSTATE.tooManyConnections]:
-    "Raise max_wal_senders and max_connections, or the connection limit of the database, or end sessions that nobody needs.",
+    "Raise max_wal_senders and max_connections, or the connection limit of the role or the database, or end sessions that nobody needs.",
   [SQLSTATE.objectNotInPrerequisiteState]:
     "Logical decoding needs wal_level = logical and max_replication_slots above 0, and a restart of PostgreSQL.",
   [SQLSTATE.objectInUse]: IN_USE_HINT,
