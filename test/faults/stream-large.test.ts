@@ -50,8 +50,9 @@ test("P2 P3: rows with low ids that commit late, across start, catch-up and full
   await whenLive.query("commit");
   await eventually(async () => (await db.query("select from net._http_response")).length === 2_020);
   await emptied(db);
+  // Transactions of others on the same server may hold the slot up for longer.
+  await eventually(() => daemon.lines.some(({ message, to }) => message === "phase" && to === "catch-up"));
   await expectExactlyOnce(db, receiver, 2_020);
-  expect(daemon.lines).toContainEqual(expect.objectContaining({ message: "phase", to: "catch-up" }));
 });
 
 test("P2 P3: the same with a stream: late commits in catch-up, with full memory and live", async () => {
