@@ -46,12 +46,16 @@ test("P6: thousands of names that get no answer delay no other name, and are cha
 test("a name that gets no answer is not asked for more often than once at a time", async () => {
   await using server = await startServer();
   using names = namesBy(server);
+  await using peer = await httpPeer(always("ok"));
   await using client = testClient({ resolve: names.resolve, connectionsPerOrigin: 100 });
+  // The thread for names starts with the first one, which may take a busy machine longer than these requests wait.
+  await answered(client, `http://good.test:${peer.port}/`);
   const all = Array.from({ length: 100 }, () => failed(client, "http://stuck.test/", { timeoutMs: 500 }));
   await Promise.all(all);
-  expect(new Set(server.asked)).toEqual(new Set(["stuck.test A", "stuck.test AAAA"]));
+  const asked = server.asked.filter((name) => name.startsWith("stuck"));
+  expect(new Set(asked)).toEqual(new Set(["stuck.test A", "stuck.test AAAA"]));
   // Each may be repeated, since no answer came; but not for each request.
-  expect(server.asked.length).toBeLessThanOrEqual(12);
+  expect(asked.length).toBeLessThanOrEqual(12);
 });
 
 test("the wait for a slow answer counts, as the time of the name", async () => {
