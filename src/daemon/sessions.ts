@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { LEADER_APPLICATION } from "../leader/holder.ts";
+import { Precedence } from "../leader/precedence.ts";
 import type { Installation } from "../pg/installation.ts";
 import { connectionConfig, type Queryable } from "../pg/pool.ts";
 import { LivenessTimeout } from "../replication/liveness-timeout.ts";
@@ -36,6 +37,7 @@ export function sessionsOf(options: SessionsOptions): Sessions {
     connection: connectionConfig(database.url, LEADER_APPLICATION),
     outbox: { table: OUTBOX_TABLE, oid: installation.outbox },
     lock: { classId: LOCK_CLASS_ID, shard: 0 },
+    precedence: new Precedence(),
     senderTimeoutMs: slot.senderTimeoutMs,
     fenceMs: slot.fenceMs,
     clock,

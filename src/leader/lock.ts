@@ -6,6 +6,7 @@ import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { type LockKey, tryLock, unlock } from "../wal/advisory-lock.ts";
 import { isHandedOver } from "./handover.ts";
 import { holderOf, isSameHolder, type LockHolder } from "./holder.ts";
+import type { Precedence } from "./precedence.ts";
 import { ask } from "../wal/wire.ts";
 
 /**
@@ -22,6 +23,8 @@ const LEAVE_MS = 100;
 
 /** What the waiting for the lock needs. */
 export interface LockWait {
+  /** Of the daemon: the same for each of its sessions. */
+  readonly precedence: Precedence;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Called for each session that holds the lock, or takes it over, meanwhile; with null where it has released it since. */
@@ -34,11 +37,13 @@ export interface LockWait {
 
 /**
  * Takes the leader's lock on `client`'s session and resolves when it is held, to a moment of the clock that the session
- * was alive after. A lock that the leader hands over to another session of its own is left to that one (P3). Rejects
- * when the connection fails; resolves to null when `signal` fired first.
+ * was alive after. A lock that the leader hands over to another session of its own is left to that one (P3), and one that
+ * is free at first to the daemon that led before, see `Precedence`. Rejects when the connection fails; resolves to null when `signal` fired first.
  */
 export async function takeLeaderLock(client: pg.ClientBase, key: LockKey, wait: LockWait): Promise<number | null> {
-  const { clock, signal, waiting, answerMs, sliceMs = SLICE_MS } = wait;
+  const { precedence, clock, signal, waiting, answerMs, sliceMs = SLICE_MS } = wait;
+  await precedence.turn(client, key, wait);
+  if (signal.aborted) return null;
   const askedAt = clock.now();
   const leave = async (): Promise<boolean> => {
     if (!(await isHandedOver(client, key, answerMs))) return false;
@@ -46,6 +51,7 @@ export async function takeLeaderLock(client: pg.ClientBase, key: LockKey, wait: 
     return true;
   };
   if ((await tryLock(client, key, answerMs)) && !(await leave())) return askedAt;
+  precedence.standsBy();
   let reported: LockHolder | null | undefined;
   const report = async (): Promise<void> => {
     const holder = await holderOf(client, { shard: key.shard }, answerMs);

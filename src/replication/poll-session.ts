@@ -9,6 +9,7 @@ import type { LockKey } from "../wal/advisory-lock.ts";
 import { takeLockBack, takeOver, type TakenOver } from "../leader/handover.ts";
 import type { LockHolder } from "../leader/holder.ts";
 import { type LockWait, takeLeaderLock } from "../leader/lock.ts";
+import type { Precedence } from "../leader/precedence.ts";
 import { parseLsn } from "../pg/lsn.ts";
 import type { SessionListener } from "./session-options.ts";
 import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "../wal/wire.ts";
@@ -17,6 +18,7 @@ import { ask, askEveryMs, endWithPeer, hangUp, type Silence } from "../wal/wire.
 export interface PollSessionOptions extends Silence {
   readonly connection: pg.ClientConfig;
   readonly lock: LockKey;
+  readonly precedence: Precedence;
   /** Null where the session is to lead by itself; else another one of this daemon leads: this ends it and resolves when it has ended. */
   readonly handover: (() => Promise<void>) | null;
   /** Called when it leads. */
@@ -39,7 +41,7 @@ export async function pollSession(
   listener: Pick<SessionListener, "standby" | "leading" | "heard">,
   signal: AbortSignal,
 ): Promise<void> {
-  const { connection, lock, senderTimeoutMs, clock } = options;
+  const { connection, lock, precedence, senderTimeoutMs, clock } = options;
   // A connection that is gone is given up soon; until then slot.fenceMs holds everything back.
   const answerMs = senderTimeoutMs / 4;
   const client = new Client(connection);
@@ -56,6 +58,7 @@ export async function pollSession(
     const held = await takeLock(client, options, waiting, signal);
     if (held === null) return;
     let { hasLock } = held;
+    precedence.leads();
     listener.leading(server);
     listener.heard(held.at);
     options.begun();
@@ -79,7 +82,7 @@ export async function pollSession(
 /** Waits for leadership, or takes it over; null where `signal` fired first. */
 async function takeLock(
   client: pg.Client,
-  { lock, handover, senderTimeoutMs, fenceMs, clock, log }: PollSessionOptions,
+  { lock, precedence, handover, senderTimeoutMs, fenceMs, clock, log }: PollSessionOptions,
   waiting: LockWait["waiting"],
   signal: AbortSignal,
 ): Promise<TakenOver | null> {
@@ -93,6 +96,6 @@ async function takeLock(
       askEveryMs: askEveryMs({ senderTimeoutMs, fenceMs }),
     });
   }
-  const at = await takeLeaderLock(client, lock, { ...shared, waiting });
+  const at = await takeLeaderLock(client, lock, { ...shared, precedence, waiting });
   return at === null ? null : { at, hasLock: true };
 }

@@ -3,6 +3,7 @@ import type pg from "pg";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { LockHolder } from "../leader/holder.ts";
+import type { Precedence } from "../leader/precedence.ts";
 import type { Lsn } from "../pg/lsn.ts";
 import type { Queryable } from "../pg/pool.ts";
 import type { SlotOptions } from "../slot/slot.ts";
@@ -66,6 +67,7 @@ export interface SessionOptions extends Silence {
   /** What keeps the stream from flowing for now. */
   readonly outage: (outage: StreamOutage) => void;
   readonly lock: LockKey;
+  readonly precedence: Precedence;
   readonly decoder: Decoder;
   /** P5: a stream with a larger message, in bytes, is not read: its slot is recreated. `LARGEST_MESSAGE_BYTES` unless set. */
   readonly largestMessageBytes?: number;

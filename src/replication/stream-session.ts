@@ -214,7 +214,7 @@ class Session {
   }
 
   async #start(client: pg.Client, signal: AbortSignal): Promise<void> {
-    const { senderTimeoutMs, lock, handover, clock, log, decoder } = this.#options;
+    const { senderTimeoutMs, lock, precedence, handover, clock, log, decoder } = this.#options;
     const { largestMessageBytes = LARGEST_MESSAGE_BYTES } = this.#options;
     this.#client = client;
     readInTurns(client);
@@ -238,7 +238,8 @@ class Session {
     const answerMs = senderTimeoutMs;
     if (handover === null) {
       const waiting = (holder: LockHolder | null): void => this.#listener.standby(holder, server);
-      if ((await takeLeaderLock(client, lock, { clock, signal, waiting, answerMs })) === null) return;
+      const wait = { precedence, clock, signal, waiting, answerMs };
+      if ((await takeLeaderLock(client, lock, wait)) === null) return;
     }
     const slot = { ...this.#options.slot, name: this.#options.slot.name ?? defaultSlotName(identity.dbname) };
     const heard = handover === null ? (at: number) => this.#lead(at) : null;
@@ -272,7 +273,10 @@ class Session {
    * sent nothing that the next leader would send again.
    */
   #lead(heldAt: number): void {
-    if (!this.#leads && this.#identity !== null) this.#listener.leading(this.#identity);
+    if (!this.#leads && this.#identity !== null) {
+      this.#options.precedence.leads();
+      this.#listener.leading(this.#identity);
+    }
     this.#leads = true;
     this.#heard(heldAt);
   }

@@ -2,6 +2,7 @@ import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { type Loop, stopped } from "../base/loops.ts";
+import { PRECEDENCE_MS } from "../leader/precedence.ts";
 import { isRefused } from "../pg/connection.ts";
 import { needsNewSlot } from "./stream-failure.ts";
 import { isUnreachable, type StreamOutage, outageOf } from "../slot/stream-outage.ts";
@@ -53,6 +54,12 @@ export interface Supervision {
 /** The wait between two tries to get a stream, after one that never flowed and after one that did; the outbox is swept meanwhile. */
 const NO_STREAM_RETRY = { firstMs: 100, maxMs: 10_000 };
 const LOST_STREAM_RETRY = { firstMs: 100, maxMs: 1_000 };
+
+/**
+ * P3: a server that is away is tried again after so long at most, in milliseconds, however long it is away: the daemon that led is so back
+ * within the time for which the others leave it the lock.
+ */
+const AWAY_RETRY_MS = PRECEDENCE_MS / 2;
 
 /** A session that ends sooner has not proved itself: the next wait is longer, and the same reason is not reported again. */
 const STEADY_MS = 5_000;
@@ -158,7 +165,7 @@ class Supervisor {
     if (failure !== null) (this.isToTakeOver ? this.#takeOverOutage : this.#pollOutage).report(failure);
     if (this.#isSteady(begunAt)) this.#failures = 0;
     const waitMs = this.isToTakeOver ? backoffMs(this.#failures++, NO_STREAM_RETRY) : notBefore - this.#clock.now();
-    await this.#clock.sleep(waitMs, signal);
+    await this.#clock.sleep(Math.min(waitMs, isUnreachable(failure) ? AWAY_RETRY_MS : Infinity), signal);
     return "lost";
   }
 

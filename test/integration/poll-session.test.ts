@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { connectionConfig } from "../../src/pg/pool.ts";
+import { Precedence } from "../../src/leader/precedence.ts";
 import { pollSession } from "../../src/replication/poll-session.ts";
 import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { eventually } from "../support/eventually.ts";
@@ -17,6 +18,7 @@ function poll(
     {
       connection: connectionConfig(db.url, "pgnetd (pg_net) leader"),
       lock: { classId: LOCK_CLASS_ID, shard: 0 },
+      precedence: new Precedence(),
       senderTimeoutMs,
       fenceMs: 3_000,
       handover: null,

@@ -5,6 +5,7 @@ import { connectionConfig } from "../../src/pg/pool.ts";
 import { HANDOVER_CLASS_ID, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { takeOver } from "../../src/leader/handover.ts";
 import { takeLeaderLock } from "../../src/leader/lock.ts";
+import { Precedence, PRECEDENCE_MS } from "../../src/leader/precedence.ts";
 import { eventually } from "../support/eventually.ts";
 import { silentLog } from "../support/silent-log.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
@@ -46,6 +47,7 @@ async function standBy(): Promise<{ holders: number; leads: boolean } & AsyncDis
     seen.holders++;
   };
   const waited = takeLeaderLock(client, LEADER, {
+    precedence: new Precedence(),
     clock: systemClock,
     signal: stop.signal,
     waiting,
@@ -78,6 +80,7 @@ test("who waits for the lock learns who else has got it meanwhile", async () => 
   const seen: (number | null | undefined)[] = [];
   const stop = new AbortController();
   const waited = takeLeaderLock(waiting, LEADER, {
+    precedence: new Precedence(),
     clock: systemClock,
     signal: stop.signal,
     waiting: (holder) => seen.push(holder?.pid),
@@ -90,6 +93,47 @@ test("who waits for the lock learns who else has got it meanwhile", async () => 
   await taken;
   await eventually(() => seen.length === 2);
   expect(seen[1]).toBe(await pidOf(stranger));
+  stop.abort();
+});
+
+/** How long a session of a daemon with `precedence` takes until it has the free lock, in milliseconds. */
+async function lockTakenMs(precedence: Precedence): Promise<number> {
+  await using client = await connect();
+  const began = performance.now();
+  const waiting = (): void => expect.fail("the lock is free");
+  await takeLeaderLock(client, LEADER, { precedence, clock: systemClock, signal: NEVER, waiting, answerMs: ANSWER_MS });
+  return performance.now() - began;
+}
+
+test("P3: of a new session the free lock is left alone for a while by a daemon that stood by, not by one that led", async () => {
+  const precedence = new Precedence();
+  expect(await lockTakenMs(precedence)).toBeLessThan(PRECEDENCE_MS);
+  precedence.standsBy();
+  expect(await lockTakenMs(precedence)).toBeGreaterThanOrEqual(PRECEDENCE_MS);
+  // It had the lock, and started nothing.
+  expect(await lockTakenMs(precedence)).toBeGreaterThanOrEqual(PRECEDENCE_MS);
+  precedence.leads();
+  expect(await lockTakenMs(precedence)).toBeLessThan(PRECEDENCE_MS);
+});
+
+test("P3: a daemon that leaves the lock alone waits for it as soon as another has it", async () => {
+  await using leader = await connect();
+  const precedence = new Precedence();
+  precedence.standsBy();
+  await using client = await connect();
+  const began = performance.now();
+  const waits = Promise.withResolvers<number>();
+  const stop = new AbortController();
+  const waited = takeLeaderLock(client, LEADER, {
+    precedence,
+    clock: systemClock,
+    signal: stop.signal,
+    waiting: () => waits.resolve(performance.now() - began),
+    answerMs: ANSWER_MS,
+  });
+  waited.catch(() => undefined);
+  await lead(leader);
+  expect(await waits.promise).toBeLessThan(PRECEDENCE_MS);
   stop.abort();
 });
 
@@ -117,6 +161,7 @@ test("a session that waited for the lock waits without a limit for other locks a
   await using waiting = await connect();
   const reported = Promise.withResolvers<void>();
   const waited = takeLeaderLock(waiting, LEADER, {
+    precedence: new Precedence(),
     clock: systemClock,
     signal: NEVER,
     waiting: () => reported.resolve(),

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { connectionConfig } from "../../src/pg/pool.ts";
+import { Precedence } from "../../src/leader/precedence.ts";
 import { pollSession } from "../../src/replication/poll-session.ts";
 import type { ServerIdentity } from "../../src/replication/session-options.ts";
 import { type LockKey, LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
@@ -16,6 +17,7 @@ async function withoutStream(db: TestDatabase, lock: LockKey): Promise<ServerIde
     {
       connection: connectionConfig(db.url, "pgnetd (pg_net) leader"),
       lock,
+      precedence: new Precedence(),
       senderTimeoutMs: 4_000,
       fenceMs: 2_500,
       handover: null,

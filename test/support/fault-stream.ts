@@ -6,6 +6,7 @@ import { openDecoder } from "../../src/wal/decoder.ts";
 import type { Begin } from "../../src/wal/events.ts";
 import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import type { Lsn } from "../../src/pg/lsn.ts";
+import { Precedence } from "../../src/leader/precedence.ts";
 import { pollSession } from "../../src/replication/poll-session.ts";
 import type { ServerIdentity, SessionOptions } from "../../src/replication/session-options.ts";
 import { streamSession } from "../../src/replication/stream-session.ts";
@@ -104,6 +105,7 @@ export async function startStream(url: string, choices: StreamChoices = {}): Pro
   const shared = {
     connection: connectionConfig(url, "pgnetd (pg_net) leader"),
     lock: choices.lock ?? { classId: LOCK_CLASS_ID, shard: 0 },
+    precedence: new Precedence(),
     senderTimeoutMs: choices.senderTimeoutMs ?? SENDER_TIMEOUT_MS,
     fenceMs: choices.fenceMs ?? 750,
     clock,

@@ -110,6 +110,23 @@ test("where nobody can log in, nothing is said of an outbox that is swept", asyn
   expect(run.lines).toEqual([expect.objectContaining({ message: "no connection to the database" })]);
 });
 
+test("P3: a server that is away is tried every half second however long it is away, one that refuses ever more seldom", async () => {
+  const waitsWith = async (code: string): Promise<readonly number[]> => {
+    const failed = Object.assign(new Error("?"), { code });
+    const run = supervise(
+      Array.from({ length: 30 }, () => () => failed),
+      Array.from({ length: 30 }, () => () => Promise.reject(failed)),
+    );
+    await run.run(30_000);
+    await run.stop();
+    return run.tries.slice(1, 9).map(({ at }, index) => at - (run.tries[index]?.at ?? 0));
+  };
+  for (const away of ["ECONNREFUSED", "57P03"]) {
+    expect(await waitsWith(away)).toEqual([100, 200, 400, 500, 500, 500, 500, 500]);
+  }
+  expect(await waitsWith("28P01")).toEqual([100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000]);
+});
+
 test("an outage is over when a stream has begun", async () => {
   const flowing = async (attempt: StreamTry, _clock: FakeClock, signal: AbortSignal): Promise<Error> => {
     attempt.begun();
