@@ -50,7 +50,10 @@ export async function takeLeaderLock(client: pg.ClientBase, key: LockKey, wait: 
     await unlock(client, key, answerMs);
     return true;
   };
-  if ((await tryLock(client, key, answerMs)) && !(await leave())) return askedAt;
+  if ((await tryLock(client, key, answerMs)) && !(await leave())) {
+    precedence.leads();
+    return askedAt;
+  }
   precedence.standsBy();
   let reported: LockHolder | null | undefined;
   const report = async (): Promise<void> => {
@@ -73,6 +76,7 @@ export async function takeLeaderLock(client: pg.ClientBase, key: LockKey, wait: 
       continue;
     }
     await ask(client, "set lock_timeout = 0", answerMs);
+    precedence.leads();
     return signal.aborted ? null : heldAt;
   }
   return null;

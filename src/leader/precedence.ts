@@ -16,10 +16,10 @@ const LOOK_EVERY_MS = 100;
  * session of one that stands by goes on, nothing is left to anybody: it has the lock as soon as the leader's session ends.
  */
 export class Precedence {
-  /** Another session had the lock after this daemon led last. */
+  /** Another session had the lock since this daemon had it last. */
   #hasStoodBy = false;
 
-  /** This daemon leads: it may start requests from now on. A session that had the lock and ended before does not count. */
+  /** This daemon has got the lock, on a session that went on: who had it before has ended, and nothing is to be left to that one. */
   leads(): void {
     this.#hasStoodBy = false;
   }

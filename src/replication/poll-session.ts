@@ -41,7 +41,7 @@ export async function pollSession(
   listener: Pick<SessionListener, "standby" | "leading" | "heard">,
   signal: AbortSignal,
 ): Promise<void> {
-  const { connection, lock, precedence, senderTimeoutMs, clock } = options;
+  const { connection, lock, senderTimeoutMs, clock } = options;
   // A connection that is gone is given up soon; until then slot.fenceMs holds everything back.
   const answerMs = senderTimeoutMs / 4;
   const client = new Client(connection);
@@ -58,7 +58,6 @@ export async function pollSession(
     const held = await takeLock(client, options, waiting, signal);
     if (held === null) return;
     let { hasLock } = held;
-    precedence.leads();
     listener.leading(server);
     listener.heard(held.at);
     options.begun();

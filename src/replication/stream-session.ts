@@ -273,10 +273,7 @@ class Session {
    * sent nothing that the next leader would send again.
    */
   #lead(heldAt: number): void {
-    if (!this.#leads && this.#identity !== null) {
-      this.#options.precedence.leads();
-      this.#listener.leading(this.#identity);
-    }
+    if (!this.#leads && this.#identity !== null) this.#listener.leading(this.#identity);
     this.#leads = true;
     this.#heard(heldAt);
   }
