@@ -51,7 +51,7 @@ test.each(["immediate", "fast"] as const)(
   },
 );
 
-test("P2 P3: the leader killed together with PostgreSQL: the standby leads 2 s after the server's start, repeated is only what was in flight", async () => {
+test("P2 P3: the leader killed together with PostgreSQL: the standby leads within 2.5 s of the start, repeated is only what was in flight", async () => {
   await using db = await startFaultServer();
   await using receiver = await startReceiver();
   receiver.behave({ kind: "answer", delayMs: 20 });
@@ -75,5 +75,5 @@ test("P2 P3: the leader killed together with PostgreSQL: the standby leads 2 s a
   expect(hasLed(second)).toBe(true);
   expect(counts).toMatchObject({ answered: COUNT, lost: 0 });
   expect(counts.repeated).toBeLessThanOrEqual(inFlight);
-  expect(backMs).toBeLessThan(2_000);
+  expect(backMs).toBeLessThan(2_500);
 });
