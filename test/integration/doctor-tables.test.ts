@@ -51,11 +51,14 @@ test("old-transactions warns of sessions and prepared transactions that are open
   await preparer.query(`begin; select pg_current_xact_id(); prepare transaction '${db.name}'`);
   preparer.release();
   session.on("error", () => undefined);
-  const found = await look(db.url, "old-transactions", { oldTransactionSeconds: 0 });
-  expect(found).toMatchObject({
-    status: "warn",
-    found: expect.stringMatching(/process \d+ \(role \S+, a long report\), for \d+ s/) as unknown,
-    fix: expect.stringContaining(`rollback prepared '${db.name}';`) as unknown,
+  // Others on the same server may have older ones, and the oldest five are told.
+  await eventually(async () => {
+    expect(await look(db.url, "old-transactions", { oldTransactionSeconds: 0 })).toMatchObject({
+      status: "warn",
+      found: expect.stringMatching(/process \d+ \(role \S+, a long report\), for \d+ s/) as unknown,
+      fix: expect.stringContaining(`rollback prepared '${db.name}';`) as unknown,
+    });
+    return true;
   });
   await db.query(`rollback prepared '${db.name}'`);
   session.release(true);

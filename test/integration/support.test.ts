@@ -25,6 +25,18 @@ describe("a database per test", () => {
     expect(await other.query("select from pg_replication_slots where database = $1", [name])).toEqual([]);
   });
 
+  test("goes with what a test that failed has left: a lent client, and a prepared transaction, of which it tells", async () => {
+    const db = await testDatabase({ migrated: false });
+    const { name } = db;
+    const lent = await db.pool.connect();
+    await lent.query("begin; select pg_current_xact_id()");
+    await db.query(`begin; select pg_current_xact_id(); prepare transaction '${name}'`);
+    await expect(db[Symbol.asyncDispose]()).rejects.toThrow(`prepared transactions were left in ${name}: ${name}`);
+    await using other = await testDatabase({ migrated: false });
+    expect(await other.query("select from pg_prepared_xacts where gid = $1", [name])).toEqual([]);
+    expect(await other.query("select from pg_stat_activity where datname = $1", [name])).toEqual([]);
+  });
+
   test("is real PostgreSQL from the source that was asked for", () => {
     const wish = process.env["TEST_PG"] ?? "auto";
     expect(wish === "auto" ? ["given", "docker", "embedded"] : [wish]).toContain(inject("postgres").kind);
