@@ -91,8 +91,8 @@ class Supervisor {
   /** Tries for a stream since a session held. */
   #failures = 0;
   #renewSlot = false;
-  /** How long to wait before the next try. */
-  #waitMs = 0;
+  /** The next try for a stream begins no sooner. */
+  #notBefore = 0;
 
   constructor(sessions: Sessions, { clock, log, handover }: Supervision) {
     this.#sessions = sessions;
@@ -128,8 +128,8 @@ class Supervisor {
     this.#renewSlot ||= needsNewSlot(failure, begunAt !== null);
     const isAway = isUnreachable(failure) || isRefused(failure);
     outage((isAway ? this.#pollOutage : this.#streamOutage).report(failure));
-    this.#waitMs = backoffMs(this.#failures, begunAt === null ? NO_STREAM_RETRY : LOST_STREAM_RETRY);
-    this.#failures++;
+    const waitMs = backoffMs(this.#failures++, begunAt === null ? NO_STREAM_RETRY : LOST_STREAM_RETRY);
+    this.#notBefore = this.#clock.now() + waitMs;
   }
 
   /**
@@ -138,7 +138,7 @@ class Supervisor {
    */
   async poll(signal: AbortSignal): Promise<"lost" | "streamed"> {
     const { poll, lost } = this.#sessions;
-    const notBefore = this.#clock.now() + this.#waitMs;
+    const notBefore = this.#notBefore;
     const leads = Promise.withResolvers<void>();
     let begunAt: number | null = null;
     const begun = (): void => {
@@ -184,7 +184,7 @@ class Supervisor {
     };
     await Promise.race([leads, stopped(signal)]);
     while (!signal.aborted && !handedOver.signal.aborted) {
-      await this.#clock.sleep(this.#waitMs, signal);
+      await this.#clock.sleep(this.#notBefore - this.#clock.now(), signal);
       if (!signal.aborted) await this.stream(handover, signal);
     }
   }

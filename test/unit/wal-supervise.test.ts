@@ -127,6 +127,28 @@ test("P3: a server that is away is tried every half second however long it is aw
   expect(await waitsWith("28P01")).toEqual([100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000]);
 });
 
+test("a standby that leads at last tries for a stream at once, however often its sessions were lost before", async () => {
+  const reset = Object.assign(new Error("terminating connection"), { code: "57P01" });
+  const standsBy: Poll = async (_attempt, signal) => {
+    await run.clock.sleep(1_000, signal);
+    throw reset;
+  };
+  const leadsLater: Poll = async ({ begun }, signal) => {
+    await run.clock.sleep(20_000, signal);
+    begun();
+    await stopped(signal);
+  };
+  const run = supervise(
+    Array.from({ length: 10 }, () => () => reset),
+    [...Array.from({ length: 9 }, () => standsBy), leadsLater],
+  );
+  await run.run(60_000);
+  await run.stop();
+  const leadsAt = (run.polls[9] ?? 0) + 20_000;
+  const triedAt = run.tries.at(-1)?.at ?? 0;
+  expect([run.polls.length, triedAt >= leadsAt, triedAt <= leadsAt + 50]).toEqual([10, true, true]);
+});
+
 test("an outage is over when a stream has begun", async () => {
   const flowing = async (attempt: StreamTry, _clock: FakeClock, signal: AbortSignal): Promise<Error> => {
     attempt.begun();
