@@ -4,7 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { Completion } from "./completion.ts";
 import type { WriteFailure } from "./write-failure.ts";
 
-const WAITS = { firstMs: 50, maxMs: 5_000 };
+const WAITS = { firstMs: 50, maxMs: 1_000 };
 /** Refused rows, and deadlocks, are reported at most so often, with their number. */
 const REPORT_EVERY_MS = 60_000;
 
