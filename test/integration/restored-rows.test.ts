@@ -14,10 +14,11 @@ async function installation(): Promise<TestDatabase> {
   return db;
 }
 
-/** The requests that wait in `production` come to be in `staging`, too, with ids that are free there. */
-async function restore(production: TestDatabase, staging: TestDatabase): Promise<void> {
+/** The requests that wait in `production` come to be in `staging`, too, with ids that are free there: so much higher. */
+async function restore(production: TestDatabase, staging: TestDatabase, higher = 1_000): Promise<void> {
   const [dump] = await production.query<{ rows: unknown }>(
-    "select json_agg(to_jsonb(q) || jsonb_build_object('id', id + 1000)) as rows from net.http_request_queue q",
+    "select json_agg(to_jsonb(q) || jsonb_build_object('id', id + $1::int)) as rows from net.http_request_queue q",
+    [higher],
   );
   await staging.query(
     "insert into net.http_request_queue select * from json_populate_recordset(null::net.http_request_queue, $1)",
@@ -82,7 +83,7 @@ test("adopt --moved and --keep send what a restore added; what is restored into 
       await using _daemon = await startInProcess(copy.url);
       await receiver.waitFor(expected);
       await nothingWaits(copy);
-      await restore(production, copy);
+      await restore(production, copy, 2_000);
       await nothingWaits(copy);
       expect(await copy.query(DEAD)).toHaveLength(4);
     }
