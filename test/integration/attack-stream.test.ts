@@ -10,7 +10,7 @@ import { startStream } from "../support/fault-stream.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { SLOT_PLUGIN } from "../support/slot-plugin.ts";
-import { latencies } from "../support/traffic.ts";
+import { latencies, quantile } from "../support/traffic.ts";
 
 const MIB = 1024 * 1024;
 
@@ -121,7 +121,7 @@ test.for(STALLS)(
       inserted: ({ url }) => streamed.set(String(url), now()),
     });
     let stallMs = 0;
-    for (let size = many; stallMs < NOTICED_MS; size *= 2) {
+    for (let size = many; stallMs < 2 * NOTICED_MS; size *= 2) {
       let end = Infinity;
       const attack = delay(1_000)
         .then(() => db.query(text, [size]))
@@ -138,7 +138,8 @@ test.for(STALLS)(
       const delays = await latencies(committed, receiver);
       await eventually(() => [...committed.keys()].every((url) => streamed.has(url)));
       stallMs = Math.max(...[...committed].map(([url, at]) => (streamed.get(url) ?? 0) - at));
-      expect(delays.at(-1)).toBeLessThan(Math.max(stallMs / 5, NOTICED_MS));
+      // Not the longest one: that is the machine's. Without the sweeps half of them would wait for a large part of the stall.
+      expect(quantile(delays, 0.9)).toBeLessThan(Math.max(stallMs / 5, NOTICED_MS));
     }
   },
 );

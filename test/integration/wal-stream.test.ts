@@ -210,7 +210,8 @@ describe("a session", () => {
     const heardBefore = stream.heard;
     const began = performance.now();
     await server.stop("fast");
-    expect(performance.now() - began).toBeLessThan(3_000);
+    // A stream that does not let go holds it up for wal_sender_timeout, a minute.
+    expect(performance.now() - began).toBeLessThan(20_000);
     expect(stream.heard - heardBefore).toBeLessThan(50);
     await server.start();
     await using client = await connectClient(server.url());
