@@ -1,5 +1,5 @@
 import { percentile } from "../support/numbers.ts";
-import type { Rig } from "../support/rig.ts";
+import { loopbackAddress, type Rig } from "../support/rig.ts";
 import { type Figures, type Scenario, shares } from "../support/scenario.ts";
 import { openSilentHosts, type SilentHosts } from "../support/silent-hosts.ts";
 import { FIRST_OF_OTHERS, trickle, type TrickleOptions } from "../support/trickle.ts";
@@ -81,6 +81,23 @@ const queued = beside({
   flood: (rig) => rig.client.query(TO_HOSTS, [[rig.otherReceiverUrl], 100_000]),
 });
 
+/** Without a limit on the rate, while a large transaction for one or many other healthy hosts is received and sent. */
+const unlimited = [1, 1_000].map((hosts) =>
+  beside({
+    name: `unlimited-beside-${hosts}`,
+    rate: "unlimited",
+    rounds: 3,
+    // Below its fair share.
+    perSecond: hosts === 1 ? 100 : 2,
+    seconds: 12,
+    flood: (rig) => {
+      const { port } = new URL(rig.otherReceiverUrl);
+      const urls = Array.from({ length: hosts }, (_, host) => `http://${loopbackAddress(host)}:${port}/?n=`);
+      return rig.client.query(TO_HOSTS, [urls, 200_000]);
+    },
+  }),
+);
+
 const silentHosts = beside({
   name: "silent-1000",
   rounds: 3,
@@ -128,4 +145,4 @@ async function hasLanes(rig: Rig): Promise<boolean> {
 }
 
 /** What a healthy destination, or a quiet lane, sees of the others. */
-export const BESIDE: readonly Scenario[] = [...dead, queued, silentHosts, lanes("2000")];
+export const BESIDE: readonly Scenario[] = [...dead, queued, ...unlimited, silentHosts, lanes("2000")];
