@@ -13,7 +13,9 @@ declare
   one regprocedure;
 begin
   for one in
-    select p.oid from pg_proc as p where p.pronamespace = 'net'::regnamespace and strpos(p.prosrc, 'body::text') > 0
+    select p.oid from pg_proc as p
+    where p.pronamespace = 'net'::regnamespace and p.proname in ('http_post', 'http_put', 'http_patch', 'http_delete', 'http_request')
+      and pg_has_role(p.proowner, 'usage') and strpos(p.prosrc, 'body::text') > 0
   loop
     execute replace(pg_get_functiondef(one), 'body::text', 'body::pg_catalog.text');
   end loop;

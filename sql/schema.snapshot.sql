@@ -19,9 +19,9 @@ table net.http_lane_activity | unlogged | What the leading daemon has in memory 
 table net.http_request_queue | logged | The outbox: one row per request that has not ended. Insert to send after commit, delete or truncate to cancel what was not sent yet. | autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=20000, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, toast.autovacuum_vacuum_cost_delay=0, toast.autovacuum_vacuum_insert_threshold=-1, toast.autovacuum_vacuum_scale_factor=0, toast.autovacuum_vacuum_threshold=5000 | public: delete, insert, select, truncate, update
 sequence net.http_request_queue_id_seq | logged | Request ids. |  | public: select, usage
 table net.http_response_detail | logged, identified by all columns | What net._http_response has no column for; joined to it by id and kept for the same time. | autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_threshold=5000, toast.autovacuum_vacuum_cost_delay=0, toast.autovacuum_vacuum_insert_threshold=-1, toast.autovacuum_vacuum_scale_factor=0.05, toast.autovacuum_vacuum_threshold=5000 | public: select
-table net.pgnetd_installation | logged | What tells the requests of this database from those of every other. |  | public: references
+table net.pgnetd_installation | logged, identified by all columns | What tells the requests of this database from those of every other. |  | public: references
 table net.pgnetd_migrations | logged | The schema versions this database has been through. |  | public: select
-table net.pgnetd_parts | logged | Optional parts that were asked for: pgnetd migrate applies them again after each upgrade. |  | public: references
+table net.pgnetd_parts | logged, identified by all columns | Optional parts that were asked for: pgnetd migrate applies them again after each upgrade. |  | public: references
 table supabase_functions.hooks | logged | Which trigger made which request; trimmed with the answers. | autovacuum_vacuum_insert_threshold=-1, autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_threshold=5000 | public: insert, select
 sequence supabase_functions.hooks_id_seq | logged |  |  | public: select, usage
 
@@ -118,9 +118,9 @@ index CREATE INDEX http_request_queue_parked ON net.http_request_queue USING btr
 index CREATE UNIQUE INDEX http_request_queue_pkey ON net.http_request_queue USING btree (id) | 
 index CREATE INDEX http_response_detail_created ON net.http_response_detail USING btree (created) | Finds what has expired.
 index CREATE INDEX http_response_detail_id ON net.http_response_detail USING btree (id) | Finds the detail of a request.
-index CREATE UNIQUE INDEX pgnetd_installation_pkey ON net.pgnetd_installation USING btree (only_row) | 
+index CREATE UNIQUE INDEX pgnetd_installation_one_row ON net.pgnetd_installation USING btree (only_row) WHERE only_row | One row. Partial, so that no foreign key can refer to it.
 index CREATE UNIQUE INDEX pgnetd_migrations_pkey ON net.pgnetd_migrations USING btree (version) | 
-index CREATE UNIQUE INDEX pgnetd_parts_pkey ON net.pgnetd_parts USING btree (name) | 
+index CREATE UNIQUE INDEX pgnetd_parts_name ON net.pgnetd_parts USING btree (name) WHERE (name IS NOT NULL) | One row per part. Partial, so that no foreign key can refer to it.
 index CREATE INDEX hooks_created_at ON supabase_functions.hooks USING btree (created_at) | Finds what has expired.
 index CREATE UNIQUE INDEX hooks_pkey ON supabase_functions.hooks USING btree (id) | 
 index CREATE INDEX supabase_functions_hooks_h_table_id_h_name_idx ON supabase_functions.hooks USING btree (hook_table_id, hook_name) | Finds the requests of a trigger.
@@ -134,10 +134,8 @@ constraint http_host_settings_pkey on net.http_host_settings | PRIMARY KEY (host
 constraint rate_per_second_is_above_zero on net.http_host_settings | CHECK ((rate_per_second > (0)::numeric))
 constraint rate_per_second_is_at_most_100000 on net.http_host_settings | CHECK ((rate_per_second <= (100000)::numeric))
 constraint http_request_queue_pkey on net.http_request_queue | PRIMARY KEY (id)
-constraint pgnetd_installation_pkey on net.pgnetd_installation | PRIMARY KEY (only_row)
 constraint there_is_one_installation on net.pgnetd_installation | CHECK (only_row)
 constraint pgnetd_migrations_pkey on net.pgnetd_migrations | PRIMARY KEY (version)
-constraint pgnetd_parts_pkey on net.pgnetd_parts | PRIMARY KEY (name)
 constraint hooks_pkey on supabase_functions.hooks | PRIMARY KEY (id)
 
 -- functions
@@ -285,6 +283,8 @@ CREATE OR REPLACE FUNCTION net._enqueue(method text, url text, params jsonb, hea
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+-- A conflict target cannot be qualified; everything else that has the name of a column is.
+#variable_conflict use_column
 declare
   request_id bigint;
 begin
@@ -319,7 +319,7 @@ begin
       (method, url, headers, body, timeout_milliseconds, next_attempt_at, deduplication_key, options, lane)
     values
       (method, url, headers, body, timeout_milliseconds, next_attempt_at, deduplication_key, options, lane)
-    on conflict do nothing
+    on conflict (deduplication_key) where deduplication_key is not null do nothing
     returning queue.id into request_id;
     exit when request_id is not null;
     select queue.id into request_id from net.http_request_queue as queue
@@ -655,6 +655,7 @@ CREATE OR REPLACE FUNCTION net.check_worker_is_up()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
+  perform pg_stat_clear_snapshot();
   if net._leader_pid() is null then
     raise exception 'the pg_net background worker is not up'
       using errcode = 'object_not_in_prerequisite_state',
@@ -978,7 +979,9 @@ CREATE OR REPLACE FUNCTION net.wait_until_running()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  while net._leader_pid() is null loop
+  loop
+    perform pg_stat_clear_snapshot();
+    exit when net._leader_pid() is not null;
     perform pg_sleep(0.05);
   end loop;
 end

@@ -1,5 +1,5 @@
 -- What others made on pg_net's objects, in the order in which it can be made again: how it is dropped, how it is made again, or
--- why it cannot be. Names are written in full where search_path is pg_catalog.
+-- why it cannot be; and notes on what is not. Names are written in full where search_path is pg_catalog.
 
 with recursive extension as (
   select oid from pg_extension where extname = 'pg_net'
@@ -84,12 +84,29 @@ view as (
   select kind, name, grantee, privilege_type, is_grantable, bool_and(was) as was
   from privilege where grantee <> owner
   group by kind, name, grantee, privilege_type, is_grantable having count(*) = 1
+), column_right as (
+  select t.relname, a.attname, e.*
+  from net_table as t join pg_attribute as a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped, aclexplode(a.attacl) as e
+),
+
+-- Whoever has one of them on pgnetd's tables can have code run as the daemon, or as their owner.
+as_daemon (name, privilege_type, grantee) as (
+  select name, privilege_type, grantee from right_changed
+  where not was and privilege_type in ('TRIGGER', 'REFERENCES')
+  union select format('net.%I', relname), privilege_type, grantee from column_right where privilege_type = 'REFERENCES'
+),
+
+-- What not every role could read, or not all of it.
+hidden as (
+  select format('net.%I', t.relname) as name from net_table as t
+  where t.relkind = 'r' and (t.relrowsecurity or not exists (
+    select from aclexplode(coalesce(t.relacl, acldefault('r', t.relowner))) as e where e.grantee = 0 and e.privilege_type = 'SELECT'))
 ),
 
 item (place, kind, object, dropped, made, problem) as (
   select 100 + v.depth, v.kind, v.name, format('drop %s %s', v.kind, v.name), concat_ws(E';\n',
     format('create %s %s%s as%s%s', v.kind, v.name, ' with (' || array_to_string(v.reloptions, ', ') || ')',
-      E'\n' || rtrim(pg_get_viewdef(v.oid), ';'), case when v.is_materialized and not v.relispopulated then ' with no data' end),
+      E'\n' || rtrim(pg_get_viewdef(v.oid), ';'), case when v.is_materialized then ' with no data' end),
     format('alter %s %s owner to %I', v.kind, v.name, pg_get_userbyid(v.relowner)),
     'revoke all on ' || v.name || ' from ' || (
       select string_agg(case b.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(b.grantee)) end, ', ' order by b.grantee)
@@ -97,6 +114,10 @@ item (place, kind, object, dropped, made, problem) as (
     (select string_agg(format('grant %s on %s to %s%s', e.privilege_type, v.name,
         case e.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(e.grantee)) end, case when e.is_grantable then ' with grant option' end), E';\n')
       from aclexplode(v.relacl) as e where e.grantee <> v.relowner),
+    (select string_agg(format('grant %s (%I) on %s to %s%s', e.privilege_type, a.attname, v.name,
+        case e.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(e.grantee)) end, case when e.is_grantable then ' with grant option' end),
+        E';\n' order by a.attnum)
+      from pg_attribute as a, aclexplode(a.attacl) as e where a.attrelid = v.oid and a.attnum > 0 and not a.attisdropped and e.grantee <> v.relowner),
     (select string_agg(case o.objsubid when 0 then format('comment on %s %s is %L', v.kind, v.name, o.description)
         else format('comment on column %s.%I is %L', v.name, a.attname, o.description) end, E';\n' order by o.objsubid)
       from pg_description as o left join pg_attribute as a on a.attrelid = v.oid and a.attnum = o.objsubid
@@ -156,12 +177,24 @@ item (place, kind, object, dropped, made, problem) as (
     format('%s %s on %s %s %s %s%s', case when was then 'revoke' else 'grant' end, lower(privilege_type), kind, name,
       case when was then 'from' else 'to' end, case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end,
       case when is_grantable and not was then ' with grant option' end), null
-  from right_changed
+  from right_changed where was or privilege_type not in ('TRIGGER', 'REFERENCES')
   union all
-  select 251, 'right', format('%s (%I) on net.%I', lower(e.privilege_type), a.attname, t.relname), null,
-    format('grant %s (%I) on net.%I to %s', lower(e.privilege_type), a.attname, t.relname,
-      case e.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(e.grantee)) end), null
-  from net_table as t join pg_attribute as a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped, aclexplode(a.attacl) as e
+  select 251, 'right', format('%s (%I) on net.%I', lower(privilege_type), attname, relname), null,
+    format('grant %s (%I) on net.%I to %s%s', lower(privilege_type), attname, relname,
+      case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end, case when is_grantable then ' with grant option' end), null
+  from column_right where privilege_type <> 'REFERENCES'
+  union all
+  select 252, 'note', format('%s had %s on %s, with which it could run code as the daemon here: that is left out',
+      case grantee when 0 then 'every role' else format('role %I', pg_get_userbyid(grantee)) end,
+      string_agg(distinct privilege_type, ', '), string_agg(distinct name, ', ')), null, null, null
+  from as_daemon group by grantee
+  union all
+  select 253, 'right', 'select on table net.http_response_detail', null, 'revoke select on table net.http_response_detail from public', null
+  where exists (select from hidden)
+  union all
+  select 254, 'note', format('not every role could read all of %s, so none but its owner may read net.http_response_detail, which has more of the same: ', string_agg(name, ' and ' order by name))
+      || 'docs/from-pg_net.md, Rights, says how to open it to some', null, null, null
+  from hidden having count(*) > 0
   union all
   select 260, 'security definer', format('%s', oid::regprocedure), null, format('alter function %s security definer', oid::regprocedure), null
   from net_function where prosecdef and proname not in ('http_collect_response')
@@ -169,6 +202,10 @@ item (place, kind, object, dropped, made, problem) as (
   select 261, 'setting', format('%s', f.oid::regprocedure), null,
     format('alter function %s set %s to %L', f.oid::regprocedure, split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)), null
   from net_function as f, unnest(f.proconfig) as c where c not like 'search\_path=%'
+  union all
+  -- What it calls runs as its owner so, not as the role that moves; and when all rights are back.
+  select 300 + v.depth, 'rows of materialized view', v.name, null, format('refresh materialized view %s', v.name), null
+  from view as v where v.is_materialized and v.relispopulated
   union all
   select 900, 'column', format('net.%I.%I', t.relname, a.attname), null, null, 'pgnetd''s table has no such column: what is in it would be lost'
   from net_table as t join pg_attribute as a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped

@@ -1,5 +1,6 @@
 -- Back to what the migrations grant: every role may call, insert, look and cancel. May be applied again and again. The schemas,
--- functions and tables of pgnetd are in settings: what others made there is left alone.
+-- functions and tables of pgnetd are in settings: what others made there is left alone. Where row security hides answers,
+-- every role may read their details only where row security is on these, too.
 
 do $$
 declare
@@ -21,11 +22,17 @@ begin
     grant usage, select on sequence supabase_functions.hooks_id_seq to public;
     grant select, insert on supabase_functions.hooks to public;
   end if;
+  if (
+    select d.relrowsecurity or not r.relrowsecurity from pg_catalog.pg_class as d, pg_catalog.pg_class as r
+    where d.oid = 'net.http_response_detail'::pg_catalog.regclass and r.oid = 'net._http_response'::pg_catalog.regclass
+  ) then
+    grant select on net.http_response_detail to public;
+  end if;
 end
 $$;
 grant usage on schema net to public;
 grant usage, select on sequence net.http_request_queue_id_seq to public;
 grant select, insert, update, delete, truncate on net.http_request_queue, net._http_response to public;
-grant select on net.http_response_detail, net.http_host_settings, net.http_lane_activity, net.pgnetd_migrations to public;
+grant select on net.http_host_settings, net.http_lane_activity, net.pgnetd_migrations to public;
 grant select (id, method, created, attempts, error_code, error_msg, status_code, died) on net.http_dead_letter to public;
 grant references on net.http_dead_letter, net.pgnetd_installation, net.pgnetd_parts to public;

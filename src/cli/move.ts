@@ -52,6 +52,7 @@ function planLines({ version, requests, answers, objects }: MovePlan): readonly 
   const problems = objects.flatMap(({ kind, object, problem }) =>
     problem === null ? [] : [`-- ${kind} ${object}: ${problem}`],
   );
+  const notes = notesOf(objects);
   return [
     `-- pg_net ${version}: ${requests} requests and ${answers} answers are carried over`,
     ...drops,
@@ -59,8 +60,13 @@ function planLines({ version, requests, answers, objects }: MovePlan): readonly 
     "drop extension pg_net;",
     "-- here comes what pgnetd migrate installs; then what others made is made again",
     ...creates,
+    ...notes.map((note) => `-- note: ${note}`),
     ...(problems.length === 0 ? [] : ["-- IN THE WAY, to be done first", ...problems]),
   ];
+}
+
+function notesOf(objects: MovePlan["objects"]): readonly string[] {
+  return objects.filter(({ kind }) => kind === "note").map(({ object }) => object);
 }
 
 function movedLines({ version, requests, answers, objects, migrated, triggers }: Moved): readonly string[] {
@@ -69,6 +75,7 @@ function movedLines({ version, requests, answers, objects, migrated, triggers }:
     `moved over from pg_net ${version}: ${requests} requests, ${answers} answers, ${again} things of others made again`,
     `schema installed: version ${migrated.to}`,
     ...migrated.notes,
+    ...notesOf(objects),
     ...triggers.map(
       (name) => `trigger ${name} runs as the daemon's role now, no superuser: see that it may do what it does`,
     ),

@@ -10,9 +10,11 @@ import {
   INSERT_VERSION,
   LATEST_VERSION,
   MIGRATIONS,
+  NO_FOREIGN_KEYS_VERSION,
   readSql,
   SELECT_VERSION,
 } from "./migrations.ts";
+import { otherRoles } from "./other-roles.ts";
 import { dropEmptyPublications, restorePublications } from "./own-publications.ts";
 import { assertOwn } from "./ownership.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
@@ -70,19 +72,28 @@ const RECORD_ENVIRONMENT = `update net.pgnetd_installation set environment = $1,
 where environment is null
   and ($2 or not (select is_called from net.http_request_queue_id_seq) and not exists (select from net.http_request_queue))`;
 
+/** So that no role can make a foreign key to them, whose checks run its code as the owner, before the migration that rules it out. */
+const REVOKE_REFERENCES = "revoke references on net.pgnetd_installation, net.pgnetd_parts from public";
+
 /**
  * Brings the schema to `to`, each file in one transaction of its own. `target` is a connection string or one connection
  * outside of a transaction. Throws SCHEMA_NEWER, MIGRATION_FAILED, or PG_UNREACHABLE and
  * PG_REFUSED where trying again may help; what earlier files did then stays.
  */
 export async function migrate(target: string | pg.ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
-  if (typeof target !== "string") return migrateIn(target, options, inTransactions(target, options));
+  if (typeof target !== "string") return migrateAll(target, options, inTransactions(target, options));
   const client = await connect(target, "migrate");
   try {
-    return await migrateIn(client, options, inTransactions(client, { url: target, ...options }));
+    return await migrateAll(client, options, inTransactions(client, { url: target, ...options }));
   } finally {
     await client.end();
   }
+}
+
+async function migrateAll(client: pg.ClientBase, options: MigrateOptions, steps: Steps): Promise<Migrated> {
+  const migrated = await migrateIn(client, options, steps);
+  const others = await steps.run("rights of others", () => otherRoles(client, options.grants));
+  return { ...migrated, notes: [...migrated.notes, ...others] };
 }
 
 /** The schema version of a database; 0 where pgnetd is not installed. */
@@ -92,7 +103,7 @@ export async function schemaVersion(db: Queryable): Promise<number> {
   return (await db.query<{ version: number }>({ text: SELECT_VERSION })).rows[0]?.version ?? 0;
 }
 
-/** As `migrate`, with each step as `steps` runs it. */
+/** As `migrate`, with each step as `steps` runs it, and without a word about rights of others. */
 export async function migrateIn(client: pg.ClientBase, options: MigrateOptions, steps: Steps): Promise<Migrated> {
   const to = options.to ?? LATEST_VERSION;
   const { version: from, notes: restored } = await prepare(client, steps);
@@ -158,6 +169,7 @@ async function apply(client: pg.ClientBase, version: number, name: string, recor
   await keepAttributes(client, () => client.query(sql));
   // In the same transaction, so that no new function is open to every role for a moment.
   await applyParts(client, {});
+  if (version < NO_FOREIGN_KEYS_VERSION) await client.query(REVOKE_REFERENCES);
   // In the same transaction, so that no other daemon mistakes a new installation for one without an environment.
   if (version >= ENVIRONMENT_VERSION) await record();
 }

@@ -38,9 +38,15 @@ left join pg_catalog.pg_prepared_xacts r on r.gid = p.gid
 order by exists (select from pg_catalog.pg_locks q where q.pid = b.pid and not q.granted), coalesce(a.xact_start, r.prepared)
 limit 1`;
 
-interface Blocker extends LockOwner {
+/** Who is in the way of a session. */
+export interface Blocker extends LockOwner {
   /** When its transaction began; null where this role may not see it. */
   readonly since: string | null;
+}
+
+/** Who is in the way of the session with this process; null where nobody is. */
+export async function readBlocker(session: pg.ClientBase, pid: number): Promise<Blocker | null> {
+  return (await session.query<Blocker & pg.QueryResultRow>(SELECT_BLOCKER, [pid])).rows[0] ?? null;
 }
 
 /** True for the error of a statement that waited for a lock for too long. */
@@ -117,8 +123,7 @@ class Observer implements AsyncDisposable {
   async #observe(session: pg.Client, pid: number, signal: AbortSignal): Promise<void> {
     try {
       while (!signal.aborted) {
-        const { rows } = await session.query<Blocker & pg.QueryResultRow>(SELECT_BLOCKER, [pid]);
-        this.blocker = rows[0] ?? this.blocker;
+        this.blocker = (await readBlocker(session, pid)) ?? this.blocker;
         await systemClock.sleep(OBSERVE_EVERY_MS, signal);
       }
     } catch {
@@ -136,7 +141,8 @@ function nameOf(blocker: Blocker | null): string {
   return blocker === null ? "another session" : holderText(blocker);
 }
 
-function problemOf(blocker: Blocker | null): PgnetdError {
+/** What an operator should know of whoever keeps a migration waiting. */
+export function problemOf(blocker: Blocker | null): PgnetdError {
   const since = blocker?.since ?? null;
   const message = `${nameOf(blocker)} ${since === null ? "" : `has been in a transaction since ${since} and `}holds a lock that the migration needs`;
   const end = blocker === null ? "pg_locks shows who it is." : endHint(blocker);

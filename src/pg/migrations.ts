@@ -23,6 +23,7 @@ export const MIGRATIONS = [
   "0019_installation_mark.sql",
   "0020_dead_letter_mark.sql",
   "0021_all_lanes.sql",
+  "0022_no_foreign_keys.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */
@@ -30,6 +31,9 @@ export const LATEST_VERSION: number = MIGRATIONS.length;
 
 /** The first version that knows environments. */
 export const ENVIRONMENT_VERSION: number = MIGRATIONS.indexOf("0008_environment.sql") + 1;
+
+/** The first version where no foreign key can refer to a table that every role has REFERENCES on. */
+export const NO_FOREIGN_KEYS_VERSION: number = MIGRATIONS.indexOf("0022_no_foreign_keys.sql") + 1;
 
 /** The version of the schema, where there is one. */
 export const SELECT_VERSION = "select coalesce(pg_catalog.max(version), 0) as version from net.pgnetd_migrations";

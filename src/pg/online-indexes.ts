@@ -3,6 +3,7 @@ import type pg from "pg";
 import { withProgress } from "./indexing-progress.ts";
 import { migrationLock, type MigrationWait, unlockMigration } from "./migration-lock.ts";
 import { SELECT_VERSION } from "./migrations.ts";
+import { whileWaiting } from "./online-wait.ts";
 
 /** With more requests in the outbox than this, an index that is made in a transaction would block callers for too long. */
 const LARGE_ROWS = 10_000;
@@ -56,17 +57,19 @@ async function createOnline(
   client: pg.ClientBase,
   statement: string,
   index: string,
-  { url, indexing }: MigrationWait,
+  { url, indexing, signal, waiting }: MigrationWait,
 ): Promise<void> {
   const { rows } = await client.query<{ valid: boolean }>(SELECT_VALID, [index]);
   if (rows[0]?.valid === true) return;
   if (rows.length > 0) await client.query(`drop index concurrently ${index}`);
   const make = (): Promise<unknown> =>
     client.query(statement.replace("create index if not exists", "create index concurrently"));
-  if (url === undefined || indexing === undefined) {
+  if (url === undefined) {
     await make();
     return;
   }
   const pid = (await client.query<{ pid: number }>("select pg_catalog.pg_backend_pid() as pid")).rows[0]?.pid ?? 0;
-  await withProgress({ url, pid, index, report: indexing }, make);
+  const act = (): Promise<unknown> =>
+    indexing === undefined ? make() : withProgress({ url, pid, index, report: indexing }, make);
+  await whileWaiting({ url, pid, what: `index ${index}`, signal, waiting }, act);
 }

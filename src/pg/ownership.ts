@@ -1,3 +1,5 @@
+import pg from "pg";
+
 import type { ErrorCode } from "../base/errors.ts";
 import { PgnetdError } from "../base/errors.ts";
 import { ownObjects, type OwnSchema } from "./own-objects.ts";
@@ -70,6 +72,6 @@ export async function assertOwn(db: Queryable, schema: OwnSchema, code: ErrorCod
   if (found === null) return;
   const { what, owner, role } = found;
   throw new PgnetdError(code, `${what} belongs to role ${owner}, whose code would run with the rights of ${role}`, {
-    hint: `Where it is yours: connect as ${owner}, or have an administrator run: grant "${owner}" to "${role}". Where it is not, drop it.`,
+    hint: `Where it is yours: connect as ${owner}, or have an administrator run: grant ${pg.escapeIdentifier(owner)} to ${pg.escapeIdentifier(role)}. Where it is not, drop it.`,
   });
 }

@@ -14,7 +14,7 @@ export interface Parts {
 const INSTALLED = "select name, setting from net.pgnetd_parts";
 
 const REMEMBER = `insert into net.pgnetd_parts (name, setting) values ($1, $2)
-on conflict (name) do update set setting = excluded.setting`;
+on conflict (name) where name is not null do update set setting = excluded.setting`;
 
 const TELL_CALLERS = `select pg_catalog.set_config('pgnetd.callers', $1, true),
   pg_catalog.set_config('pgnetd.former_callers', $2, true), pg_catalog.set_config('pgnetd.schemas', $3, true),

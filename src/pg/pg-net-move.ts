@@ -5,12 +5,15 @@ import { migrateIn, type Migrated, type MigrateOptions } from "./migrate.ts";
 import { LOCK_TIMEOUT_MS } from "./migration-retry.ts";
 import { inOpenTransaction, inTransactions } from "./migration-transaction.ts";
 import { readSql } from "./migrations.ts";
+import { otherRoles } from "./other-roles.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** Something that others made on pg_net's objects. */
 export interface MovedObject {
+  /** `note` for what is not made again. */
   readonly kind: string;
+  /** Its name; a note in words. */
   readonly object: string;
   /** How it is dropped, where it does not go with pg_net's tables. */
   readonly drop: string | null;
@@ -118,7 +121,8 @@ export async function moveFromPgNet(client: pg.ClientBase, options: MoveOptions)
       if (create !== null) await inOpenTransaction.run(`${kind} ${object}`, () => client.query(create));
     }
     const triggers = await client.query<{ name: string }>(SELECT_TRIGGERS);
-    return { ...plan, migrated, triggers: triggers.rows.map(({ name }) => name) };
+    const notes = [...migrated.notes, ...(await otherRoles(client, options.grants))];
+    return { ...plan, migrated: { ...migrated, notes }, triggers: triggers.rows.map(({ name }) => name) };
   });
 }
 

@@ -1,7 +1,7 @@
 import pg from "pg";
 
-import { PgnetdError, toError } from "../base/errors.ts";
-import { isOutOfIds, SQLSTATE, sqlstateOf } from "./sqlstate.ts";
+import { PgnetdError } from "../base/errors.ts";
+import { isOutOfIds, isTimedOut, SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 const HINT = "A pooler answers in PostgreSQL's place: give DATABASE_URL the host and port of PostgreSQL itself.";
 
@@ -22,9 +22,6 @@ export function poolerHint(error: unknown): string | undefined {
   return isRefused || isOrdinary || OF_OTHERS.has(sqlstate ?? "") ? HINT : undefined;
 }
 
-/** What the driver says of a statement that it waits for no longer. */
-const NO_ANSWER = "Query read timeout";
-
 const TIMED_OUT_HINT =
   "It had no answer in time, or was cancelled: see pg_locks and pg_prepared_xacts for who holds a lock on a table of schema net; else the server is busy, or silent.";
 
@@ -39,6 +36,5 @@ export function databaseHint(error: unknown): string | undefined {
   if (error instanceof PgnetdError) return error.hint;
   if (isOutOfIds(error)) return OUT_OF_IDS_HINT;
   if (sqlstateOf(error) === SQLSTATE.tooManyConnections) return NO_CONNECTION_HINT;
-  const { message } = toError(error);
-  return sqlstateOf(error) === SQLSTATE.queryCanceled || message === NO_ANSWER ? TIMED_OUT_HINT : poolerHint(error);
+  return isTimedOut(error) ? TIMED_OUT_HINT : poolerHint(error);
 }

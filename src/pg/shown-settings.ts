@@ -22,7 +22,7 @@ order by w.n`;
 
 /** As in pg_db_role_setting, one on each line. */
 const REMEMBER = `insert into net.pgnetd_parts (name, setting) values ('settings', $1)
-on conflict (name) do update set setting = pg_catalog.concat_ws(e'\\n', pgnetd_parts.setting, excluded.setting)`;
+on conflict (name) where name is not null do update set setting = pg_catalog.concat_ws(e'\\n', pgnetd_parts.setting, excluded.setting)`;
 
 const SELECT_RESETS = `
 select distinct pg_catalog.format('alter database %I reset %s', d.datname, pg_catalog.split_part(w.entry, '=', 1)) as statement

@@ -24,6 +24,9 @@ export const SQLSTATE = {
   configurationLimitExceeded: "53400",
   crashShutdown: "57P02",
   cannotConnectNow: "57P03",
+  dataCorrupted: "XX001",
+  indexCorrupted: "XX002",
+  foreignServerUnreachable: "HV00N",
   invalidPassword: "28P01",
   invalidAuthorization: "28000",
   unknownDatabase: "3D000",
@@ -54,6 +57,40 @@ const GIVING_IDS: ReadonlySet<string> = new Set(["GetNewTransactionId", "GetNewM
 /** True where the server gives out no more transaction ids until it is vacuumed. It calls that a program limit, as it does what is too large. */
 export function isOutOfIds(error: unknown): boolean {
   return error instanceof Error && "routine" in error && GIVING_IDS.has(String(error.routine));
+}
+
+/** What the driver says of a statement that it waits for no longer. */
+const NO_ANSWER = "Query read timeout";
+
+/** True for a statement that had no answer in time, or was cancelled. */
+export function isTimedOut(error: unknown): boolean {
+  return sqlstateOf(error) === SQLSTATE.queryCanceled || (error instanceof Error && error.message === NO_ANSWER);
+}
+
+/** Classes of SQLSTATE that speak of the server, and not of one statement: read-only or aborted transactions, want of resources, errors of its system. */
+const SERVER_CLASSES: ReadonlySet<string> = new Set(["25", "53", "58"]);
+const OF_SERVER: ReadonlySet<string> = new Set([SQLSTATE.dataCorrupted, SQLSTATE.indexCorrupted]);
+
+/** True for an error that other statements have as well, whatever they write: the server's, the system's, or the network's. */
+export function isServerError(error: unknown): boolean {
+  const sqlstate = sqlstateOf(error);
+  if (sqlstate === null) return !isTimedOut(error);
+  const isShutdown = sqlstate.startsWith("57P");
+  return SERVER_CLASSES.has(sqlstate.slice(0, 2)) || OF_SERVER.has(sqlstate) || isShutdown || isOutOfIds(error);
+}
+
+/** Classes of SQLSTATE that pass: of connections (a trigger may make some, too), and of transactions that were in each other's way. */
+const PASSING_CLASSES: ReadonlySet<string> = new Set(["08", "40"]);
+const PASSING: ReadonlySet<string> = new Set([
+  SQLSTATE.lockNotAvailable,
+  SQLSTATE.objectInUse,
+  SQLSTATE.foreignServerUnreachable,
+]);
+
+/** True for an error after which the same statement may well succeed later, though nobody changes anything. */
+export function isPassing(error: unknown): boolean {
+  const sqlstate = sqlstateOf(error) ?? "";
+  return PASSING_CLASSES.has(sqlstate.slice(0, 2)) || PASSING.has(sqlstate) || isTimedOut(error);
 }
 
 /** True for an error of a statement whose fault lies in what it reads or writes. */

@@ -9,7 +9,7 @@ import { openPool } from "../../src/pg/pool.ts";
 import { expireResults } from "../../src/results/retention.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { eventually } from "../support/eventually.ts";
-import { startDaemon } from "../support/daemon.ts";
+import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { silentLog } from "../support/silent-log.ts";
 
@@ -72,6 +72,32 @@ const TRAP = `
 async function ran(db: TestDatabase): Promise<unknown> {
   const [row] = await db.query<{ called: boolean }>("select is_called as called from trap.runs");
   return row?.called === true ? db.query("select distinct who from trap.ran") : [];
+}
+
+/** Views that run the trap, in the place of the tables that probes, scrapes and the page read. */
+const TRAPPED = [
+  "http_request_queue",
+  "http_dead_letter",
+  "http_response_detail",
+  "_http_response",
+  "http_host_settings",
+]
+  .map((table) => `create view net.${table} as select * from kept.${table} where trap.spring()`)
+  .join("; ");
+
+/** What shows a daemon to whoever asks; resolves when everything has been asked for. */
+async function lookAt(daemon: Daemon): Promise<string> {
+  await fetch(`${daemon.address}/metrics`).then((response) => response.text());
+  const events = await fetch(`${daemon.address}/page/events`);
+  let seen = "";
+  for await (const chunk of events.body ?? []) {
+    seen += Buffer.from(chunk as Uint8Array).toString();
+    if (seen.includes("event: lists")) break;
+  }
+  for (const search of ["1", "https://"]) {
+    await fetch(`${daemon.address}/page/search?q=${search}`).then((response) => response.text());
+  }
+  return fetch(`${daemon.address}/readyz`).then((response) => response.text());
 }
 
 /** Somebody else's table in the place of the records of webhooks. */
@@ -152,6 +178,14 @@ describe.each(["superuser", "owner"])("as %s", (who) => {
       create trigger fire before insert or update or delete on net._http_response execute function trap.fire()`,
     );
     await run(as(MALLORY, db), "select net.http_get('http://127.0.0.1:9/')");
+    await run(
+      as(MALLORY, db),
+      `create schema kept; grant usage on schema kept to public;
+      alter table net.http_request_queue set schema kept; alter table net.http_dead_letter set schema kept;
+      alter table net.http_response_detail set schema kept; alter table net._http_response set schema kept;
+      alter table net.http_host_settings set schema kept; ${TRAPPED};
+      grant all on all tables in schema net to public; grant all on all tables in schema kept to public`,
+    );
     await run(as(MALLORY, db), "delete from trap.ran; alter sequence trap.runs restart");
     const url = urlOf(db);
     const foreign = expect.stringMatching(`^schema net belongs to role ${MALLORY}`) as unknown;
@@ -170,7 +204,35 @@ describe.each(["superuser", "owner"])("as %s", (who) => {
       const response = await fetch(`${daemon.address}/readyz`).catch(() => null);
       return response?.status === 503 && (await response.text()).includes(`belongs to role ${MALLORY}`);
     });
+    expect(await lookAt(daemon)).toContain(`belongs to role ${MALLORY}`);
     expect(await ran(db)).toEqual([]);
+  });
+
+  test("a schema net that somebody else makes in place of ours is read by no probe, scrape or page of a daemon that runs", async () => {
+    await using db = await shared({ migrated: false });
+    const url = urlOf(db);
+    await migrate(url);
+    await run(as(MALLORY, db), TRAP);
+    await db.query(
+      `create schema kept authorization ${MALLORY};
+      create table kept.http_request_queue (like net.http_request_queue); create table kept.http_dead_letter (like net.http_dead_letter);
+      create table kept.http_response_detail (like net.http_response_detail); create table kept._http_response (like net._http_response);
+      create table kept.http_host_settings (like net.http_host_settings);
+      grant usage on schema kept to public; grant all on all tables in schema kept to public`,
+    );
+    await using daemon = await startDaemon({ databaseUrl: url, env: { PGNETD_GRACE_MS: "1000" } });
+    await daemon.live();
+    await db.query("drop schema net cascade");
+    await run(
+      as(MALLORY, db),
+      `create schema net; ${TRAPPED};
+      create function net._lane(url text, lane text) returns text language sql immutable as 'select url';
+      grant usage on schema net to public; grant all on all tables in schema net to public`,
+    );
+    await lookAt(daemon);
+    await eventually(async () => (await lookAt(daemon)).includes(`belongs to role ${MALLORY}`));
+    expect(await ran(db)).toEqual([]);
+    expect(daemon.log()).toContain("schema net was dropped or recreated");
   });
 
   test("a table or function of somebody else in our own schema net is refused, and one with another name left alone", async () => {
@@ -214,6 +276,20 @@ describe.each(["superuser", "owner"])("as %s", (who) => {
 });
 
 describe("a schema of another role", () => {
+  test("is refused with a remedy in which the name of its owner is quoted, whatever it is", async () => {
+    await using db = await shared({ migrated: false });
+    const name = `${MALLORY}"; drop table x; --`;
+    const quoted = `"${name.replaceAll('"', '""')}"`;
+    await db.query(`create role ${quoted}; create schema net authorization ${quoted}`);
+    try {
+      await expect(migrate(as(OWNER, db))).rejects.toMatchObject({
+        hint: expect.stringContaining(`grant ${quoted} to "${OWNER}"`) as unknown,
+      });
+    } finally {
+      await db.query(`drop owned by ${quoted}; drop role ${quoted}`);
+    }
+  });
+
   test("is served where an administrator has made the daemon's role a member of its owner, not where the owner itself did", async () => {
     await using db = await shared({ migrated: false });
     await migrate(as(MALLORY, db));

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { pgnetd } from "../support/command.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
-import { type ExtensionDatabase, installPgNet, startExtensionServer } from "../support/extension-server.ts";
+import { type ExtensionDatabase, installPgNet, startPgNetServer } from "../support/extension-server.ts";
 import { codeBlocks, readDocument, sqlExamples } from "../support/markdown.ts";
 import { emptied } from "../support/outbox.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -41,8 +41,7 @@ async function rows(db: ExtensionDatabase, text: string): Promise<readonly unkno
 }
 
 test("the steps of docs/from-pg_net.md lead from pg_net to pgnetd and back", async () => {
-  await using server = await startExtensionServer();
-  await installPgNet(server.folder);
+  await using server = await startPgNetServer();
   await using db = await server.database();
   await using receiver = await startReceiver();
   await db.query("create extension pg_net");

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { runCommandAsked, runCommandLine, pgnetd } from "../support/command.ts";
 import { eventually } from "../support/eventually.ts";
 import {
+  createRoles,
   type ExtensionDatabase,
   type ExtensionServer,
-  installPgNet,
-  startExtensionServer,
+  startPgNetServer,
 } from "../support/extension-server.ts";
 import { doctor, type FoundByDoctor } from "../support/doctor.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
@@ -13,8 +13,7 @@ import { startReceiver } from "../support/receiver.ts";
 
 let server: ExtensionServer;
 beforeAll(async () => {
-  server = await startExtensionServer();
-  await installPgNet(server.folder);
+  server = await startPgNetServer();
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
@@ -27,12 +26,6 @@ beforeEach(async () => {
   return () => db[Symbol.asyncDispose]();
 });
 
-/** Roles belong to the whole server. */
-async function createRoles(...names: readonly string[]): Promise<void> {
-  for (const name of names)
-    await db.query(`do $$ begin if to_regrole('${name}') is null then create role ${name}; end if; end $$`);
-}
-
 /** What applications make over pg_net's tables, functions and types. */
 const APPLICATION = `
   create schema app; grant usage on schema app to public;
@@ -44,6 +37,7 @@ const APPLICATION = `
     select id, error_msg, status_code from net._http_response where error_msg is not null or status_code >= 400;
   alter view app.failed owner to owner; revoke all on app.failed from anon; grant select on app.failed to reader;
   comment on view app.failed is 'it''s what failed';
+  grant select (id, status_code) on app.failed to anon with grant option;
   create view app."How many" as select count(*) as n from app.failed;
   create view app.waiting as select * from net.http_request_queue;
   create materialized view app.by_status as select status_code, count(*) from net._http_response group by status_code;
@@ -64,7 +58,7 @@ const APPLICATION = `
   alter table net._http_response enable row level security;
   create policy "some answers" on net._http_response for select to reader using (status_code = 200);
   revoke insert on net._http_response from public;
-  grant select (id) on net._http_response to reader;
+  grant select (id) on net._http_response to reader with grant option;
   grant usage on schema net to owner with grant option;
   revoke all on function net.http_post(text, jsonb, jsonb, jsonb, integer) from public;
   grant execute on function net.http_post(text, jsonb, jsonb, jsonb, integer) to owner;
@@ -78,7 +72,8 @@ const APPLICATION = `
 /** What is to be the same before and after. */
 const SEEN = {
   views: `select c.oid::regclass::text as name, pg_get_viewdef(c.oid) as definition, pg_get_userbyid(relowner) as owner, reloptions,
-      array(select acl::text from unnest(relacl) as acl order by 1) as rights, obj_description(c.oid) as comment
+      array(select acl::text from unnest(relacl) as acl order by 1) as rights, (select string_agg(concat_ws(' ', attname, attacl), ', ' order by attnum)
+        from pg_attribute where attrelid = c.oid and attacl is not null) as column_rights, obj_description(c.oid) as comment
     from pg_class c where relkind in ('v', 'm') and relnamespace = 'app'::regnamespace order by 1`,
   functions: `select p.oid::regprocedure::text as name, pg_get_functiondef(p.oid) as definition, pg_get_userbyid(proowner) as owner,
       array(select acl::text from unnest(coalesce(proacl, acldefault('f', proowner))) as acl order by 1) as rights
@@ -90,7 +85,7 @@ const SEEN = {
   indexes: "select indexdef from pg_indexes where indexname in ('by_code', 'by_status_key') order by 1",
   rights: `select r.name, has_schema_privilege(r.name, 'net', 'usage with grant option') as schema,
       has_table_privilege(r.name, 'net._http_response', 'insert') as insert,
-      has_column_privilege(r.name, 'net._http_response', 'id', 'select') as column,
+      has_column_privilege(r.name, 'net._http_response', 'id', 'select with grant option') as column,
       has_function_privilege(r.name, 'net.http_post(text, jsonb, jsonb, jsonb, integer)', 'execute') as post,
       has_function_privilege(r.name, 'net.http_get(text, jsonb, jsonb, integer)', 'execute') as get
     from unnest(array['owner', 'reader', 'anon']) as r (name)`,
@@ -119,7 +114,7 @@ async function fill(): Promise<void> {
 }
 
 test("moves requests, answers, ids and what others made, all in one transaction", async () => {
-  await createRoles("owner", "reader", "anon");
+  await createRoles(db, "owner", "reader", "anon");
   await db.query(APPLICATION);
   await fill();
   await db.query("refresh materialized view app.by_status");
@@ -171,7 +166,7 @@ test("waits for transactions that use pg_net's tables, and what they commit is c
 });
 
 test("--dry-run prints SQL that does the same by hand, with migrate in between, and changes nothing", async () => {
-  await createRoles("owner", "reader", "anon");
+  await createRoles(db, "owner", "reader", "anon");
   await db.query(APPLICATION);
   const before = await look();
   const lines = await pgnetd(db.url, "migrate", "--from-pg-net", "--dry-run");
@@ -187,7 +182,7 @@ test("--dry-run prints SQL that does the same by hand, with migrate in between, 
 
 test("--owner has another role own everything, which then migrates and runs by itself", async () => {
   await using receiver = await startReceiver();
-  await createRoles("move_daemon");
+  await createRoles(db, "move_daemon");
   await db.query(
     `alter role move_daemon login replication password 'x'; grant create on database ${db.name} to move_daemon`,
   );

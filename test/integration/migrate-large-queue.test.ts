@@ -136,3 +136,33 @@ test(
     expect(index?.made).toContain("net._lane(url, lane)");
   },
 );
+
+test(
+  "an index of a large queue that waits for an old transaction says for whom, and a stop signal ends it",
+  { timeout: 60_000 },
+  async () => {
+    await using db = await largeQueue();
+    const old = await db.pool.connect();
+    const problems: string[] = [];
+    const stop = new AbortController();
+    try {
+      await old.query(
+        "begin; insert into net.http_request_queue (method, url, timeout_milliseconds) values ('GET', 'http://old.example/', 1)",
+      );
+      const { rows } = await old.query<{ pid: number }>("select pg_backend_pid() as pid");
+      const migrated = migrate(db.url, { signal: stop.signal, waiting: ({ message }) => void problems.push(message) });
+      const ended = migrated.catch((error: unknown) => error);
+      await eventually(() => problems.length > 0);
+      expect(problems[0]).toMatch(new RegExp(`^process ${rows[0]?.pid}\\b`));
+      stop.abort();
+      expect(await ended).toMatchObject({
+        code: "NOT_DONE",
+        message: "stopped while index net.http_request_queue_lane was made",
+      });
+    } finally {
+      old.release(true);
+    }
+    expect(await migrate(db.url)).toMatchObject({ from: BEFORE, to: LATEST_VERSION });
+    expect(await db.query(INVALID)).toEqual([]);
+  },
+);

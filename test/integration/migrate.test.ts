@@ -78,11 +78,29 @@ describe("migrate", () => {
     await db.query("create function net._is_plain_url(text) returns int language sql as 'select 1'");
     const failure = migrate(db.url);
     await expect(failure).rejects.toMatchObject({ code: "MIGRATION_FAILED", cause: { code: "42723" } });
+    await expect(failure).rejects.toMatchObject({ hint: expect.stringMatching(/^Nothing was changed\. /) as unknown });
     await expect(failure).rejects.toThrow(/^0002_urls\.sql: .*_is_plain_url/);
     expect(await schemaVersion(db.pool)).toBe(1);
     expect(await db.query("select to_regprocedure('net._urlencode_string(varchar)') as f")).toEqual([{ f: null }]);
     await db.query("drop function net._is_plain_url(text)");
     expect(await migrate(db.url)).toMatchObject({ from: 1, to: LATEST_VERSION });
+  });
+
+  test.each([
+    [1, "There is schema net, with its table of versions alone. "],
+    [3, "The schema is at version 2 now: an older pgnetd does not start on it. "],
+  ])("says what is there where migration %d of a new installation fails", async (version, there) => {
+    await using db = await testDatabase(EMPTY);
+    await db.query(`create function public.stop() returns event_trigger language plpgsql as $$ begin
+      if to_regclass('net.pgnetd_migrations') is not null then
+        if exists (select from net.pgnetd_migrations where version = ${version}) then raise 'enough'; end if;
+      end if; end $$;
+      create event trigger stop on ddl_command_start execute function public.stop()`);
+    await expect(migrate(db.url)).rejects.toMatchObject({
+      code: "MIGRATION_FAILED",
+      hint: `${there}Mend the cause in the message and run pgnetd migrate again.`,
+    });
+    expect(await schemaVersion(db.pool)).toBe(version - 1);
   });
 
   test("runs over a given connection and leaves it usable", async () => {
@@ -122,6 +140,27 @@ describe("migrate as an ordinary role", () => {
       expect(owners).toEqual([{ rolname: role }]);
     } finally {
       await db.query(`drop owned by ${role} cascade; drop role ${role}`);
+    }
+  });
+
+  test("leaves functions of other roles in schema net as they are, whatever is in them", async () => {
+    await using db = await testDatabase(EMPTY);
+    const [role, other] = [`${db.name}_installer`, `${db.name}_other`];
+    await db.query(`create role ${role} login password 'x'; create role ${other};
+      grant create on database ${db.name} to ${role}`);
+    const url = new URL(databaseUrl(db.url, db.name));
+    url.username = role;
+    url.password = "x";
+    try {
+      await migrate(url.href, { to: 6 });
+      await db.query(`grant create on schema net to ${other}; set role ${other};
+        create function net.of_others(body jsonb) returns text language sql as 'select body::text'; reset role`);
+      expect(await migrate(url.href)).toMatchObject({ from: 6, to: LATEST_VERSION });
+      expect(await db.query("select prosrc from pg_proc where proname = 'of_others'")).toEqual([
+        { prosrc: "select body::text" },
+      ]);
+    } finally {
+      await db.query(`drop owned by ${role}, ${other} cascade; drop role ${role}, ${other}`);
     }
   });
 

@@ -123,6 +123,8 @@ test("transaction_timeout, which PostgreSQL has from 17 on, ends no transaction 
     `insert into net.http_request_queue (method, url, timeout_milliseconds)
     select 'GET', 'http://h' || g % 100 || '.example/', 1000 from generate_series(1, 100000) g`,
   );
+  // No parallel workers: each has the timeout of the database until it has started and taken its leader's settings.
+  await db.query(`alter database ${db.name} set max_parallel_workers = 0`);
   await db.query(`alter database ${db.name} set transaction_timeout = '50ms'`);
   expect(await migrate(db.url)).toMatchObject({ to: LATEST_VERSION });
 

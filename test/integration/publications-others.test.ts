@@ -57,6 +57,9 @@ test.for(WAYS)("with a publication $name, users' own clean-ups and changes work"
   await db.query("delete from net._http_response where created < now()");
   await db.query("delete from net.http_response_detail");
   await db.query("delete from supabase_functions.hooks");
+  await db.query("update net.pgnetd_installation set environment = 'production'");
+  await migrate(db.url, { grants: { kind: "open" } });
+  await migrate(db.url, { grants: { kind: "open" } });
   expect(await count(db)).toEqual([0, 0, 0, 0]);
 });
 

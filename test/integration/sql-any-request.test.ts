@@ -172,6 +172,18 @@ describe("a deduplication key", () => {
     ]);
   });
 
+  test("hides no id that is taken, where the sequence was set back", async () => {
+    const first = await send("one");
+    await db.query("update net.http_request_queue set deduplication_key = null");
+    const setBack = "select setval('net.http_request_queue_id_seq', $1, false)";
+    await db.query(setBack, [first]);
+    const taken = { code: "23505", constraint: "http_request_queue_pkey" };
+    await expect(db.query("select net.http_get('http://h/')")).rejects.toMatchObject(taken);
+    await db.query(setBack, [first]);
+    await expect(send("two")).rejects.toMatchObject(taken);
+    expect(await send("two")).toBe(Number(first) + 1);
+  });
+
   test("is free again once the request has ended", async () => {
     const first = await send("one");
     await db.query("delete from net.http_request_queue");

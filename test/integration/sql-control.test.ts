@@ -101,6 +101,44 @@ describe("net.wait_until_running", () => {
   });
 });
 
+test("a transaction that has read pg_stat_activity before a daemon began finds it", async () => {
+  const caller = await db.pool.connect();
+  const daemon = new pg.Client({ connectionString: db.url });
+  try {
+    await caller.query("begin; set local statement_timeout = '10s'; select from pg_stat_activity; savepoint before");
+    await expect(caller.query("select net.check_worker_is_up()")).rejects.toMatchObject({ code: "55000" });
+    await caller.query("rollback to before; select from pg_stat_activity");
+    await daemon.connect();
+    await daemon.query("select pg_advisory_lock($1, 0)", [LOCK_CLASS_ID]);
+    await caller.query("select net.check_worker_is_up()");
+    await caller.query("select net.wait_until_running()");
+    await daemon.query("select pg_advisory_unlock_all()");
+    await expect(caller.query("select net.check_worker_is_up()")).rejects.toMatchObject({ code: "55000" });
+  } finally {
+    await daemon.end();
+    caller.release(true);
+  }
+});
+
+test("net.wait_until_running finds a daemon that begins while it waits, in a transaction that has read pg_stat_activity", async () => {
+  const caller = await db.pool.connect();
+  const daemon = new pg.Client({ connectionString: db.url });
+  try {
+    await caller.query("begin; set local statement_timeout = '20s'; select from pg_stat_activity");
+    const done = caller.query("select net.wait_until_running()");
+    await eventually(async () => {
+      const waits = "select from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+      return (await db.query(waits)).length === 1;
+    });
+    await daemon.connect();
+    await daemon.query("select pg_advisory_lock($1, 0)", [LOCK_CLASS_ID]);
+    await expect(done).resolves.toMatchObject({ rowCount: 1 });
+  } finally {
+    await daemon.end();
+    caller.release(true);
+  }
+});
+
 describe("messages to the daemon", () => {
   const SLOT_WAITS = { timeout: 20_000, interval: 100 };
 

@@ -138,20 +138,28 @@ describe("as installed, as with pg_net", () => {
     expect(await grants()).toEqual(before);
   });
 
-  test("what every role may refer to reveals nothing and holds up nothing", async () => {
+  test("no role may refer to what every role has REFERENCES on, with code of its own or without", async () => {
     await db.query(`create schema refers; grant all on schema refers to ${anybody}`);
-    for (const [table, column] of [
-      ["pgnetd_installation", "id"],
-      ["http_dead_letter", "id"],
-    ]) {
-      const text = `create table refers.t (c ${table === "pgnetd_installation" ? "uuid" : "bigint"} references net.${table} (${column}))`;
-      await expect(as(anybody, text)).rejects.toMatchObject({ code: "42830" });
-    }
     await as(
       anybody,
-      "create table refers.t (c boolean references net.pgnetd_installation); insert into refers.t values (true)",
+      `create type refers.e as enum ('x');
+      create function refers.f(refers.e) returns boolean language plpgsql as $$ begin return true; end $$;
+      create cast (refers.e as boolean) with function refers.f(refers.e) as implicit`,
     );
-    await db.query("update net.pgnetd_installation set id = gen_random_uuid()");
+    for (const type of ["refers.e", "boolean"]) {
+      const keyless = `create table refers.t (c ${type} references net.pgnetd_installation)`;
+      await expect(as(anybody, keyless)).rejects.toMatchObject({ code: "42704" });
+      const unique = `create table refers.t (c ${type} references net.pgnetd_installation (only_row))`;
+      await expect(as(anybody, unique)).rejects.toMatchObject({ code: "42830" });
+    }
+    for (const [type, reference] of [
+      ["uuid", "pgnetd_installation (id)"],
+      ["text", "pgnetd_parts (name)"],
+      ["bigint", "http_dead_letter (id)"],
+    ]) {
+      const text = `create table refers.t (c ${type} references net.${reference})`;
+      await expect(as(anybody, text)).rejects.toMatchObject({ code: "42830" });
+    }
     for (const text of ["select * from net.pgnetd_installation", "select * from net.pgnetd_parts"]) {
       await expect(as(anybody, text)).rejects.toMatchObject(DENIED);
     }

@@ -63,6 +63,21 @@ export async function startExtensionServer(settings: Readonly<Record<string, str
   };
 }
 
+/** The same, with the extension that stands in for pg_net. */
+export async function startPgNetServer(): Promise<ExtensionServer> {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await startExtensionServer());
+  await installPgNet(server.folder);
+  stack.move();
+  return server;
+}
+
+/** Makes the roles that are not there: they belong to the whole server. */
+export async function createRoles(db: ExtensionDatabase, ...names: readonly string[]): Promise<void> {
+  for (const name of names)
+    await db.query(`do $$ begin if to_regrole('${name}') is null then create role ${name}; end if; end $$`);
+}
+
 /** Puts the extension that stands in for pg_net into an extension folder. */
 export async function installPgNet(folder: string): Promise<void> {
   const from = join(import.meta.dirname, "pg-net");

@@ -1,0 +1,40 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { pgnetd } from "../support/command.ts";
+import { type ExtensionServer, startPgNetServer } from "../support/extension-server.ts";
+
+let server: ExtensionServer;
+beforeAll(async () => {
+  server = await startPgNetServer();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+test("a move from pg_net fills materialized views of others with the rights of their owners, not of who moves", async () => {
+  await using db = await server.database();
+  const mallory = `mallory_${randomUUID().slice(0, 8)}`;
+  await db.query(`create extension pg_net; create role ${mallory}; create schema lair authorization ${mallory};
+    grant usage on schema net to ${mallory}; grant select on net._http_response to ${mallory};
+    insert into net._http_response (id, status_code, created) values (1, 200, now())`);
+  try {
+    await db.query(`set role ${mallory};
+      create table lair.ran (who text);
+      create function lair.evil() returns int language plpgsql set search_path = pg_catalog as
+        'begin insert into lair.ran values (current_user); return 1; end';
+      create materialized view lair.answers as select id, lair.evil() as one from net._http_response;
+      create unique index answers_key on lair.answers (id);
+      create materialized view lair.counted as select count(*)::int as n, sum(one)::int as ones from lair.answers;
+      create materialized view lair.empty as select id from net._http_response with no data;
+      reset role`);
+    const [move] = await pgnetd(db.url, "migrate", "--from-pg-net", "--yes");
+    expect(move).toMatch(/^moved over from pg_net/);
+    expect(await db.query("select distinct who from lair.ran")).toEqual([{ who: mallory }]);
+    expect(await db.query("select * from lair.counted")).toEqual([{ n: 1, ones: 1 }]);
+    expect(await db.query("select relname from pg_class where relkind = 'm' and not relispopulated")).toEqual([
+      { relname: "empty" },
+    ]);
+  } finally {
+    await db.query(`reset role; drop owned by ${mallory} cascade; drop role ${mallory}`);
+  }
+});
