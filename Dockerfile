@@ -44,7 +44,7 @@ RUN node src/cli/main.ts --help > /dev/null && node -e "import('/app/src/daemon/
 
 # Host and port are known here as PGNETD_HOST and PGNETD_PORT: set them so, and not in a settings file.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PGNETD_PORT || 9464}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "const { PGNETD_HOST: set = '', PGNETD_PORT: port } = process.env; const host = set.replace(/^(|0\\.0\\.0\\.0)$/, '127.0.0.1').replace(/^::$/, '::1'); require('http').get({ host, port: port || 9464, path: '/healthz' }, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 
 ENTRYPOINT ["node", "/app/src/cli/main.ts"]
 CMD ["run"]

@@ -1,6 +1,7 @@
 /** What stops the service or a part of it, what happens next, and what the operator can do. */
 const POLICY = {
   CONFIG_INVALID: { retry: false, exitCode: 78, hint: "Fix the setting named in the message." },
+  LISTEN_FAILED: { retry: false, exitCode: 69, hint: "Free the port, or choose another one." },
   USAGE: { retry: false, exitCode: 64, hint: "See pgnetd --help." },
   PG_UNREACHABLE: { retry: true, exitCode: 69, hint: "Check that Postgres is up and that DATABASE_URL points to it." },
   PG_REFUSED: {
@@ -23,7 +24,7 @@ const POLICY = {
   MIGRATION_FAILED: {
     retry: false,
     exitCode: 70,
-    hint: "Nothing was changed. Mend the cause in the message and run pgnetd migrate again.",
+    hint: "Mend the cause in the message and run pgnetd migrate again.",
   },
   STREAM_LOST: { retry: true, exitCode: 69, hint: "The replication connection ended; it is opened again." },
   STREAM_UNREADABLE: {

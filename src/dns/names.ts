@@ -42,6 +42,8 @@ const LOOPBACK: readonly LookupAddress[] = [
 /** How long answers are cached at most, whatever they say, and how long failures are. In milliseconds. */
 const LONGEST_KEPT_MS = 10_000;
 const FAILURE_KEPT_MS = 2_000;
+/** No name is longer, a dot at its end included (RFC 1035, 2.3.4). P5: a redirect may lead to any. */
+const LONGEST = 254;
 /** At most this many names are cached. */
 const MOST_KEPT = 10_000;
 
@@ -94,6 +96,7 @@ export class Names implements Disposable {
   }
 
   async #answer(hostname: string): Promise<Answer> {
+    if (hostname.length > LONGEST) return { kind: "unknown" };
     if (LOCALHOST.test(hostname)) return { kind: "found", addresses: LOOPBACK, ttlMs: 0 };
     const now = performance.now();
     const inHosts = this.#hosts.read(now).get(hostname.replace(/\.$/, ""));

@@ -11,6 +11,7 @@ import { Connection } from "./connection.ts";
 import { type Outcome } from "./outcome.ts";
 import { CrumbPace } from "./paced-read.ts";
 import { Sending, type SendingContext } from "./sending.ts";
+import { TlsBounds } from "./tls-bounds.ts";
 
 export interface HttpClientOptions {
   /** `User-Agent` of requests that set none. */
@@ -23,7 +24,7 @@ export interface HttpClientOptions {
   readonly maxTimeoutMs?: number | undefined;
   /** Networks (CIDR) and single addresses allowed beyond the public internet. */
   readonly allowNetworks: readonly string[];
-  /** How long an idle connection is kept where the server says nothing, in milliseconds. Default: 4,000. */
+  /** How long an idle connection is kept, in milliseconds; shorter where the server says so. Default: 4,000. */
   readonly keepAliveMs?: number | undefined;
   /** Certificates (PEM) trusted beside those of Node and the system. Default: none. */
   readonly trustedCertificates?: readonly string[] | undefined;
@@ -69,6 +70,7 @@ export function openHttpClient(options: HttpClientOptions): HttpClient {
     startTls: createTlsConnector(options.trustedCertificates ?? []),
     openSockets: 0,
     pace: new CrumbPace(),
+    tlsBounds: new TlsBounds(),
   };
   const context: SendingContext = {
     agent: createAgent(options, connecting, 1),
@@ -133,6 +135,7 @@ class UndiciClient implements HttpClient {
 
 /** With `pipelining` 0 every request opens a connection of its own. */
 function createAgent(options: HttpClientOptions, connecting: Connecting, pipelining: 0 | 1): Agent {
+  const keepAliveMs = options.keepAliveMs ?? 4_000;
   const connectionOptions = {
     pipelining,
     allowH2: false,
@@ -140,7 +143,9 @@ function createAgent(options: HttpClientOptions, connecting: Connecting, pipelin
     headersTimeout: 0,
     bodyTimeout: 0,
     maxHeaderSize: MAX_HEADER_BYTES,
-    keepAliveTimeout: options.keepAliveMs ?? 4_000,
+    keepAliveTimeout: keepAliveMs,
+    // P6: those that are kept are few, so that no server may say that its own stay longer.
+    keepAliveMaxTimeout: keepAliveMs,
     keepAliveTimeoutThreshold: 1_000,
   };
   return new Agent({
@@ -174,7 +179,8 @@ function createTlsConnector(trusted: readonly string[]): buildConnector.connecto
   const more = [...systemCertificates(), ...trusted].filter((certificate) => !known.has(certificate));
   const ca = more.length === 0 ? undefined : [...known, ...more];
   const secureContext = createSecureContext({ ciphers: CIPHERS, ca });
-  return buildConnector({ allowH2: false, timeout: 0, secureContext });
+  // Said, since otherwise NODE_TLS_REJECT_UNAUTHORIZED in the environment switches it off.
+  return buildConnector({ allowH2: false, timeout: 0, secureContext, rejectUnauthorized: true });
 }
 
 /** The system's own; a slim image has none, and Node would complain of it on standard error. */

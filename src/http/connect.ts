@@ -4,6 +4,7 @@ import { type buildConnector } from "undici";
 import { type SharedResolve } from "../dns/resolve.ts";
 import { type Guard } from "./guard.ts";
 import { type CrumbPace } from "./paced-read.ts";
+import { type TlsBounds } from "./tls-bounds.ts";
 
 /** The host has no address that may be connected to (P12). */
 export class RefusedAddress extends Error {
@@ -27,6 +28,7 @@ export interface Connecting {
   /** Connections open now. */
   openSockets: number;
   readonly pace: CrumbPace;
+  readonly tlsBounds: TlsBounds;
 }
 
 /** Where a connection is made to. */
@@ -64,6 +66,15 @@ export class Attempt {
     // Not before the constructor has returned: who hears of the end asks the attempt how far it came.
     if (family !== 0) queueMicrotask(() => this.#connect([{ address: target.hostname, family }]));
     else this.#lookUp();
+  }
+
+  get isSecured(): boolean {
+    return this.#target.protocol === "https:";
+  }
+
+  /** Bytes that came over the connection, those of TLS included. */
+  get receivedBytes(): number {
+    return this.#socket?.bytesRead ?? 0;
   }
 
   /** Ends the attempt as failed with `error`, unless it has ended. */
@@ -122,7 +133,7 @@ export class Attempt {
     const { hostname, protocol, port } = this.#target;
     const address = socket.remoteAddress ?? "unknown";
     if (!this.#connecting.guard.allows(address)) this.fail(new RefusedAddress(hostname, address));
-    else if (protocol === "https:") {
+    else if (this.isSecured) {
       this.stage = "tls";
       const servername = isIP(hostname) === 0 ? hostname.replace(/\.$/, "") : "";
       this.#connecting.startTls({ hostname, protocol, port, servername, httpSocket: socket }, (error, secured) => {

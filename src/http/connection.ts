@@ -1,3 +1,4 @@
+import { type Socket } from "node:net";
 import { Client, type Dispatcher } from "undici";
 import { Attempt, type Connecting } from "./connect.ts";
 import { readHeads } from "./head.ts";
@@ -18,23 +19,33 @@ export class Connection extends Client {
   /** Requests begun on the present connection. */
   reuseCount = 0;
   #request: AssignedRequest | null = null;
+  #socket: Socket | null = null;
 
   constructor(origin: URL | string, options: Client.Options, connecting: Connecting) {
     super(origin, {
       ...options,
       connect: (target, opened) => {
         this.reuseCount = 0;
-        this.attempt = new Attempt(target, connecting, (...result) => {
-          if (result[1] !== null) {
-            paceReads(result[1], () => this.#request, connecting.pace);
-            readHeads(result[1], () => this.#request);
-            // Before undici's own listener: it takes a reset for the end of a response without a length.
-            result[1].prependListener("error", (error: Error) => this.#request?.connectionFailed(error));
-          }
+        const attempt = new Attempt(target, connecting, (...result) => {
+          if (result[1] !== null) this.#opened(result[1], attempt, connecting);
           opened(...result);
         });
+        this.attempt = attempt;
       },
     });
+  }
+
+  #opened(socket: Socket, attempt: Attempt, { pace, tlsBounds }: Connecting): void {
+    const waiter = (): AssignedRequest | null => this.#request;
+    this.#socket = socket;
+    socket.once("close", () => {
+      if (this.#socket === socket) this.#socket = null;
+    });
+    if (attempt.isSecured) tlsBounds.watch({ secured: socket, receivedBytes: () => attempt.receivedBytes, waiter });
+    paceReads(socket, waiter, pace);
+    readHeads(socket, waiter);
+    // Before undici's own listener: it takes a reset for the end of a response without a length.
+    socket.prependListener("error", (error: Error) => this.#request?.connectionFailed(error));
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, request: AssignedRequest): boolean {
@@ -47,5 +58,25 @@ export class Connection extends Client {
   /** Called when the request has ended, so that an idle connection holds nothing of it. */
   release(request: AssignedRequest): void {
     if (this.#request === request) this.#request = null;
+  }
+
+  /** Calls `sent` when the system has taken all of the request, or the connection is closed. */
+  whenSent(sent: () => void): void {
+    const socket = this.#socket;
+    if (socket === null || socket.writableLength === 0) sent();
+    else socket.write("", () => sent());
+  }
+
+  /**
+   * P5: called when a response has ended, and nobody waits for the rest of the request to be sent. That would stay in memory as long as the
+   * connection is idle, and the next request would wait behind it. So the connection is closed.
+   */
+  closeUnlessSent(): void {
+    const socket = this.#socket;
+    if (socket === null || socket.writableLength === 0) return;
+    // With TLS it is a turn later that the system is known to have taken everything. undici goes on with the connection behind this.
+    setImmediate(() => {
+      if (socket.writableLength > 0) socket.destroy();
+    });
   }
 }

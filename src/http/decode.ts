@@ -9,6 +9,8 @@ export interface DecodedContent {
   readonly lossless: boolean;
 }
 
+/** P6: of a longer media type no charset is read: MIMEType takes time with the square of its blanks. */
+const LONGEST_MEDIA_TYPE = 512;
 /** Larger content than this is text only as it is: to decode it would keep all others waiting. */
 const MOST_DECODED = 1_048_576;
 /** Smaller content than this is always text: of a word or two in another charset than said, few characters can be read. */
@@ -34,7 +36,7 @@ export function decodeContent(content: Buffer, contentType: string | null): Deco
 
 /** The charset, null for UTF-8. */
 function charsetOf(contentType: string): string | null {
-  if (!/charset/i.test(contentType)) return null;
+  if (contentType.length > LONGEST_MEDIA_TYPE || !/charset/i.test(contentType)) return null;
   try {
     const charset = new MIMEType(contentType).params.get("charset");
     return charset === null || /^utf-?8$/i.test(charset) ? null : charset;

@@ -75,8 +75,11 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
   abandon(): void {
     if (this.#ended) return;
     this.#finish();
-    if (this.#controller !== null) this.#controller.abort(ABANDONED);
-    else this.#connection?.attempt?.fail(ABANDONED);
+    if (this.#controller !== null) {
+      this.#controller.abort(ABANDONED);
+      // Where the response has ended, and the request is still being sent, that was nothing to undici.
+      this.#connection?.closeUnlessSent();
+    } else this.#connection?.attempt?.fail(ABANDONED);
   }
 
   assign(connection: Connection): boolean {
@@ -160,7 +163,15 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
       this.onResponseError(null, this.#failed);
       return;
     }
+    // As curl: a refusal ends the sending of what was refused; with any other answer the server has the request whole before that counts.
+    if (this.#status >= 300 || this.#connection === null) this.#reply();
+    else this.#connection.whenSent(() => this.#reply());
+  }
+
+  #reply(): void {
+    if (this.#ended) return;
     this.#finish();
+    this.#connection?.closeUnlessSent();
     this.#owner.exchangeReplied({ status: this.#status, headers: this.#headers, content: this.#content.take() });
   }
 

@@ -133,10 +133,11 @@ function isAsExpected(bytes: Buffer): boolean {
 
 /** `bytes` with the fields of the head that ends before `end` as the parser takes them. */
 function tidied(bytes: Buffer, end: number): Buffer {
-  const head = bytes.toString("latin1", 0, end);
+  let length = end;
+  while (bytes[length - 1] === 10 || bytes[length - 1] === 13) length -= 1;
   // A line that begins with a blank goes on with the one before (RFC 9112, 5.2).
-  const [status = "", ...fields] = head
-    .replace(/[\r\n]+$/, "")
+  const [status = "", ...fields] = bytes
+    .toString("latin1", 0, length)
     .replace(/\r?\n[\t ]+/g, " ")
     .split(/\r?\n/);
   const kept = fields.filter((field) => WELL_FORMED_FIELD.test(field) || LEFT_TO_PARSER.test(field));

@@ -62,7 +62,7 @@ export function outgoing(request: Request, additions: Additions): Outgoing | Fai
   for (const [name, value] of request.headers) {
     if (!TOKEN.test(name)) return badRequest(`invalid header name "${printable(name)}"`);
     if (CONTROL.test(value))
-      return badRequest(`header "${name}" contains a carriage return, line feed or other control character`);
+      return badRequest(`header "${printable(name)}" contains a carriage return, line feed or other control character`);
     const lower = name.toLowerCase();
     if (OF_THE_CONNECTION.has(lower)) {
       close ||= lower === "connection" && /\bclose\b/i.test(value);

@@ -64,6 +64,12 @@ export class CrumbPace {
   }
 }
 
+/** Why a connection is closed over which too much came while `waiting` waited. */
+export function overflowOf(waiting: ReadWaiter | null): Error {
+  // A request that comes at this very moment is not to fail for it.
+  return waiting === null ? new errors.SocketError("nobody waits") : new errors.HeadersOverflowError();
+}
+
 /**
  * P5, P6: reads a connection in slices, and checks after each what came of it. Fields of a head or trailer take some hundred
  * times their bytes while undici collects them, and what comes beside content may be without end: a response that brings too
@@ -97,8 +103,7 @@ export function paceReads(socket: Socket, waiter: () => ReadWaiter | null, pace:
     const content = isSame ? contentBytes - hadBytes : 0;
     beside = isSame ? Math.max(0, beside + length - content * (1 + BESIDE_EACH_BYTE)) : 0;
     if (beside > (awaitsHead ? MOST_HEAD_BYTES : MOST_BESIDE_BYTES)) {
-      // A request that comes at this very moment is not to fail for it.
-      socket.destroy(waiting === null ? new errors.SocketError("nobody waits") : new errors.HeadersOverflowError());
+      socket.destroy(overflowOf(waiting));
       return null;
     }
     last = waiting;

@@ -1,3 +1,4 @@
+import { hasShortHost } from "../base/url-start.ts";
 import { type Failure } from "./failure.ts";
 import { type Outgoing, pushAuthorization } from "./outgoing.ts";
 import { type HeaderPairs } from "./raw-headers.ts";
@@ -30,7 +31,7 @@ export function findLocation(headers: HeaderPairs): string | null {
  * host or port change.
  */
 export function follow(status: number, location: string, from: Outgoing): Outgoing | Failure {
-  const url = URL.parse(location, from.url.href);
+  const url = hasShortHost(location) ? URL.parse(location, from.url.href) : null;
   if (url === null) return refused("URL using bad/illegal format or missing URL");
   if (url.protocol !== "http:" && url.protocol !== "https:") return refused("Unsupported protocol");
   const toGet =

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { startOfText } from "../base/text-start.ts";
 import { LONGEST_URL } from "../base/url-start.ts";
 import { type HostSettings, readHostSettings } from "../outbox/host-settings.ts";
 import { hostOfLane } from "../outbox/lane.ts";
@@ -38,7 +39,7 @@ const SELECT_FAILURES = {
   name: "pgnetd_page_failures",
   text: `
 select d.id::text, ${isoTime("d.created")} as ended, d.method, ${startOfUrl("d.url")} as url, d.error_code as "errorCode", r.status_code as status,
-  r.error_msg as error, d.attempts, d.total_ms as "totalMs"
+  ${startOfText("r.error_msg")} as error, d.attempts, d.total_ms as "totalMs"
 from (
   select id, created, method, url, error_code, attempts, total_ms::float8
   from net.http_response_detail order by created desc limit ${LATEST_RESULTS}) d
@@ -51,7 +52,8 @@ order by d.created desc limit ${MOST_SHOWN}`,
 const SELECT_DEAD_LETTERS = {
   name: "pgnetd_page_dead_letters",
   text: `
-select id::text, ${isoTime("died")} as ended, method, ${startOfUrl("url")} as url, error_code as "errorCode", status_code as status, error_msg as error,
+select id::text, ${isoTime("died")} as ended, method, ${startOfUrl("url")} as url, error_code as "errorCode", status_code as status,
+  ${startOfText("error_msg")} as error,
   attempts, null::float8 as "totalMs"
 from net.http_dead_letter order by died desc limit ${MOST_SHOWN}`,
 };

@@ -1,3 +1,4 @@
+import { textStart } from "../base/text-start.ts";
 import { LONGEST_URL, urlStart } from "../base/url-start.ts";
 import { MASK, redact } from "../config/redact.ts";
 import type { Config } from "../config/settings.ts";
@@ -15,9 +16,9 @@ export function shownUrl(url: string, urls: ShownUrls, longest = LONGEST_URL): s
   return pathname === "/" && search === "" ? `${origin}/` : `${origin}/${MASK}`;
 }
 
-/** P11: a message, which may quote urls, with these shown as above; what follows one up to the next blank counts as its part. */
+/** P11: the start of a message, which may quote urls, with these shown as above; what follows one up to the next blank counts as its part. */
 export function shownText(text: string, urls: ShownUrls): string {
-  return redact(text).replace(/[a-z][a-z0-9+.-]*:\/\/\S+/gi, (url) => shownUrl(url, urls));
+  return redact(textStart(text)).replace(/(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*:\/\/\S+/gi, (url) => shownUrl(url, urls));
 }
 
 /** What of a searched prefix is compared: no more than what is shown, so that no search can guess what is not. */

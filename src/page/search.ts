@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { z } from "zod";
 
 import { type Clock, NEVER } from "../base/clock.ts";
+import { startOfText } from "../base/text-start.ts";
 import { LONGEST_URL } from "../base/url-start.ts";
 import { isInt8 } from "../pg/int8.ts";
 import type { Queryable, Statement } from "../pg/pool.ts";
@@ -42,14 +43,14 @@ const SELECT_BY_ID = {
   null as error, attempts, null::float8 as "totalMs", ${isoTime("next_attempt_at")} as due
 from net.http_request_queue where id = any($1::int8[]))
 union all
-(select 'ended', d.id::text, null, ${isoTime("d.created")}, d.method, ${startOfUrl("d.url")}, d.error_code, r.status_code, r.error_msg, d.attempts,
+(select 'ended', d.id::text, null, ${isoTime("d.created")}, d.method, ${startOfUrl("d.url")}, d.error_code, r.status_code, ${startOfText("r.error_msg")}, d.attempts,
   d.total_ms::float8, null
 from net.http_response_detail d
 left join lateral (
   select status_code, error_msg from net._http_response where id = d.id and created = d.created limit 1) r on true
 where d.id = any($1::int8[]) limit ${4 * MOST_FOUND})
 union all
-(select 'dead', id::text, ${isoTime("created")}, ${isoTime("died")}, method, ${startOfUrl("url")}, error_code, status_code, error_msg, attempts, null, null
+(select 'dead', id::text, ${isoTime("created")}, ${isoTime("died")}, method, ${startOfUrl("url")}, error_code, status_code, ${startOfText("error_msg")}, attempts, null, null
 from net.http_dead_letter where id = any($1::int8[]) limit ${4 * MOST_FOUND})`,
 };
 

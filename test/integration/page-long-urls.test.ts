@@ -7,7 +7,7 @@ import { testDatabase } from "../support/postgres.ts";
 
 const LONG = "'https://a.example/' || repeat('x', 100000)";
 
-test("P5: of a long url only the start is read for the page's tables and for a search", async () => {
+test("P5: of a long url, and of a long message, only the start is read for the page's tables and for a search", async () => {
   await using db = await testDatabase();
   await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 20_000 });
   await db.query(`insert into net.http_request_queue (id, method, url, timeout_milliseconds, next_attempt_at)
@@ -16,6 +16,9 @@ test("P5: of a long url only the start is read for the page's tables and for a s
     values (2, 'GET', ${LONG}, 1, 'dns', now())`);
   await db.query(`insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts)
     values (3, 'GET', ${LONG}, 1, now(), 2)`);
+  await db.query(`insert into net._http_response (id, created, error_msg)
+    select id, created, ${LONG} from net.http_response_detail`);
+  await db.query(`update net.http_dead_letter set error_msg = ${LONG}`);
   let read = 0;
   const metered: Queryable = {
     async query(statement) {

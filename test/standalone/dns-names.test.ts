@@ -310,3 +310,16 @@ describe("a lookup that cannot be carried out", () => {
     expect(await addressesOf(names, "uncoded")).toBe("EAI_FAIL");
   });
 });
+
+test("P5: a name longer than any there can be is unknown, and is neither asked for nor kept", async () => {
+  await using server = await startDnsServer(zone({}));
+  using names = namesOf(server);
+  const label = "a".repeat(49);
+  const longest = `${`${label}.`.repeat(5)}abc.`;
+  expect(longest).toHaveLength(254);
+  for (const name of [`${longest.slice(0, -1)}d.`, "a".repeat(60_000)])
+    expect(await addressesOf(names, name)).toBe("ENOTFOUND");
+  expect(server.asked).toEqual([]);
+  expect(await addressesOf(names, longest)).toBe("ENOTFOUND");
+  expect(server.asked.length).toBeGreaterThan(0);
+});

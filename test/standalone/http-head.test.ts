@@ -2,6 +2,8 @@ import { type Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { answered, failed, httpPeer, response, testClient } from "../support/http-peer.ts";
+import { cpuSeconds } from "../support/cpu-seconds.ts";
+import { decodeContent } from "../../src/http/decode.ts";
 
 /** A head with `field` in its middle, and content. */
 const headWith = (field: string): Buffer =>
@@ -118,4 +120,20 @@ test("a head that comes byte by byte costs little time, and memory for its bytes
   await using client = testClient();
   const { status, headers } = await answered(client, `http://127.0.0.1:${peer.port}/`, { timeoutMs: 25_000 });
   expect([status, headers[0]?.[1].length]).toEqual([200, 20_000 - 1]);
+});
+
+test("P6: a head of carriage returns, or of blanks before a charset, is read in a moment: not with the square of its length", async () => {
+  const [returns, blanks] = ["\r".repeat(60_000), " ".repeat(60_000)];
+  for (const field of [`X: ${returns}x`, `X: ${returns}`, `Content-Type: text/plain${blanks}x;charset=latin1`]) {
+    await using peer = await httpPeer(() => {}, {
+      accepted: (socket) =>
+        socket.once("data", () => socket.write(`HTTP/1.1 200 OK\r\n${field}\r\nContent-Length: 2\r\n\r\nok`)),
+    });
+    await using client = testClient();
+    const seconds = await cpuSeconds(async () => {
+      const { content, contentType } = await answered(client, `http://127.0.0.1:${peer.port}/`);
+      expect(decodeContent(content, contentType).text?.toString()).toBe("ok");
+    });
+    expect(seconds).toBeLessThan(1);
+  }
 });

@@ -181,6 +181,7 @@ describe("what cannot be sent is a bad request, named without its value, and not
     ["a colon in a name", { headers: [["X:", "secret"]] }, /^invalid header name "X:"$/],
     ["a name beyond ASCII", { headers: [["Ⅹ", "secret"]] }, /^invalid header name "\?"$/],
     ["a control character in Host", { headers: [["Host", "secret\n"]] }, /^header "Host" contains/],
+    ["a long name", { headers: [["X".repeat(10_000), "secret\n"]] }, /^header "X{64}" contains/],
     ["a line feed in the method", { method: "GET / HTTP/1.1\r\nX: y\r\n\r\nGET" }, /^unsupported request method$/],
     ["CONNECT", { method: "CONNECT" }, /^unsupported request method$/],
     ["TRACE", { method: "TRACE" }, /^unsupported request method$/],

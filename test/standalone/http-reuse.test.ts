@@ -130,6 +130,13 @@ test("an idle connection is closed after the time set", async () => {
   await expect.poll(() => peer.open).toBe(0);
 });
 
+test("P6: and not later, whatever time the server says", async () => {
+  await using peer = await httpPeer(always("ok", ["Keep-Alive: timeout=601"]));
+  await using client = testClient({ keepAliveMs: 50 });
+  await answered(client, `http://127.0.0.1:${peer.port}/`);
+  await expect.poll(() => peer.open).toBe(0);
+});
+
 test("P6: an idle connection over which line ends come without end is closed; a few between two answers do no harm", async () => {
   const lineEnds = Buffer.from("\r\n".repeat(1_000));
   await using peer = await httpPeer((socket, { head }) => {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type TLSSocket } from "node:tls";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type HttpClient } from "../../src/http/client.ts";
 import { always, answered, failed, httpPeer, response, testClient } from "../support/http-peer.ts";
 
@@ -85,6 +85,18 @@ describe("https", () => {
         message: NOT_OK,
         detail,
       });
+    expect(peer.received).toHaveLength(0);
+  });
+
+  test("so it is where the environment tells Node to take any", async () => {
+    await using peer = await httpPeer(always(), { tls: expired });
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+    try {
+      await using client = trusting();
+      expect(await failed(client, `https://localhost:${peer.port}/`)).toMatchObject({ code: "tls", message: NOT_OK });
+    } finally {
+      vi.unstubAllEnvs();
+    }
     expect(peer.received).toHaveLength(0);
   });
 

@@ -45,3 +45,16 @@ test.each([
   expect(next).toMatchObject({ method: followed, body: isGet ? null : FROM.body });
   expect(next).toMatchObject({ headers: isGet ? [...SECRET, "X-Trace", "t"] : [...SECRET, ...PLAIN] });
 });
+
+test.each([
+  ["https://", "\u0300"],
+  ["//", "\u4e00"],
+  ["/\t\\", "\u0300\u0316"],
+])("P6: a host beyond ASCII that is too long to be one is refused before it is read: %j", (start, characters) => {
+  const location = `${start}a${characters.repeat(5_000)}`;
+  expect(follow(302, location, FROM)).toMatchObject({
+    code: "redirects",
+    message: expect.stringContaining("URL") as string,
+  });
+  expect(follow(302, `/${characters.repeat(5_000)}`, FROM)).toMatchObject({ method: "GET" });
+});

@@ -21,6 +21,13 @@ it.each([
   expect(shownUrl(url, "path")).toBe(path);
 });
 
+it("P5, P11: of a long message the start is shown, up to a blank, in time that does not grow with it", () => {
+  const secret = "https://user:secret@api.example/";
+  expect(shownText(`${"a ".repeat(1_020)}${secret} ${secret}`, "host")).toBe(`${"a ".repeat(1_020).trimEnd()} …`);
+  expect(shownText("a".repeat(1_000_000), "host")).toBe(" …");
+  expect(shownText("a".repeat(2_047), "host")).toBe("a".repeat(2_047));
+});
+
 it("P11: urls in messages are masked as others are", () => {
   const message = "redirected to https://u:p@api.example/hooks/T0KEN?k=v and no further";
   expect(shownText(message, "host")).toBe("redirected to https://api.example/*** and no further");
