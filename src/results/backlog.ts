@@ -2,6 +2,7 @@ import Denque from "denque";
 
 import type { AnswerMemory } from "../limits/answer-memory.ts";
 import type { Inserter } from "../pg/snapshot.ts";
+import type { Completion } from "./completion.ts";
 import type { Item } from "./statements.ts";
 
 /** A completion that waits to be written. */
@@ -12,11 +13,27 @@ export interface Pending extends Item {
   readonly bytes: number;
   /** What its answer holds, until it is settled. */
   readonly memory: AnswerMemory;
-  /** Tries in which the database refused even the refusal. */
+  /** How often it was kept to be tried later. */
   refusals: number;
   /** Tries of a large answer, alone, that failed after long work. */
   longFailures: number;
+  /** Tries of a batch with it in front that ended in a deadlock. */
+  deadlocks: number;
+  /** How often its row was found free, and could not be taken nevertheless. */
+  freed: number;
+  /** See `Doubtful`. */
+  isDoubtful: boolean;
 }
+
+/** A completion that was not tried yet. */
+export const UNTRIED = {
+  refusal: null,
+  refusals: 0,
+  longFailures: 0,
+  deadlocks: 0,
+  freed: 0,
+  isDoubtful: false,
+} as const;
 
 /** Bounds of one batch. */
 export interface BatchBounds {
@@ -70,12 +87,13 @@ function laneOf(item: Pending): Lane {
   return isLarge(item) ? "large" : item.completion.kind;
 }
 
-function takeFrom(lane: Denque<Pending>, bounds: BatchBounds): Pending[] {
+/** What is in front of `lane`, of one kind where that is given; at least one item, however large. */
+export function takeFrom(lane: Denque<Pending>, bounds: BatchBounds, kind?: Completion["kind"]): Pending[] {
   const batch: Pending[] = [];
   let bytes = 0;
   while (batch.length < bounds.rows) {
     const next = lane.peekFront();
-    if (next === undefined) break;
+    if (next === undefined || (kind !== undefined && next.completion.kind !== kind)) break;
     bytes += next.bytes;
     if (bytes > bounds.bytes && batch.length > 0) break;
     lane.shift();

@@ -12,6 +12,13 @@ const WAITS = { firstMs: 50, maxMs: 1_000 };
 const MOST_ROWS = 1_000;
 /** A row that is locked for so long is reported, in milliseconds. */
 const LONG_MS = 10_000;
+/** A row that was free so often, and could not be taken, is tried less often. */
+const MOST_FREED = 5;
+/** Such rows are reported at most this often, in milliseconds. */
+const REPORT_EVERY_MS = 60_000;
+
+const KEPT_HINT =
+  "A trigger or a rule on net.http_request_queue keeps them: a trigger before delete must return old, and one before update new. Their requests were sent; mend it before a restart, which would send them again.";
 
 interface LockedOptions {
   readonly db: Queryable;
@@ -19,6 +26,8 @@ interface LockedOptions {
   readonly log: Log;
   /** Their rows are not locked any more, or not there. */
   readonly free: (items: readonly Pending[]) => void;
+  /** Its row is free again and again, and stays where it is: to be tried less often. */
+  readonly stuck: (item: Pending) => void;
 }
 
 interface Lock {
@@ -40,6 +49,7 @@ export class Locked {
   readonly #kept = new AutoResetEvent();
   /** That rows are locked for long was reported, and not yet that none is. */
   #isReported = false;
+  #stuckReportedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LockedOptions) {
     this.#options = options;
@@ -47,6 +57,12 @@ export class Locked {
 
   keep(item: Pending): void {
     const since = this.#options.clock.now();
+    if (item.freed >= MOST_FREED) {
+      item.freed = 0;
+      this.#reportStuck(since);
+      this.#options.stuck(item);
+      return;
+    }
     this.#locks.set(item, { since, looks: 0, dueAt: since + backoffMs(0, WAITS) });
     this.#kept.notify();
   }
@@ -90,14 +106,25 @@ export class Locked {
       if (lock === undefined) continue;
       // Those checked go behind the others.
       this.#locks.delete(item);
-      if (!locked.has(String(item.completion.request.id))) ended.push(item);
-      else {
+      if (!locked.has(String(item.completion.request.id))) {
+        item.freed += 1;
+        ended.push(item);
+      } else {
         lock.looks += 1;
         lock.dueAt = now + backoffMs(lock.looks, WAITS);
         this.#locks.set(item, lock);
       }
     }
     free(ended);
+  }
+
+  #reportStuck(now: number): void {
+    if (now - this.#stuckReportedAt < REPORT_EVERY_MS) return;
+    this.#stuckReportedAt = now;
+    this.#options.log.warn(
+      { hint: KEPT_HINT },
+      "answers cannot be stored: nobody locks their rows, and they stay in the outbox",
+    );
   }
 
   /** Once while any row is locked for long, and once when none is. */

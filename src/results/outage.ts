@@ -5,14 +5,14 @@ import type { Completion } from "./completion.ts";
 import type { WriteFailure } from "./write-failure.ts";
 
 const WAITS = { firstMs: 50, maxMs: 1_000 };
-/** Refused rows, and deadlocks, are reported at most so often, with their number. */
+/** Rows that were refused or are tried again, and deadlocks, are reported at most so often, with their number. */
 const REPORT_EVERY_MS = 60_000;
 
 /**
  * Failed writes: how long to wait before the next one, and what is said about them, once for each change.
  *
  * - *no outage*: until `failed`.
- * - *an outage lasts*: until a write of each kind that failed has `succeeded`, or was refused for what is in its row alone.
+ * - *an outage lasts*: until a write of each kind that failed has `succeeded`, or the database was seen to take others of that kind.
  */
 export class Outage {
   readonly #log: Log;
@@ -28,6 +28,7 @@ export class Outage {
   #since = 0;
   /** Since the last report. */
   readonly #refusals = { count: 0, reportedAt: Number.NEGATIVE_INFINITY };
+  readonly #delays = { count: 0, reportedAt: Number.NEGATIVE_INFINITY };
   readonly #deadlocks = { count: 0, reportedAt: Number.NEGATIVE_INFINITY };
 
   constructor({ log, clock }: { readonly log: Log; readonly clock: Clock }) {
@@ -80,6 +81,14 @@ export class Outage {
     const rows = this.#due(this.#refusals);
     const hint = "See error_msg in net._http_response; look for constraints and triggers on that table.";
     if (rows > 0) this.#log.warn({ code, rows, hint }, "answers could not be stored as they are");
+  }
+
+  /** One row could not be stored for a reason that may pass, and others could. */
+  delayed({ code }: WriteFailure): void {
+    const rows = this.#due(this.#delays);
+    const hint =
+      "Look for triggers on the tables of schema net, and for what these wait for: other servers, or locks (pg_locks, pg_stat_activity).";
+    if (rows > 0) this.#log.warn({ code, rows, hint }, "answers could not be stored for now: they are tried again");
   }
 
   /** Another session waited for this write, and this write for it. The database ended it, and it is tried again at once. */

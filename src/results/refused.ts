@@ -15,8 +15,8 @@ interface RefusedOptions {
 }
 
 /**
- * Completions for which the database refused even the row that says that theirs was refused. Each *waits*, longer after each
- * refusal, until it is due.
+ * Completions that the database refused together with the row that says so, or for a reason that may pass. Each *waits*, longer after each
+ * try, until it is due.
  */
 export class Refused {
   readonly #options: RefusedOptions;

@@ -22,12 +22,9 @@ export interface Item {
   refusal: string | null;
 }
 
-/** The statement that makes a batch durable; all of one kind. */
-export function statementOf(items: readonly Item[]): Statement {
-  const kind = items[0]?.completion.kind;
+/** The statement that makes a batch durable; all of one `kind`. Without any it tells whether such a statement is possible at all. */
+export function statementOf(items: readonly Item[], kind: Completion["kind"]): Statement {
   switch (kind) {
-    case undefined:
-      throw new RangeError("a batch without completions");
     case "answered":
       return answeredStatement(items);
     case "dead":
@@ -36,6 +33,11 @@ export function statementOf(items: readonly Item[]): Statement {
       return deferredStatement(items);
   }
 }
+
+/** Writes nothing but a commit, and so waits for all that commits wait for, such as a synchronous standby. */
+export const COMMIT: Statement = {
+  text: "select pg_catalog.pg_logical_emit_message(true, 'pgnetd-commit'::text, ''::text)",
+};
 
 // Rows locked by others are skipped, not waited for: a caller's open transaction that cancels or looks holds up nothing
 // but its own rows, and can be in no deadlock with this one.

@@ -1,14 +1,19 @@
 import { admissionHint, READ_ONLY_HINT } from "../pg/connection.ts";
-import { databaseHint } from "../pg/pooler.ts";
-import { causeOf, isDataError, SQLSTATE } from "../pg/sqlstate.ts";
+import { databaseHint, poolerHint } from "../pg/pooler.ts";
+import { causeOf, isDataError, isPassing, isServerError, SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 
 /** What a failed write means for its batch. */
 export interface WriteFailure {
   /** SQLSTATE, or the system's error code where the server gave none. */
   readonly code: string;
   readonly message: string;
-  /** True where the fault lies in a row: others may well be stored. */
-  readonly dataFault: boolean;
+  /**
+   * Where the fault lies: in a row, so that others may well be stored; in the database, which takes none; or in either, since what a
+   * trigger does with a row may fail for any reason.
+   */
+  readonly fault: "row" | "database" | "either";
+  /** True where the same row may well be stored later as it is. */
+  readonly isPassing: boolean;
   /** What the operator can do. */
   readonly hint: string;
 }
@@ -33,7 +38,8 @@ export function writeFailure(error: unknown): WriteFailure {
   return {
     code,
     message,
-    dataFault: isDataError(error),
+    fault: faultOf(error),
+    isPassing: isPassing(error),
     hint:
       admissionHint(error) ??
       HINTS[code] ??
@@ -44,5 +50,12 @@ export function writeFailure(error: unknown): WriteFailure {
 
 /** An error before anything was sent: these rows have no form for the database, such as text beyond the greatest length. */
 export function rowFault(error: unknown): WriteFailure {
-  return { ...writeFailure(error), dataFault: true };
+  return { ...writeFailure(error), fault: "row" };
+}
+
+function faultOf(error: unknown): WriteFailure["fault"] {
+  if (isDataError(error)) return "row";
+  // A missing right is for the owner to grant, and nothing is stored without it. Through a pooler each statement may find other sessions.
+  const isOfAll = sqlstateOf(error) === SQLSTATE.insufficientPrivilege || poolerHint(error) !== undefined;
+  return isOfAll || isServerError(error) ? "database" : "either";
 }

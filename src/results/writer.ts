@@ -7,13 +7,14 @@ import { type AnswerMemory, UNBOUNDED } from "../limits/answer-memory.ts";
 import { type Inserter, isDecided, parseSnapshot } from "../pg/snapshot.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE } from "../pg/sqlstate.ts";
-import { Backlog, type BatchBounds, isLarge, type Pending } from "./backlog.ts";
+import { Backlog, type BatchBounds, isLarge, type Pending, UNTRIED } from "./backlog.ts";
+import { Doubtful } from "./doubtful.ts";
 import type { Completion, ResultListener, ResultWriter } from "./completion.ts";
 import { keptOf, sizeOf } from "./kept.ts";
 import { Locked } from "./locked.ts";
 import { Outage } from "./outage.ts";
 import { Refused } from "./refused.ts";
-import { type Verdict, statementOf } from "./statements.ts";
+import { COMMIT, type Verdict, statementOf } from "./statements.ts";
 import { AwaitingVisibility } from "./awaiting-visibility.ts";
 import { type WriteFailure, rowFault, writeFailure } from "./write-failure.ts";
 
@@ -36,6 +37,10 @@ export interface ResultWriterOptions {
 /** An answer above the size of a batch is given up after so many tries that took so long. */
 const LARGE_TRIES = 3;
 const LONG_MS = 5_000;
+/** A deadlock passes; a trigger may raise that, too, and then it comes again and again. */
+const MOST_DEADLOCKS = 5;
+/** A database that takes a statement without rows does so within this time, in milliseconds. */
+const PROBE_MS = 2_000;
 
 /** A writer with the work that goes on in it. */
 export interface OpenResultWriter extends ResultWriter, AsyncDisposable {
@@ -62,7 +67,8 @@ export function openResultWriter(options: ResultWriterOptions): OpenResultWriter
  * - *ended*: closed or given up (`#signal`); or broken, by a fault that is none of the database (`#broken`).
  *
  * A completion is in the *backlog* until a statement takes it. From there it is *settled*; or goes back to the backlog after a failure;
- * or is kept by `#unseen`, `#locked` or `#refused` until that says that it is to be tried again.
+ * or is kept by `#unseen`, `#locked` or `#refused` until that says that it is to be tried again. Of hosts that are *doubtful* it is in
+ * `#doubtful` in place of the backlog.
  */
 class BatchWriter implements OpenResultWriter {
   readonly #options: ResultWriterOptions;
@@ -75,8 +81,11 @@ class BatchWriter implements OpenResultWriter {
   readonly #backlog = new Backlog();
   /** Statements in flight, with what follows from them. */
   readonly #running = new Set<Promise<void>>();
-  /** How many of these are of large answers. */
-  #large = 0;
+  readonly #doubtful = new Doubtful();
+  /** How many of the statements in flight are of large answers, or of doubtful hosts. */
+  #slow = 0;
+  /** Doubtful hosts and all others have turns. */
+  #isDoubtfulNext = false;
   readonly #unseen: AwaitingVisibility;
   readonly #locked: Locked;
   readonly #refused: Refused;
@@ -104,7 +113,8 @@ class BatchWriter implements OpenResultWriter {
     this.#maxBatches = options.maxBatches ?? 2;
     this.#outage = new Outage(options);
     this.#unseen = new AwaitingVisibility({ ...options, visible: (items) => this.#again(items) });
-    this.#locked = new Locked({ ...options, free: (items) => this.#again(items) });
+    const stuck = (item: Pending): void => this.#refused.keep(item);
+    this.#locked = new Locked({ ...options, stuck, free: (items) => this.#again(items) });
     this.#refused = new Refused({ ...options, due: (items) => this.#again(items) });
     this.#broken.promise.catch(() => undefined);
   }
@@ -123,7 +133,7 @@ class BatchWriter implements OpenResultWriter {
     const bytes = sizeOf(completion);
     memory.finish(bytes);
     this.#unsettled += 1;
-    this.#again([{ completion, insertedBy, bytes, memory, refusal: null, refusals: 0, longFailures: 0 }]);
+    this.#again([{ completion, insertedBy, bytes, memory, ...UNTRIED }]);
   }
 
   async drained(signal: AbortSignal): Promise<void> {
@@ -137,7 +147,7 @@ class BatchWriter implements OpenResultWriter {
   }
 
   #again(items: readonly Pending[]): void {
-    for (const item of items) this.#backlog.push(item);
+    for (const item of items) (this.#doubtful.has(item) ? this.#doubtful : this.#backlog).push(item);
     if (this.#flushPlanned) return;
     this.#flushPlanned = true;
     // After all answers that came with the same turn of the event loop: they make one batch.
@@ -153,16 +163,15 @@ class BatchWriter implements OpenResultWriter {
       !this.#signal.aborted &&
       this.#running.size < (this.#outage.lasts ? 1 : this.#maxBatches)
     ) {
-      // P6: large answers leave a slot to the others.
-      const largeToo = this.#large < Math.max(1, this.#maxBatches - 1);
-      const batch = this.#backlog.take({ ...this.#bounds, rows: this.#rows }, largeToo);
+      // P6: large answers and doubtful hosts leave a slot to the others.
+      const batch = this.#take(this.#slow < Math.max(1, this.#maxBatches - 1));
       if (batch.length === 0) return;
-      const large = batch.some(isLarge) ? 1 : 0;
-      this.#large += large;
+      const slow = batch.some((item) => item.isDoubtful || isLarge(item)) ? 1 : 0;
+      this.#slow += slow;
       const run = this.#store(batch)
         .then(() => {
           this.#running.delete(run);
-          this.#large -= large;
+          this.#slow -= slow;
           this.#flush();
         })
         .catch(this.#broken.reject);
@@ -170,34 +179,116 @@ class BatchWriter implements OpenResultWriter {
     }
   }
 
+  #take(slowToo: boolean): Pending[] {
+    const bounds = { ...this.#bounds, rows: this.#rows };
+    if (!slowToo) return this.#takeOthers(bounds, false);
+    this.#isDoubtfulNext = !this.#isDoubtfulNext;
+    const first = this.#isDoubtfulNext ? this.#doubtful.take(bounds) : this.#takeOthers(bounds, true);
+    if (first.length > 0) return first;
+    return this.#isDoubtfulNext ? this.#takeOthers(bounds, true) : this.#doubtful.take(bounds);
+  }
+
+  /** P6: what was queued before its host was doubtful is tried apart all the same. */
+  #takeOthers(bounds: BatchBounds, largeToo: boolean): Pending[] {
+    for (;;) {
+      const batch = this.#backlog.take(bounds, largeToo);
+      const others = batch.filter((item) => !this.#doubtful.has(item));
+      if (others.length === batch.length) return others;
+      for (const item of batch) if (this.#doubtful.has(item)) this.#doubtful.push(item);
+      if (others.length > 0) return others;
+    }
+  }
+
+  #putBack(batch: readonly Pending[]): void {
+    (batch[0]?.isDoubtful === true ? this.#doubtful : this.#backlog).putBack(batch);
+  }
+
   async #store(batch: readonly Pending[]): Promise<void> {
     const [first] = batch;
     if (first === undefined) return;
     const { kind } = first.completion;
     const startedAt = this.#options.clock.now();
-    const result = await this.#query(batch);
+    const result = await this.#query(batch, first);
     const tookMs = this.#options.clock.now() - startedAt;
     if ("verdict" in result) {
       this.#rows = Math.min(this.#bounds.rows, this.#rows * 2);
+      this.#doubtful.succeeded(batch);
       this.#outage.succeeded(kind, startedAt);
       this.#judge(batch, result.verdict);
-    } else if (result.failure.code === SQLSTATE.deadlockDetected) {
+    } else if (result.failure.code === SQLSTATE.deadlockDetected && first.deadlocks < MOST_DEADLOCKS) {
+      first.deadlocks += 1;
       this.#outage.deadlocked();
-      this.#backlog.putBack(batch);
-    } else if (result.failure.dataFault || this.#isTooMuch(batch, tookMs)) {
+      this.#putBack(batch);
+    } else if (result.failure.fault === "row") {
       await this.#divide(batch, result.failure, startedAt);
     } else {
       if (tookMs >= LONG_MS) this.#rows = Math.ceil(batch.length / 2);
-      this.#backlog.putBack(batch);
-      this.#rest(this.#outage.failed(kind, result.failure));
+      const askedAt = this.#options.clock.now();
+      if (result.failure.fault === "either" && (await this.#takesOthers(kind))) {
+        // P6: this may be all there is to be written: nothing else would end the outage.
+        this.#outage.succeeded(kind, askedAt);
+        if (this.#isTooMuch(batch, tookMs)) await this.#divide(batch, result.failure, askedAt);
+        else await this.#doubt(batch, result.failure, askedAt);
+      } else {
+        this.#putBack(batch);
+        this.#rest(this.#outage.failed(kind, result.failure));
+      }
     }
     this.#tellWritable();
   }
 
-  async #query(batch: readonly Pending[]): Promise<{ verdict: Verdict } | { failure: WriteFailure }> {
+  /**
+   * True where the database takes a statement of `kind` without rows, and a commit: it answers, and tables, columns and rights are there, and free of
+   * locks, and no commit waits for a standby. So the fault lies in what is in the rows, or in what a trigger does with them.
+   */
+  async #takesOthers(kind: Completion["kind"]): Promise<boolean> {
+    const { db, clock } = this.#options;
+    const end = new AbortController();
+    try {
+      return await Promise.race([
+        db
+          .query({ ...statementOf([], kind), timeoutMs: PROBE_MS })
+          .then(() => db.query({ ...COMMIT, timeoutMs: PROBE_MS }))
+          .then(
+            () => true,
+            () => false,
+          ),
+        clock.sleep(PROBE_MS, AbortSignal.any([end.signal, this.#signal])).then(() => false),
+      ]);
+    } finally {
+      end.abort();
+    }
+  }
+
+  /**
+   * P6: a batch that failed though the database takes others: each of its hosts is tried apart, down to the row. That one is tried once
+   * more before it is refused, and later where the reason may pass.
+   */
+  async #doubt(batch: readonly Pending[], failure: WriteFailure, startedAt: number): Promise<void> {
+    const [item] = batch;
+    if (item === undefined || batch.length > 1 || !item.isDoubtful) this.#doubtful.doubt(batch);
+    else if (failure.isPassing || item.refusal !== null) {
+      if (failure.isPassing) this.#outage.delayed(failure);
+      this.#keep(item);
+    } else await this.#divide(batch, failure, startedAt);
+  }
+
+  #keep(item: Pending): void {
+    // P2: a refusal was no better, so that the answer is stored whole when the reason is gone.
+    item.refusal = null;
+    item.memory.block();
+    this.#refused.keep(item);
+  }
+
+  async #query(
+    batch: readonly Pending[],
+    { completion: { kind }, isDoubtful }: Pending,
+  ): Promise<{ verdict: Verdict } | { failure: WriteFailure }> {
     let statement;
     try {
-      statement = statementOf(batch);
+      statement = statementOf(batch, kind);
+      // Each row was seen to fail or to wait among others: these do not wait for it for long.
+      if (isDoubtful && batch.length > 1) statement = { ...statement, timeoutMs: LONG_MS };
     } catch (error) {
       return { failure: rowFault(error) };
     }
@@ -255,8 +346,7 @@ class BatchWriter implements OpenResultWriter {
       } else {
         // P6: the database judges rows, and this may be all there is to be written: nothing else would end the outage.
         this.#outage.succeeded(item.completion.kind, startedAt);
-        item.memory.block();
-        this.#refused.keep(item);
+        this.#keep(item);
       }
     }
   }
@@ -290,6 +380,7 @@ class BatchWriter implements OpenResultWriter {
     if (items.length === 0) return;
     this.#unsettled -= items.length;
     for (const { memory } of items) memory.release();
+    this.#doubtful.settled(items);
     this.#options.listener.settled(items.map(({ completion }) => completion));
     if (this.#unsettled > 0) return;
     this.#drained.resolve();

@@ -141,3 +141,30 @@ test("a deadlock with a caller's truncate is tried again at once, and is no erro
     ["info", "results are written again after a deadlock with another session"],
   ]);
 });
+
+test("P2 P6 rows that a trigger of their owner keeps in the outbox are tried less and less often, which is said, and stored when it lets them go", async () => {
+  await using t = await setUp();
+  await t.database.query(`create function public.kept() returns trigger language plpgsql as 'begin return new; end'`);
+  await t.database.query(
+    "create trigger kept before insert or update or delete on net.http_request_queue for each row execute function public.kept()",
+  );
+  let statements = 0;
+  const db: Queryable = {
+    query: async (statement) => {
+      statements += 1;
+      return t.pool.query(statement);
+    },
+  };
+  const lines: string[] = [];
+  const log = { ...silentLog, warn: (_fields: object, message: string) => void lines.push(message) };
+  await using writer = startWriter({ db, listener: deaf, log, clock: systemClock, signal: t.kill.signal });
+  const ids = await enqueue(t.database, 3);
+  for (const id of ids) writer.write(answer(id), null);
+  await eventually(() => lines.length === 1);
+  const before = statements;
+  await t.database.query("drop trigger kept on net.http_request_queue");
+  await drained(writer);
+  expect((await responses(t.database)).map((row) => BigInt(String(row["id"])))).toEqual(ids);
+  expect(lines).toEqual(["answers cannot be stored: nobody locks their rows, and they stay in the outbox"]);
+  expect(statements - before).toBeLessThan(5);
+});

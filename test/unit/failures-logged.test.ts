@@ -3,7 +3,7 @@ import { SlotWatch } from "../../src/ops/slot-watch.ts";
 import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import { FailureLog } from "../../src/pg/failure-log.ts";
 import type { Queryable } from "../../src/pg/pool.ts";
-import type { Pending } from "../../src/results/backlog.ts";
+import { type Pending, UNTRIED } from "../../src/results/backlog.ts";
 import { AwaitingVisibility } from "../../src/results/awaiting-visibility.ts";
 import { xid } from "../../src/pg/xid.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -87,7 +87,7 @@ test("that a snapshot cannot be had for results that wait for it is logged once 
   const request = requestOf("http://a/", { id: 7n });
   const completion = { kind: "deferred", request, outcome: null, delayMs: 1 } as const;
   const insertedBy = { xid: xid(5), history: new AbortController().signal };
-  unseen.keep({ completion, insertedBy, bytes: 1, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 });
+  unseen.keep({ completion, insertedBy, bytes: 1, memory: UNBOUNDED, ...UNTRIED });
   for (let step = 0; seen.length === 0; step++) {
     expect(step).toBeLessThan(100);
     clock.advance(1_000);

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 
 import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
-import { Backlog, type Pending } from "../../src/results/backlog.ts";
+import { Backlog, type Pending, UNTRIED } from "../../src/results/backlog.ts";
 import type { Completion } from "../../src/results/completion.ts";
 import { requestOf } from "../support/http-peer.ts";
 
@@ -19,7 +19,7 @@ function pending(id: number, kind: Completion["kind"], bytes: number): Pending {
   const request = requestOf("http://a/", { id: BigInt(id) });
   const completion: Completion =
     kind === "deferred" ? { kind, request, outcome, delayMs: 1 } : { kind, request, outcome };
-  return { completion, insertedBy: null, bytes, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 };
+  return { completion, insertedBy: null, bytes, memory: UNBOUNDED, ...UNTRIED };
 }
 
 const step = fc.oneof(

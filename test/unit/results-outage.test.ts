@@ -1,3 +1,4 @@
+import pg from "pg";
 import { expect, test } from "vitest";
 
 import { Outage } from "../../src/results/outage.ts";
@@ -61,26 +62,9 @@ test("P11 refused rows are counted, said at most once a minute, and never quoted
   expect(lines.join("")).not.toContain("message of");
 });
 
-test.each([
-  ["22P05", true],
-  ["22021", true],
-  ["23514", true],
-  ["54000", true],
-  ["P0001", true],
-  ["53100", false],
-  ["25006", false],
-  ["42501", false],
-  ["40001", false],
-  ["57P01", false],
-  ["08006", false],
-  ["ECONNREFUSED", false],
-])("%s: the fault lies in a row: %s", (code, dataFault) => {
-  expect(failure(code)).toMatchObject({ code, dataFault });
-});
-
 test("an error without a code, and one before anything was sent", () => {
-  expect(writeFailure("odd")).toMatchObject({ code: "unknown", message: "odd", dataFault: false });
-  expect(rowFault(new RangeError("too long"))).toMatchObject({ message: "too long", dataFault: true });
+  expect(writeFailure("odd")).toMatchObject({ code: "unknown", message: "odd", fault: "database" });
+  expect(rowFault(new RangeError("too long"))).toMatchObject({ message: "too long", fault: "row" });
 });
 
 test("deadlocks are counted, said at most once a minute, and are no outage", () => {
@@ -88,4 +72,29 @@ test("deadlocks are counted, said at most once a minute, and are no outage", () 
   for (time.now = 0; time.now < 120_000; time.now += 1_000) outage.deadlocked();
   expect(lines).toEqual(['info {"times":1}', 'info {"times":60}']);
   expect(outage.lasts).toBe(false);
+});
+
+test.each([
+  ["row", false, ["22P05", "22021", "23514", "44000", "54000", "P0001"]],
+  [
+    "either",
+    false,
+    ["42P01", "42703", "42883", "3F000", "PT409", "2F005", "38000", "39P01", "09000", "0A000", "XX000", "27000"],
+  ],
+  ["either", true, ["55P03", "55006", "57014", "40001", "40P01", "08001", "08006", "HV00N"]],
+  [
+    "database",
+    false,
+    ["42501", "53100", "53200", "25006", "57P01", "58030", "XX001", "XX002", "ECONNREFUSED", "42P05", "26000"],
+  ],
+] as const)("P6: the fault lies in '%s', and passes: %s, for %s", (fault, isPassing, codes) => {
+  for (const code of codes) {
+    const error = Object.assign(new pg.DatabaseError(`message of ${code}`, 0, "error"), { code });
+    expect([code, writeFailure(error)]).toMatchObject([code, { code, fault, isPassing }]);
+  }
+});
+
+test("P6: a statement without an answer in time may wait for what one row of it waits for, or the server may be silent", () => {
+  expect(writeFailure(new Error("Query read timeout"))).toMatchObject({ fault: "either", isPassing: true });
+  expect(writeFailure(new Error("Connection terminated unexpectedly"))).toMatchObject({ fault: "database" });
 });

@@ -5,7 +5,7 @@ import type { Queryable } from "../../src/pg/pool.ts";
 import type { Inserter } from "../../src/pg/snapshot.ts";
 import { xid } from "../../src/pg/xid.ts";
 import { AwaitingVisibility } from "../../src/results/awaiting-visibility.ts";
-import type { Pending } from "../../src/results/backlog.ts";
+import { type Pending, UNTRIED } from "../../src/results/backlog.ts";
 import { Refused } from "../../src/results/refused.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { requestOf } from "../support/http-peer.ts";
@@ -15,7 +15,7 @@ import { turn } from "../support/world-referee.ts";
 function pending(id: number, insertedBy: Inserter | null = null): Pending {
   const request = requestOf("http://a/", { id: BigInt(id) });
   const completion = { kind: "deferred", request, outcome: null, delayMs: 1 } as const;
-  return { completion, insertedBy, bytes: 1, memory: UNBOUNDED, refusal: null, refusals: 0, longFailures: 0 };
+  return { completion, insertedBy, bytes: 1, memory: UNBOUNDED, ...UNTRIED };
 }
 
 /** Runs a loop on a clock until it is disposed of, which fails where the loop does not end. */
