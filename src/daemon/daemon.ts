@@ -15,6 +15,7 @@ import { superviseSessions } from "../replication/supervise.ts";
 import { expireResults, retentionOf } from "../results/retention.ts";
 import { DaemonHealth } from "./health.ts";
 import { limitsOf } from "./limits.ts";
+import { Readings } from "./readings.ts";
 import { openResources, type Refresh } from "./resources.ts";
 import { awaitInstallation } from "./schema.ts";
 import { sessionsOf } from "./sessions.ts";
@@ -59,7 +60,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     succeeded: "the server has further connections again",
   });
   await using pool = openPool({ ...database, size: database.poolSize, signal: kill, fewer });
-  const health = new DaemonHealth(new SlotWatch({ db: pool, slotName: slot.name, clock, log }), mode);
+  const health = new DaemonHealth(mode);
+  const readings = new Readings();
   const sampler = new Sampler({
     meters,
     limits: limitsOf(loaded.config),
@@ -69,7 +71,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     clock,
     log,
   });
-  watched({ health: health.health, asked: health.asked, sample: () => sampler.sample(), db: pool });
+  watched({ health: health.health, asked: health.asked, sample: () => sampler.sample(), db: readings });
   if (mode === "capture") log.warn({ mode }, "requests are recorded as answers: nothing is sent");
   const { waitingFor } = health;
   const known = await awaitInstallation(pool, { config: loaded.config, clock, log, signal: stop, waitingFor });
@@ -78,8 +80,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const db = new SchemaWatch({ db: pool, outbox: installation.outbox, log, gone: renew });
   await using resources = await openResources({ loaded, known, pool, db, restart, meters, clock, log, kill });
   const { config, dispatcher, control, writer, answers } = resources;
-  health.dispatches(dispatcher);
-  sampler.dispatches({ ...resources, limits: limitsOf(config) });
+  const { checked } = db;
+  readings.begin(checked);
+  health.dispatches(dispatcher, new SlotWatch({ db: checked, slotName: slot.name, clock, log }));
+  sampler.dispatches({ ...resources, db: checked, limits: limitsOf(config) });
   const serverTime = (ms: number): void => meters.requests.clock.heard(ms);
   const { outage } = health;
   const sessions = sessionsOf({ config, installation, db, listener: dispatcher, outage, serverTime, clock, log });
@@ -107,9 +111,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         dispatcher.run,
         control.run,
         reportHeld(answers, { clock, log }),
-        reportLanes({ db, dispatcher, clock, log }),
+        reportLanes({ db: checked, dispatcher, clock, log }),
         (signal) => superviseSessions(sessions, { clock, log, signal, handover }),
-        expireResults({ db, clock, log, retention: () => retentionOf(config.results) }),
+        expireResults({ db: checked, clock, log, retention: () => retentionOf(config.results) }),
       ]),
   ]);
 }

@@ -8,7 +8,8 @@ import type { StreamOutage } from "../slot/stream-outage.ts";
 
 /** The health of a daemon, of what its parts report: at first of the wait for the schema, then of the dispatcher and its session. */
 export class DaemonHealth implements HealthSource {
-  readonly #watch: SlotWatch;
+  /** Null while the schema is waited for: it may be somebody else's, and is not read. */
+  #watch: SlotWatch | null = null;
   readonly #mode: HttpMode;
   /** Null while the schema is waited for. */
   #dispatcher: { readonly state: DispatcherState } | null = null;
@@ -17,8 +18,7 @@ export class DaemonHealth implements HealthSource {
   /** Why the database cannot be used yet. */
   #waitingFor: PgnetdError | null = null;
 
-  constructor(watch: SlotWatch, mode: HttpMode) {
-    this.#watch = watch;
+  constructor(mode: HttpMode) {
     this.#mode = mode;
   }
 
@@ -31,18 +31,19 @@ export class DaemonHealth implements HealthSource {
   };
 
   /** The schema is there, and requests are dispatched. */
-  dispatches(dispatcher: { readonly state: DispatcherState }): void {
+  dispatches(dispatcher: { readonly state: DispatcherState }, watch: SlotWatch): void {
     this.#dispatcher = dispatcher;
+    this.#watch = watch;
   }
 
   readonly health: HealthSource["health"] = () =>
     healthOf({
       state: this.#dispatcher?.state ?? null,
       outage: this.#outage,
-      database: this.#watch.last,
+      database: this.#watch?.last ?? null,
       mode: this.#mode,
       waitingFor: this.#waitingFor,
     });
 
-  readonly asked: HealthSource["asked"] = () => this.#watch.look();
+  readonly asked: HealthSource["asked"] = () => this.#watch?.look();
 }

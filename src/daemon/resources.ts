@@ -123,10 +123,11 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
     // P3: at each start of leadership, since the database may have been restored or adopted meanwhile; and where requests are
     // of another installation.
     identify: async () => {
+      await db.assertThere();
       await assertVisible(pool);
       ({ id, marks: rows.installationMarks } = await readInstallation(pool, config.database.environment));
     },
-    readHosts: () => readHostSettings(db),
+    readHosts: () => readHostSettings(db.checked),
     configureHosts: (settings, isLatest) => {
       rates.hosts.configure(ratesOf(settings));
       events.emit({ kind: "hosts-configured", settings, isLatest });
@@ -144,7 +145,7 @@ export async function openResources(options: ResourcesOptions): Promise<Resource
     {
       events,
       outbox: {
-        sweep: (plan) => sweep(db, plan, { ...rows, assertSame: (oid) => db.assertSame(oid) }),
+        sweep: (plan) => sweep(db.checked, plan, { ...rows, assertSame: (oid) => db.assertSame(oid) }),
         snapshot: () => currentSnapshot(db),
       },
       reconnect: () => pool.reconnect(),

@@ -29,8 +29,8 @@ export interface ControlParts {
     /** What was sent before does not come. */
     readonly forget: () => void;
   } | null;
-  /** The outbox is to be read now, or when the transaction being received is visible. */
-  readonly readOutbox: (when: "now" | "visible") => void;
+  /** The outbox is to be read now, soon after the transaction being received is visible, or some time after that. */
+  readonly readOutbox: (when: "now" | "visible" | "some time") => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -60,6 +60,8 @@ export class Control {
   readonly #parts: ControlParts;
   readonly #notified = new AutoResetEvent();
   readonly #woken = new AutoResetEvent();
+  /** From a first `net.wake()` until a second passed without another. */
+  #isWakingOften = false;
   /** Null before the first reading. */
   #hosts: ReadonlyMap<string, HostSettings> | null = null;
   /** Counts the times of leadership and refreshes, and the last of these for which the database was identified. */
@@ -92,8 +94,10 @@ export class Control {
         this.#parts.restart();
         break;
       case "wake":
-        // What it was called for may have been committed with it, and be visible only later.
-        this.#parts.readOutbox("visible");
+        // P2: what it was called for may have been committed with it, and be visible only later. The reading that follows on many
+        // calls sees it mostly, and nobody has to ask soon whether it does.
+        this.#parts.readOutbox(this.#isWakingOften ? "some time" : "visible");
+        this.#isWakingOften = true;
         this.#woken.notify();
         break;
       case "unknown":
@@ -142,8 +146,10 @@ export class Control {
     while (!signal.aborted) {
       await this.#woken.wait(null, clock, signal);
       if (signal.aborted) return;
+      this.#isWakingOften = true;
       readOutbox("now");
       await clock.sleep(WOKEN_EVERY_MS, signal);
+      this.#isWakingOften = false;
     }
   };
 

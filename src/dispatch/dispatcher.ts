@@ -11,7 +11,8 @@ import { laneOfRow, readRow, type RowContext } from "../outbox/row.ts";
 import type { Completion } from "../results/completion.ts";
 import { endHeldPlaces } from "../sending/held-places.ts";
 import type { LaneActivity } from "../sending/host.ts";
-import { Sender, type SenderParts, type SenderSettings } from "../sending/sender.ts";
+import type { SenderParts, SenderSettings } from "../sending/parts.ts";
+import { Sender } from "../sending/sender.ts";
 import type { Begin } from "../wal/events.ts";
 import type { DispatcherEvent, DispatcherEvents } from "./events.ts";
 import { endHint } from "../pg/lock-owner.ts";
@@ -271,8 +272,9 @@ export class Dispatcher implements SessionListener {
     else this.#intake.row(readRow(row, this.#settings.rows, { lane, committedAt: this.#committedAt }));
   }
 
-  /** What changed is read at once, and again when it is visible for certain. */
+  /** What changed is read at once, and again when it is visible for certain. Of the outbox only inserts matter, and wal2json brings all. */
   change(table: string): void {
+    if (table === this.#settings.outboxTable) return;
     if (table === HOST_SETTINGS_TABLE && this.#hostsChangedAt === null) {
       this.#hostsChangedAt = this.#clock.now();
       this.#hostsChanged.notify();
@@ -327,7 +329,7 @@ export class Dispatcher implements SessionListener {
         // P2: ids of commits that a failover lost are given again, and those of a sequence that was restarted.
         return this.#intake.dueIn(0);
       case "read-outbox":
-        return event.when === "now" ? this.#intake.ask() : this.#intake.watch();
+        return event.when === "now" ? this.#intake.ask() : this.#intake.watch(event.when === "visible");
       case "writable":
         this.#unwritable = event.why;
         break;

@@ -19,8 +19,8 @@ export type DispatcherEvent =
       readonly settings: ReadonlyMap<string, HostSettings>;
       readonly isLatest: boolean;
     }
-  /** The outbox is to be read now, or when the transaction being received is visible. */
-  | { readonly kind: "read-outbox"; readonly when: "now" | "visible" };
+  /** The outbox is to be read now, soon after the transaction being received is visible, or some time after that. */
+  | { readonly kind: "read-outbox"; readonly when: "now" | "visible" | "some time" };
 
 /** Carries events to the dispatcher, which is made after the parts that report them. Those from before its making are dropped. */
 export class DispatcherEvents {

@@ -213,6 +213,8 @@ export class Handoff<Row> {
   /** evictBehind: what waited in `lane` was given up, also where that happens while a sweep runs. */
   givenUp(lane: Lane): void {
     const wereNamed = !this.#behind.isEvery;
+    // What was given up may be of the transaction being received.
+    this.#currentIsPartial();
     this.#behind.add(lane);
     if (this.#sweep === null) return;
     this.#sweep.lost.add(lane);

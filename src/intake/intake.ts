@@ -124,8 +124,8 @@ export class Intake {
     }
     const { sender, events } = this.#parts;
     const { lane, request } = row;
-    if (sender.isPaused(row)) {
-      this.#handoff.givenUp(lane);
+    if (sender.staysInOutbox(row)) {
+      this.givenUp(lane);
       this.#handoff.skip();
       return;
     }
@@ -164,12 +164,12 @@ export class Intake {
     this.#stall.commit(this.#parts.clock.now());
   }
 
-  /** The transaction being received did something that only a sweep, or another reading, can see: that is done when it is visible. */
-  watch(): void {
+  /** The transaction being received did something that only a sweep, or another reading, can see: one follows when it is visible, soon or some time. */
+  watch(isSoon = true): void {
     const isCheckedSoon = this.#isCheckedSoon;
     this.#handoff.defer();
     if (this.#handoff.behind.isEvery) this.#parts.events.swept(true);
-    if (!isCheckedSoon) this.#checks.restart(this.#parts.clock.now());
+    if (isSoon && !isCheckedSoon) this.#checks.restart(this.#parts.clock.now());
     this.#notified.notify();
   }
 
@@ -285,13 +285,8 @@ export class Intake {
     const startedAt = clock.now();
     const { behind } = this.#handoff;
     const sweeping = wanted === "behind" && !canBeNamed(behind.lanes) ? "every" : wanted;
-    const { lanes, plan, readsBehind } = planSweep(sweeping, {
-      now: startedAt,
-      sender,
-      behind,
-      from: this.#from,
-      stalledSince: this.#stall.since,
-    });
+    const state = { now: startedAt, sender, behind, from: this.#from, stalledSince: this.#stall.since };
+    const { lanes, plan, readsBehind } = planSweep(sweeping, state);
     this.#begins(sweeping, readsBehind);
     if (lanes !== "every" && lanes.size === 0) {
       this.#ended([sweeping], startedAt);
@@ -335,14 +330,18 @@ export class Intake {
     const isCheckedSoon = this.#isCheckedSoon;
     const { accepted, dropped, hasCaughtUp } = this.#handoff.sweepReturned({ ...found, left });
     this.#drop(dropped);
-    for (const { row, xid } of accepted) sender.accept(row, this.#inserter(xid));
+    for (const one of accepted) {
+      if (sender.staysInOutbox(one.row)) {
+        this.#drop([one]);
+        this.givenUp(one.lane);
+      } else sender.accept(one.row, this.#inserter(one.xid));
+    }
     const now = clock.now();
     const { behind } = this.#handoff;
     if (lanes === "every") this.#from = found.next;
     this.#stall.swept(now, found.insertLsn);
     const emptyMs = found.rows.length === 0 ? Math.max(EMPTY_PAUSE_MS, EMPTY_PAUSE * this.#swept[sweeping].ms) : 0;
-    const pauseMs = refused.length > 0 ? REFUSED_PAUSE_MS : emptyMs;
-    this.#notBefore = { ...this.#notBefore, [sweeping]: now + pauseMs };
+    this.#notBefore = { ...this.#notBefore, [sweeping]: now + (refused.length > 0 ? REFUSED_PAUSE_MS : emptyMs) };
     if (found.nextDueMs !== null) this.dueIn(found.nextDueMs);
     this.#lookForLow(sweeping === "preferred" ? left : behind.lanes);
     if (hasCaughtUp && !isCheckedSoon) this.#checks.restart(now);
@@ -362,7 +361,7 @@ export class Intake {
   /** P5: the sweep was planned before its rows had company. */
   #accept(row: OutboxRow): boolean {
     const { sender } = this.#parts;
-    if (sender.isPaused(row) || !sender.hold(row.lane, row.request.bytes)) return false;
+    if (sender.staysInOutbox(row) || !sender.hold(row.lane, row.request.bytes)) return false;
     sender.accept(row, null);
     return true;
   }

@@ -27,8 +27,8 @@ export interface RowSender extends RowMemory {
   isLow(lane: Lane): boolean;
   /** True where `lane` is to be read soon, however much is queued of others. */
   isWantedSoon(lane: Lane): boolean;
-  /** True where `row` may not be sent for now. */
-  isPaused(row: OutboxRow): boolean;
+  /** True where `row` stays in the outbox for now. */
+  staysInOutbox(row: OutboxRow): boolean;
   /** What is in memory, from its reading until its result is committed. */
   readonly known: readonly KnownRequest[];
 }

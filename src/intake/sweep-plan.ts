@@ -59,9 +59,14 @@ function shortest(shares: SweepRoom["shares"]): SweepRoom["shares"] {
   return shares.toSorted((one, other) => one.queued - other.queued).slice(0, STALLED.lanes);
 }
 
-/** False where a name may stand for lanes that no client can read: these are found by a sweep of every lane alone. */
+/** What PostgreSQL takes for the first 255 characters where it knows no encoding, in bytes. */
+const LONGEST_UNENCODED = 255;
+
+/** False where a name may stand for lanes that no client can read, or names otherwise: these are found by a sweep of every lane alone. */
 export function canBeNamed(lanes: Iterable<Lane>): boolean {
-  for (const lane of lanes) if (lane === "" || lane.includes("\uFFFD")) return false;
+  for (const lane of lanes) {
+    if (lane === "" || lane.includes("\uFFFD") || Buffer.byteLength(lane) > LONGEST_UNENCODED) return false;
+  }
   return true;
 }
 

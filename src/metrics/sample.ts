@@ -55,6 +55,7 @@ export interface SamplerParts {
   readonly meters: Meters;
   readonly limits: Limits;
   readonly isReady: () => boolean;
+  /** Asked whether the database answers at all. */
   readonly db: Queryable;
   /** Null is the default one. */
   readonly slotName: string | null;
@@ -65,6 +66,8 @@ export interface SamplerParts {
 /** What there is once requests are dispatched. */
 export interface Dispatched {
   readonly dispatcher: Dispatching;
+  /** Schema `net` is read with it; before, it may be somebody else's, and is not. */
+  readonly db: Queryable;
   readonly answers: { readonly bytes: number };
   /** Null where it is turned off. */
   readonly heartbeat: Heartbeat | null;
@@ -127,8 +130,8 @@ export class Sampler {
   }
 
   #read(): Promise<DatabaseReading | null> {
-    const { db, slotName } = this.#parts;
-    this.#reading ??= readDatabase(db, slotName)
+    if (this.#dispatched === null) return Promise.resolve(null);
+    this.#reading ??= readDatabase(this.#dispatched.db, this.#parts.slotName)
       .then(
         (reading) => {
           this.#failures.succeeded();

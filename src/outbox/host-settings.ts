@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { hasShortHost } from "../base/url-start.ts";
 import { MOST_PER_SECOND } from "../config/settings.ts";
 import type { Queryable } from "../pg/pool.ts";
 
@@ -11,9 +12,12 @@ export interface HostSettings {
   readonly paused: boolean;
 }
 
-/** The destination as limits know it: a trailing dot, which ends the full name of the same host, makes no other. Empty where there is none. */
+/**
+ * The destination as limits know it: a trailing dot, which ends the full name of the same host, makes no other. Empty where there is none, and
+ * where it is too long to be one.
+ */
 export function hostOf(url: string): string {
-  return withoutDot(URL.parse(url)?.hostname ?? "");
+  return hasShortHost(url) ? withoutDot(URL.parse(url)?.hostname ?? "") : "";
 }
 
 /** The host that a row of the settings is for: as in a url, so a name or an address in another spelling is the same one. */

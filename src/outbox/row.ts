@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import { toError } from "../base/errors.ts";
+import { hasShortHost } from "../base/url-start.ts";
 import { jsonbPairs } from "../pg/jsonb.ts";
 import { hostOf } from "./host-settings.ts";
 import { hasPlainAuthority, type Lane, laneOf } from "./lane.ts";
@@ -108,7 +109,8 @@ function readSafely(row: Row, lane: Lane, context: RowContext, committedAt?: num
 }
 
 /** P6: its lane may be another host's. */
-const NOT_PLAIN = "url: must begin with http:// or https://, and its host must end within 2048 characters";
+const NOT_PLAIN =
+  "url: must begin with http:// or https://, and its host must end within 2048 characters and have at most 255 beyond ASCII";
 
 /** What is wrong with the row, where something is. */
 function readWhole(row: Row, lane: Lane, context: RowContext, committedAt?: number): OutboxRow | string {
@@ -123,7 +125,7 @@ function readWhole(row: Row, lane: Lane, context: RowContext, committedAt?: numb
   const options = readOptions(parsed.data.options, context);
   if (typeof options === "string") return options;
   const host = hostOf(url);
-  if (host !== "" && !hasPlainAuthority(url)) return NOT_PLAIN;
+  if (host === "" ? !hasShortHost(url) : !hasPlainAuthority(url)) return NOT_PLAIN;
   return {
     request: {
       id: BigInt(id),

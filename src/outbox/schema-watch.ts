@@ -14,6 +14,14 @@ const MISSING: ReadonlySet<string | null> = new Set([
   SQLSTATE.undefinedFunction,
 ]);
 
+/** Asks the catalog alone, for which no right on the schema is needed. */
+const SELECT_SAME = {
+  name: "pgnetd_same_outbox",
+  text: `select exists (
+    select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.oid = $1::oid and c.relname = 'http_request_queue' and n.nspname = 'net') as same`,
+};
+
 /** What a `SchemaWatch` needs. */
 export interface SchemaWatchOptions {
   readonly db: Queryable;
@@ -26,6 +34,11 @@ export interface SchemaWatchOptions {
 
 /** Statements, with an eye on the schema: somebody may drop and recreate it under a running daemon. */
 export class SchemaWatch implements Queryable {
+  /**
+   * All statements but those that write results: each finds out first that the schema is still the one that the daemon began with.
+   * Another may be anybody's, and views and triggers in it run with the rights of the daemon.
+   */
+  readonly checked: Queryable = { query: async (statement) => this.#queryChecked(statement) };
   readonly #options: SchemaWatchOptions;
   #verifying = false;
   #isGone = false;
@@ -47,9 +60,27 @@ export class SchemaWatch implements Queryable {
 
   /** Throws SCHEMA_MISSING where rows come from another outbox: its ids mean other requests. */
   assertSame(outbox: number): void {
-    if (outbox === this.#options.outbox) return;
+    if (outbox !== this.#options.outbox) throw this.#other();
+  }
+
+  /** Throws SCHEMA_MISSING where the outbox is not there, or another one; nothing of the schema is touched. */
+  async assertThere(): Promise<void> {
+    if (this.#isGone) throw this.#other();
+    const { db, outbox } = this.#options;
+    const { rows } = await db.query<{ same: boolean }>({ ...SELECT_SAME, values: [outbox] });
+    if (rows[0]?.same !== true) throw this.#other();
+  }
+
+  async #queryChecked<Row extends pg.QueryResultRow>(
+    statement: Statement,
+  ): Promise<{ readonly rows: Row[]; readonly rowCount: number | null }> {
+    await this.assertThere();
+    return this.query<Row>(statement);
+  }
+
+  #other(): PgnetdError {
     this.#gone();
-    throw new PgnetdError("SCHEMA_MISSING", "net.http_request_queue is not the table that this daemon began with", {
+    return new PgnetdError("SCHEMA_MISSING", "net.http_request_queue is not the table that this daemon began with", {
       hint: "The daemon starts over with the one that is there.",
     });
   }

@@ -140,6 +140,16 @@ export class Memory {
     return use === undefined || use.queued < use.room.at(now);
   }
 
+  /** Lanes of which twice as many wait as may: they start more slowly than when these were read. */
+  tooLong(now: number): readonly Lane[] {
+    return [...this.#lanes.keys()].filter((lane) => this.isTooLong(lane, now));
+  }
+
+  isTooLong(lane: Lane, now: number): boolean {
+    const use = this.#lanes.get(lane);
+    return use !== undefined && use.queued > 2 * use.room.at(now);
+  }
+
   /** The lane to give up so that `bytes` more of `lane` fit: one with twice as many. Null where there is none. */
   longerThan(lane: Lane, bytes: number): Lane | null {
     const own = (this.#lanes.get(lane)?.bytes ?? 0) + bytes;

@@ -1,73 +1,29 @@
-import type { Clock } from "../base/clock.ts";
-import type { Log } from "../base/log.ts";
 import { AutoResetEvent } from "../base/auto-reset-event.ts";
 import type { Outcome } from "../http/outcome.ts";
-import type { AnswerBudget } from "../limits/answer-budget.ts";
 import type { AnswerMemory } from "../limits/answer-memory.ts";
 import type { HostSettings } from "../outbox/host-settings.ts";
 import type { Lane } from "../outbox/lane.ts";
-import type { Request } from "../outbox/request.ts";
 import type { OutboxRow } from "../outbox/row.ts";
 import type { Inserter } from "../pg/snapshot.ts";
 import type { KnownRequest, SweepRoom } from "../outbox/sweep.ts";
 import type { Completion } from "../results/completion.ts";
 import { completionOf } from "./retry.ts";
 import type { Entry, Flight, LaneActivity } from "./host.ts";
-import { type AllPermits, type Concurrency, HostScheduler, type Permits, type SenderLoad } from "./host-scheduler.ts";
-import type { SendObserver } from "./observer.ts";
+import { HostScheduler, type SenderLoad } from "./host-scheduler.ts";
 import { failureOf, unsent } from "./outcomes.ts";
 import { largeFrom, Memory, type MemoryBounds } from "./memory.ts";
+import type { SenderParts, SenderSettings } from "./parts.ts";
 import { PausedLanes } from "./paused-lanes.ts";
 import { Shortage } from "./shortage.ts";
 import { AnsweredLanes } from "./answered-lanes.ts";
 import { isWorthwhile, mostRows, PREFERRING_SWEEPS, type RoomState, sweepRoom, sweepRoomOf } from "./sweep-room.ts";
 
-/** What the sender asks of its neighbours. */
-export interface SenderParts {
-  readonly http: {
-    send(request: Request, memory: AnswerMemory): Promise<Outcome>;
-    /** Ends a request as timed out before its time; false where that is not to be, or has ended. */
-    expire(request: Request): boolean;
-  };
-  readonly results: { write(completion: Completion, insertedBy: Inserter | null, memory?: AnswerMemory): void };
-  /** The memory for answers (P5, P6). */
-  readonly answers: Pick<AnswerBudget, "mayStart" | "open">;
-  readonly rate: AllPermits;
-  /** The rate of a host that has one of its own. */
-  readonly rateOf: (host: string) => Permits | null;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** In [0, 1), for the jitter of waits. */
-  readonly random: () => number;
-  readonly events: SenderEvents;
-  /** For who counts and measures. */
-  readonly observer?: SendObserver | undefined;
-}
-
-/** What the sender reports to its owner. */
-export interface SenderEvents {
-  /** A request ended, and its place is free again. */
-  ended(): void;
-  /** Half of what may wait of this lane does not, after a start. */
-  low(lane: Lane): void;
-  /** What waited of this lane was given up: the outbox has it. */
-  givenUp(lane: Lane): void;
-  /** A request ended whose id came again meanwhile: the outbox may have another row with it. */
-  seenAgain(): void;
-}
-
-/** Bounds of the sender. */
-export interface SenderSettings {
-  readonly memory: MemoryBounds;
-  readonly concurrency: Concurrency;
-  /** Requests started per second at most. */
-  readonly perSecond: number | "unlimited";
-}
-
 /** Of the bytes in memory, so much may be in flight: the rest is left for what comes in. */
 const IN_FLIGHT_SHARE = 3 / 4;
 /** A request to a paused host in a lane of several hosts is deferred for so long, in milliseconds. */
 const PAUSED_MS = 10_000;
+/** Lanes of which too many wait are looked for no more often than this, in milliseconds. */
+const TRIM_MS = 1_000;
 
 interface Known extends KnownRequest {
   readonly bytes: number;
@@ -84,7 +40,7 @@ interface Known extends KnownRequest {
  *
  * - *held*: `hold` made room for it. Until `accept` or `drop`.
  * - *queued*: it waits for its turn. Until `start`; or until it is given up and forgotten, since the outbox has it: by `clear`, for
- *   room for another lane (`hold`), or since its host is paused (`configureHosts`). A row that is never sent skips to *completing*.
+ *   room for another lane (`hold`), since its lane has become slow (`start`), or its host is paused (`configureHosts`). A row that is never sent skips to *completing*.
  * - *in flight*: until its outcome. One that was aborted is forgotten.
  * - *completing*: its completion is with the writer of results. Until `settled`, which forgets it.
  *
@@ -103,6 +59,7 @@ export class Sender {
   readonly #paused: PausedLanes;
   readonly #answered: AnsweredLanes;
   readonly #shortage: Shortage;
+  #trimmedAt = -Infinity;
   /** For `empty`. */
   readonly #emptied = new AutoResetEvent();
   /** Hosts may wait for a place that have none. */
@@ -195,9 +152,18 @@ export class Sender {
     return isPreferred || this.#memory.share(lane, this.#parts.clock.now()).queued === 0;
   }
 
-  /** True where `row` may not be sent for now, since the host of its lane is paused: it waits in the outbox. */
-  isPaused({ lane, host }: OutboxRow): boolean {
-    return this.#paused.leave(lane, host);
+  /**
+   * True where `row` stays in the outbox for now: the host of its lane is paused, or, P6, it ends without being sent and what its
+   * host has to be stored holds its share.
+   */
+  staysInOutbox(row: OutboxRow): boolean {
+    const { lane, host } = row;
+    if (this.#paused.leave(lane, host)) return true;
+    return this.#endsUnsent(row) && !this.#parts.answers.mayStart(host);
+  }
+
+  #endsUnsent(row: OutboxRow): boolean {
+    return unsent(row) !== null || this.#paused.isMixed(row.lane, row.host);
   }
 
   /** Makes room for one more request of `lane`, giving up what waits in longer lanes, and holds it there; false where it has to stay in the outbox. */
@@ -211,15 +177,28 @@ export class Sender {
 
   #giveUpLonger(lane: Lane, bytes: number): boolean {
     const longer = this.#memory.longerThan(lane, bytes);
-    if (longer === null) return false;
-    const given = this.#hosts.giveUp(longer);
+    return longer !== null && this.#giveUp(longer);
+  }
+
+  /** Gives up half of what waits in `lane`; false where nothing does. */
+  #giveUp(lane: Lane): boolean {
+    const given = this.#hosts.giveUp(lane);
     if (given.length === 0) return false;
     for (const { request } of given) {
-      this.#memory.giveUp(longer, request.bytes);
+      this.#memory.giveUp(lane, request.bytes);
       this.#forget(request.id);
     }
-    this.#parts.events.givenUp(longer);
+    this.#parts.events.givenUp(lane);
     return true;
+  }
+
+  /** Gives up what was read when more of its lane started: it may have been cancelled before its turn comes. */
+  #trim(now: number): void {
+    if (now - this.#trimmedAt < TRIM_MS) return;
+    this.#trimmedAt = now;
+    for (const lane of this.#memory.tooLong(now)) {
+      while (this.#memory.isTooLong(lane, now)) if (!this.#giveUp(lane)) break;
+    }
   }
 
   /** Gives a request up that `hold` made room for. */
@@ -230,16 +209,14 @@ export class Sender {
   /** Takes a row that `hold` made room for, where it is not in memory already. */
   accept(row: OutboxRow, insertedBy: Inserter | null): void {
     const { request, lane, host, waitsSince } = row;
-    const { clock, results } = this.#parts;
+    const { clock, results, answers } = this.#parts;
     const known = this.#known.get(request.id);
     if (known !== undefined) {
       known.seenAgain = true;
       this.drop(lane, request.bytes);
       return;
     }
-    const ended = unsent(row);
-    const isDeferred = ended === null && this.#paused.isMixed(lane, host);
-    const isQueued = ended === null && !isDeferred;
+    const isQueued = !this.#endsUnsent(row);
     const { id, created, bytes } = request;
     this.#known.set(id, { id, created, bytes, seenAgain: false, endedAt: isQueued ? Number.NaN : clock.now() });
     if (isQueued) {
@@ -247,8 +224,10 @@ export class Sender {
       return;
     }
     this.#memory.start(lane, request.bytes);
-    if (ended === null) results.write({ kind: "deferred", request, outcome: null, delayMs: PAUSED_MS }, insertedBy);
-    else this.#complete(ended, ended.outcome, { host, insertedBy });
+    const memory = answers.open(host);
+    const ended = unsent(row);
+    if (ended !== null) this.#complete(ended, ended.outcome, { host, insertedBy }, memory);
+    else results.write({ kind: "deferred", request, outcome: null, delayMs: PAUSED_MS }, insertedBy, memory);
   }
 
   /** Settings of hosts from now on. What waits for a host that is paused is given up, and goes on when it is not. */
@@ -293,6 +272,7 @@ export class Sender {
   start(): void {
     const { rate, clock, events } = this.#parts;
     const now = clock.now();
+    this.#trim(now);
     for (let flight = this.#hosts.start(rate, now); flight !== null; flight = this.#hosts.start(rate, now)) {
       const { lane, request } = flight.entry;
       this.#memory.start(lane, request.bytes);
@@ -350,7 +330,7 @@ export class Sender {
     completion: Completion,
     outcome: Outcome,
     of: Pick<Entry, "host" | "insertedBy">,
-    memory?: AnswerMemory,
+    memory: AnswerMemory,
   ): void {
     const { results, observer } = this.#parts;
     observer?.ended(of.host, outcome, completion.kind);

@@ -51,7 +51,8 @@ function openSession(publicationNames: string[]): Decode {
       case "relation":
         // The parser keeps this very message for the rows to come; its own choice is that of the whole process.
         for (const column of message.columns) column.parser = parserOf(column.typeOid);
-        sink.relation(`${message.schema}.${message.name}`, message.relationOid);
+        // An oid has no sign, as the parser takes it to have.
+        sink.relation(`${message.schema}.${message.name}`, message.relationOid >>> 0);
         break;
       case "type":
       case "origin":

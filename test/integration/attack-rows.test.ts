@@ -199,3 +199,25 @@ test("P2: rows of a table that inherits from the outbox are sent, and end none o
     "/waits3": 1,
   });
 });
+
+test("P6: locked rows that cannot be sent, more than fit into memory, stop nobody", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await using daemon = await startInProcess(db.url, { PGNETD_MEMORY_REQUESTS: "200", PGNETD_CONCURRENCY: "100" });
+  await db.query(
+    "select net.http_request('GET', 'http://other.example/', delay := '1 day') from generate_series(1, 1000)",
+  );
+  const locker = await db.pool.connect();
+  // What changes is not streamed: the daemon learns of it when it is locked.
+  await db.query("update net.http_request_queue set headers = '[]', next_attempt_at = now()");
+  await locker.query("begin; select from net.http_request_queue for update");
+  await db.query("select net.wake()");
+  await eventually(() => daemon.lines.some(({ host }) => host === "other.example"));
+  for (const round of [1, 2, 3, 4, 5]) {
+    await db.query("select net.http_get($1) from generate_series(1, 20)", [receiver.url(`/honest/${round}`)]);
+    await eventually(async () => (await db.query("select from net._http_response")).length === 20 * round, DEADLINE_MS);
+  }
+  await locker.query("commit").finally(() => locker.release());
+  await emptied(db);
+  expect(await errors(db)).toHaveLength(1_000);
+}, 120_000);

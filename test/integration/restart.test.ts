@@ -86,6 +86,33 @@ test("settings with another port take over at a restart, and nothing listens at 
   expect(await stateAt(one)).toBeNull();
 });
 
+test("another address with the same port takes over at a restart; one that cannot be had leaves the one before", async () => {
+  await using db = await testDatabase();
+  const port = await freePort();
+  const stateAt = async (host: string): Promise<unknown> =>
+    fetch(`http://${host}:${port}/readyz`).then(
+      async (response) => ((await response.json()) as { readonly state: string }).state,
+      () => null,
+    );
+  const at = (host: string): string => `server:\n  host: ${host}\n  port: ${port}\n`;
+  await using file = await configFile(at("127.0.0.1"));
+  const args = ["--config", file.path];
+  const env = { PGNETD_HOST: "", PGNETD_PORT: "" };
+  await using daemon = await startDaemon({ databaseUrl: db.url, args, env, waitUntilReady: false });
+  await eventually(async () => (await stateAt("127.0.0.1")) === "live");
+  await file.write(at("192.0.2.1"));
+  await db.query("select net.worker_restart()");
+  await eventually(() => daemon.log().includes("cannot listen on 192.0.2.1"));
+  await eventually(async () => (await stateAt("127.0.0.1")) === "live");
+  expect(daemon.events().find(({ msg }) => String(msg).startsWith("no restart"))).toMatchObject({
+    reason: expect.stringContaining("cannot listen on 192.0.2.1") as unknown,
+    hint: expect.stringContaining("PGNETD_HOST") as unknown,
+  });
+  await file.write(at("0.0.0.0"));
+  await db.query("select net.worker_restart()");
+  await eventually(async () => (await stateAt("127.0.0.2")) === "live");
+});
+
 test("pg_net.ttl and pg_net.batch_size of the database are honoured at start and at a restart", async () => {
   await using db = await testDatabase();
   await using receiver = await startReceiver();

@@ -110,7 +110,7 @@ export class RealSubject implements Subject, AsyncDisposable {
       const row = this.#rows[index];
       return row === undefined ? [] : [itemOf(kind, BigInt(row.id), row.created)];
     });
-    const { rows } = await this.#pool.query<Verdict & Record<string, unknown>>(statementOf(items));
+    const { rows } = await this.#pool.query<Verdict & Record<string, unknown>>(statementOf(items, kind));
     const numbers = (ids: readonly string[] = []): readonly number[] =>
       requests.filter((index) => ids.includes(this.#rows[index]?.id ?? ""));
     return { missing: numbers(rows[0]?.missing), locked: numbers(rows[0]?.locked) };

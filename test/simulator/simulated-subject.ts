@@ -126,7 +126,7 @@ export class SimulatedSubject implements Subject {
       const row = this.#rows[index];
       return row === undefined ? [] : [itemOf(kind, row.id, row.created)];
     });
-    const { rows } = await this.#db.query<Verdict & Record<string, unknown>>(statementOf(items));
+    const { rows } = await this.#db.query<Verdict & Record<string, unknown>>(statementOf(items, kind));
     const numbers = (ids: readonly string[] = []): readonly number[] =>
       requests.filter((index) => ids.includes(String(this.#rows[index]?.id)));
     return { missing: numbers(rows[0]?.missing), locked: numbers(rows[0]?.locked) };

@@ -232,6 +232,11 @@ export const SWITCHES: readonly Switch[] = [
     ],
     ["sending/host-scheduler.ts", "return this.#settings.get(host)?.paused ?? false;", "return false;"],
   ),
+  off("pause: buffered", "also where it came before the pause, and was buffered", [
+    INTAKE,
+    "      if (sender.staysInOutbox(one.row)) {\n        this.#drop([one]);",
+    "      if (one.row.isForeign) {\n        this.#drop([one]);",
+  ]),
   off(
     "rate",
     "the rate is held",

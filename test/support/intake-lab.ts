@@ -74,7 +74,7 @@ export class IntakeLab {
       isWantedSoon: (lane) => this.soon.has(lane),
       isLimited: true,
       isStocked: false,
-      isPaused: ({ lane }) => this.paused.has(lane),
+      staysInOutbox: ({ lane }) => this.paused.has(lane),
       room: this.room,
       roomOf: (lanes) => {
         const shares = [...lanes].filter((lane) => !this.full.has(lane)).map((lane) => ({ lane, queued: 0, room: 10 }));

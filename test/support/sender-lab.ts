@@ -4,7 +4,8 @@ import type { HostSettings } from "../../src/outbox/host-settings.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import type { Completion } from "../../src/results/completion.ts";
 import type { Permits } from "../../src/sending/host-scheduler.ts";
-import type { Sender, SenderSettings } from "../../src/sending/sender.ts";
+import type { SenderSettings } from "../../src/sending/parts.ts";
+import type { Sender } from "../../src/sending/sender.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { requestOf } from "./http-peer.ts";
 import { silentLog } from "./silent-log.ts";
@@ -35,6 +36,8 @@ export class SenderLab {
   readonly clock = new FakeClock();
   readonly events: string[] = [];
   readonly completions: Completion[] = [];
+  /** What they came with. */
+  readonly memories: unknown[] = [];
   /** What the observer was told: of starts and ends with their hosts, of results stored how long after. */
   readonly observed: string[] = [];
   /** Causes of shortages that were logged. */
@@ -48,19 +51,25 @@ export class SenderLab {
   mayStart = true;
   outcome: Outcome | null = ANSWERED;
   #id = 0n;
-  readonly #memory: AnswerMemory = { ...UNBOUNDED, release: () => void this.released++ };
+  /** The memory of every answer. */
+  readonly memory: AnswerMemory = { ...UNBOUNDED, release: () => void this.released++ };
 
   constructor(settings: Partial<SenderSettings> = {}) {
     const send = async (): Promise<Outcome> => this.outcome ?? (await new Promise(() => undefined));
     this.sender = testSender(
       {
         send,
-        results: { write: (completion) => this.completions.push(completion) },
+        results: {
+          write: (completion, _insertedBy, memory) => {
+            this.completions.push(completion);
+            this.memories.push(memory);
+          },
+        },
         clock: this.clock,
         random: () => this.random,
         log: { ...silentLog, error: ({ cause }) => void this.shortages.push(cause) },
         rateOf: (host) => this.rates.get(host) ?? null,
-        answers: { mayStart: () => this.mayStart, open: () => this.#memory },
+        answers: { mayStart: () => this.mayStart, open: () => this.memory },
         observer: {
           started: ({ host }) => this.observed.push(`started ${host}`),
           ended: (host, _outcome, completion) => this.observed.push(`ended ${host} ${completion}`),

@@ -1,4 +1,5 @@
-import { Sender, type SenderParts, type SenderSettings } from "../../src/sending/sender.ts";
+import type { SenderParts, SenderSettings } from "../../src/sending/parts.ts";
+import { Sender } from "../../src/sending/sender.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FREE } from "./hosts-lab.ts";
 import { silentLog } from "./silent-log.ts";

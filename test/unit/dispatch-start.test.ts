@@ -4,7 +4,7 @@ import { DispatcherEvents } from "../../src/dispatch/events.ts";
 import type { Outcome } from "../../src/http/outcome.ts";
 import type { SweepResult } from "../../src/outbox/sweep.ts";
 import { lsn } from "../../src/pg/lsn.ts";
-import type { Inserter } from "../../src/pg/snapshot.ts";
+import type { Inserter, Snapshot } from "../../src/pg/snapshot.ts";
 import { lowXid } from "../../src/pg/xid.ts";
 import type { ServerIdentity } from "../../src/replication/session-options.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -57,6 +57,8 @@ class Started implements AsyncDisposable {
   answer: (outcome: Outcome) => void = quiet;
   /** The transactions of the requests that have ended. */
   readonly inserters: (Inserter | null)[] = [];
+  /** How often the outbox was swept, and transactions in progress were read. */
+  read = { sweeps: 0, snapshots: 0 };
   snapshot = FOUND.snapshot;
   isWhole = true;
   readonly #stop = new AbortController();
@@ -66,12 +68,17 @@ class Started implements AsyncDisposable {
     let swept = 0n;
     const sweep = async (): Promise<SweepResult> => {
       const request = requestOf("http://a/", { id: ++swept });
+      this.read = { ...this.read, sweeps: this.read.sweeps + 1 };
       return {
         ...FOUND,
         snapshot: this.snapshot,
         isWhole: this.isWhole,
         rows: [{ request, defect: null, isForeign: false, nextAttemptAt: null, lane: "a", host: "a" }],
       };
+    };
+    const snapshot = async (): Promise<Snapshot> => {
+      this.read = { ...this.read, snapshots: this.read.snapshots + 1 };
+      return this.snapshot;
     };
     const send = async (): Promise<Outcome> => {
       this.sent++;
@@ -80,7 +87,7 @@ class Started implements AsyncDisposable {
     this.dispatcher = new Dispatcher(
       {
         events: this.events,
-        outbox: { sweep, snapshot: async () => this.snapshot },
+        outbox: { sweep, snapshot },
         reconnect: () => void this.reconnected++,
         http: { send, expire: () => false },
         results: { write: (_, inserter) => void this.inserters.push(inserter) },
@@ -306,6 +313,30 @@ test("P7: settings of hosts that changed are not taken for visible by a sweep th
   await turn();
   await turn();
   expect(started.changed).toEqual(["net.http_host_settings", "net.http_host_settings"]);
+});
+
+test("P8: what is updated or deleted in the outbox, as wal2json brings it, has nothing read", async () => {
+  await using started = new Started();
+  const { dispatcher, clock } = started;
+  await started.lead();
+  clock.advance(1_000);
+  await turn();
+  const before = started.read;
+  for (let deleted = 0; deleted < 10; deleted++) {
+    dispatcher.begin({ xid: lowXid(8n), commitLsn: lsn(2_000n + BigInt(deleted)) });
+    dispatcher.change("net.http_request_queue");
+    dispatcher.commit();
+    clock.advance(100);
+    await turn();
+  }
+  expect(started.read).toEqual(before);
+  dispatcher.begin({ xid: lowXid(8n), commitLsn: lsn(3_000n) });
+  dispatcher.change("net.http_host_settings");
+  dispatcher.commit();
+  clock.advance(100);
+  await turn();
+  await turn();
+  expect(started.read).toEqual({ sweeps: before.sweeps + 1, snapshots: before.snapshots + 1 });
 });
 
 test("P2: settings of hosts that changed are read with each sweep after which every lane is behind", async () => {

@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { judgePooler, judgeVersion } from "../../src/doctor/connection.ts";
 import type { Probed } from "../../src/doctor/connection-probe.ts";
 import { selectChecks } from "../../src/doctor/select.ts";
-import { isPluginTrusted, raisedLimit, trustedWith } from "../../src/doctor/stream.ts";
+import { isPluginTrusted, trustedWith } from "../../src/doctor/stream.ts";
+import { firstLimit, raisedLimit } from "../../src/doctor/wal-limit.ts";
 import { isLogical, standbysNeeded } from "../../src/doctor/server.ts";
 
 const direct: Probed = { kind: "open", announced: 4711, actual: 4711 };
@@ -101,6 +102,18 @@ test.for([
   "a max_slot_wal_keep_size of %d MB, with %d GiB retained, is raised to %s",
   ([megabytes, retained, raised]) => {
     expect(raisedLimit(megabytes, retained * 1024 ** 3)).toBe(raised);
+  },
+);
+
+test.for([
+  [0, "4GB"],
+  [2, "4GB"],
+  [3, "6GB"],
+  [20, "40GB"],
+] as const)(
+  "where max_slot_wal_keep_size has no limit and some slot retains %d GiB, %s is proposed: a lower one would invalidate the slot",
+  ([retained, proposed]) => {
+    expect(firstLimit(4 * 1024 ** 3, retained * 1024 ** 3)).toBe(proposed);
   },
 );
 

@@ -291,6 +291,16 @@ test("P2 evictBehind: a lane that was given up is behind, and looked after withi
   expect([lab.sweeps, lab.intake.isBehind("a")]).toEqual([1, false]);
 });
 
+test("P2: a lane of which a row stays in the outbox is looked after within a second, since it may be for a while only", async () => {
+  const lab = await liveLab();
+  lab.paused.add("a");
+  lab.transaction(110n, [rowOf("a")]);
+  expect(lab.intake.isBehind("a")).toBe(true);
+  lab.paused.clear();
+  await lab.pass(1_000);
+  expect([lab.sweeps, lab.intake.isBehind("a")]).toEqual([1, false]);
+});
+
 test("P2: a row that was left unread is watched, as one that was dropped", async () => {
   const lab = await liveLab({ ...BUSY, left: ["a"], rows: [rowOf("a")] });
   lab.transaction(110n, [], () => {

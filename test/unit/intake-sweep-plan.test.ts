@@ -68,6 +68,11 @@ test("P6: a sweep of those that are behind reads fifty of them in a stall, of wh
 
 test("P2: lanes whose names no client can read are found by sweeps of every lane alone", () => {
   expect([["a", "b c"], ["a", ""], ["m\uFFFDller"]].map((lanes) => canBeNamed(lanes))).toEqual([true, false, false]);
+  expect(["a".repeat(255), "é".repeat(127), "é".repeat(128)].map((lane) => canBeNamed([lane]))).toEqual([
+    true,
+    true,
+    false,
+  ]);
 });
 
 test.each([

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { lsn } from "../../src/pg/lsn.ts";
+import type { SweepResult } from "../../src/outbox/sweep.ts";
 import { parseSnapshot } from "../../src/pg/snapshot.ts";
 import { BUSY, deferOne, FOUND, Lab, LATER, live } from "../support/handoff-lab.ts";
 import * as intake from "../support/intake-lab.ts";
@@ -163,6 +164,57 @@ test("P2 watch: one of which a row was left to the outbox, its host being paused
   lab.snapshot = async () => intake.ENDED;
   await lab.pass(50);
   expect(lab.plans.map(({ lanes }) => lanes)).toEqual([5_000]);
+});
+
+test("P2 watch: one of which a row was given up is looked after, whichever lane that was in", async () => {
+  const lab = await intake.liveLab(intake.BUSY);
+  lab.transaction(110n, [intake.rowOf("a")], () => {
+    lab.intake.givenUp("a");
+    lab.intake.commit();
+  });
+  lab.snapshot = async () => intake.ENDED;
+  await lab.pass(50);
+  expect(lab.plans.map(({ lanes }) => lanes)).toEqual([5_000]);
+});
+
+test("P2: a row that was buffered while its host was paused is left to the outbox, and its transaction looked after", async () => {
+  const lab = await intake.liveLab(intake.BUSY);
+  const answer = Promise.withResolvers<SweepResult>();
+  lab.answerOf = () => answer.promise;
+  lab.intake.ask();
+  await lab.pass(10);
+  lab.begin(110n);
+  for (const lane of ["p", "a"]) lab.intake.row(intake.rowOf(lane));
+  lab.paused.add("p");
+  answer.resolve(intake.BUSY);
+  await lab.pass(10);
+  expect([lab.accepted.map(({ lane }) => lane), lab.dropped]).toEqual([["a"], [["p", 7]]]);
+  expect([lab.intake.isBehind("p"), lab.intake.isBehind("a")]).toEqual([true, false]);
+  lab.intake.commit();
+  lab.answerOf = async () => intake.BUSY;
+  lab.snapshot = async () => intake.ENDED;
+  const sweeps = lab.plans.filter(({ lanes }) => lanes === 5_000).length;
+  await lab.pass(1_000);
+  expect(lab.plans.filter(({ lanes }) => lanes === 5_000).length).toBeGreaterThan(sweeps);
+});
+
+test("P2 P8: of many calls that have the outbox read some time, each is looked after, and less and less often", async () => {
+  const lab = await intake.liveLab();
+  for (let xid = 110n; xid < 210n; xid++) {
+    lab.transaction(xid, [], () => {
+      lab.intake.watch(xid === 110n);
+      lab.intake.commit();
+    });
+    const ended = xid + 1n;
+    lab.snapshot = async () => parseSnapshot(`${ended}:${ended}:`);
+    lab.answerOf = async () => ({ ...intake.EMPTY, snapshot: parseSnapshot(`${ended}:${ended}:`), nextXid: ended });
+    await lab.pass(50, 10);
+  }
+  expect(lab.sweeps).toBeLessThan(10);
+  await lab.pass(10_000);
+  const { snapshots, sweeps } = lab;
+  await lab.pass(60_000, 1_000);
+  expect([lab.snapshots - snapshots, lab.sweeps - sweeps]).toEqual([0, 0]);
 });
 
 describe("after a cut", () => {

@@ -7,7 +7,7 @@ import { UNBOUNDED } from "../../src/limits/answer-memory.ts";
 import { HeartbeatMeter } from "../../src/metrics/heartbeat.ts";
 import { RequestMeter } from "../../src/metrics/request-meter.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
-import { Backlog, type Pending } from "../../src/results/backlog.ts";
+import { Backlog, type Pending, UNTRIED } from "../../src/results/backlog.ts";
 import type { Completion } from "../../src/results/completion.ts";
 import { HostScheduler } from "../../src/sending/host-scheduler.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -89,9 +89,7 @@ test("P5: of 12,000 answers nothing is held once they were taken, while others n
       insertedBy: null,
       bytes: 8_192,
       memory: UNBOUNDED,
-      refusal: null,
-      refusals: 0,
-      longFailures: 0,
+      ...UNTRIED,
     };
   };
   for (let id = 0; id < 30; id++) backlog.push(pending(id));

@@ -22,6 +22,7 @@ test.each([
   const heartbeat = { forget: () => forgotten++, beat: () => undefined, pendingMs: 0 };
   sampler.dispatches({
     dispatcher: { state: { phase, heardMsAgo: 1 }, load: {} },
+    db,
     answers: { bytes: 0 },
     heartbeat,
     limits,

@@ -55,11 +55,12 @@ it("says so when its own state cannot be read", async () => {
   expect([response.status, await response.json()]).toEqual([500, { error: "no state yet" }]);
 });
 
-it("names the settings where the port is taken", async () => {
+it("names the settings where the port is taken, and ends as what another start may mend", async () => {
   await using server = await open(() => LIVE);
   const second = openHealthServer({ host: "127.0.0.1", port: server.port, health: () => LIVE });
   await expect(second).rejects.toMatchObject({
-    code: "CONFIG_INVALID",
+    code: "LISTEN_FAILED",
+    exitCode: 69,
     hint: expect.stringContaining("PGNETD_PORT") as unknown,
   });
 });

@@ -219,3 +219,19 @@ it("P6: a url whose lane may be another host's is a defect, and none without a h
   expect(readRow({ ...ROW, url: "http://a.example/b.example/" }, CONTEXT).defect).toBeNull();
   expect(readRow({ ...ROW, url: "no url" }, CONTEXT)).toMatchObject({ host: "", defect: null });
 });
+
+it("P6: a host beyond ASCII that is too long to be one is a defect, and is not parsed", () => {
+  const host = Array.from({ length: 5_000 }, (_, at) => String.fromCodePoint(0x4e00 + ((at * 7_919) % 20_000))).join(
+    "",
+  );
+  const urls = [`http://${host}/`, `HTTP:/${host}`, `http://${host.slice(0, 300)}/`, `ht\ttp://a@${host}`];
+  for (const url of urls) {
+    const { defect, host: of } = readRow({ ...ROW, url }, CONTEXT);
+    expect([defect, of]).toEqual([expect.stringContaining("url: must begin with http://"), ""]);
+  }
+  // Parsed, each would take some 50 ms, twice. Linear, a thousand take less than two.
+  const begun = process.cpuUsage();
+  for (let nth = 0; nth < 250; nth++) for (const url of urls) readRow({ ...ROW, url }, CONTEXT);
+  expect(process.cpuUsage(begun).user / 1_000).toBeLessThan(5_000);
+  expect(readRow({ ...ROW, url: `http://b\u00fccher.example/${host}` }, CONTEXT).defect).toBeNull();
+});

@@ -203,7 +203,7 @@ test("rows of a paused host stay in the outbox, and its lanes are looked after w
     0,
     0,
   ]);
-  expect([lab.sender.isPaused(lab.row("a of b", { host: "a" })), lab.sender.isPaused(lab.row("b"))]).toEqual([
+  expect([lab.sender.staysInOutbox(lab.row("a of b", { host: "a" })), lab.sender.staysInOutbox(lab.row("b"))]).toEqual([
     true,
     false,
   ]);
@@ -225,7 +225,7 @@ test("P6: a paused lane is not read before others, however soon its host answere
   await lab.start();
   lab.sender.settled(lab.completions);
   lab.sender.configureHosts(new Map([["a", PAUSED]]));
-  expect(lab.sender.isPaused(lab.row("a"))).toBe(true);
+  expect(lab.sender.staysInOutbox(lab.row("a"))).toBe(true);
   expect(lab.sender.room.shares).toEqual([{ lane: "a", queued: 0, room: 0 }]);
 });
 
@@ -235,7 +235,7 @@ test("P6: in a lane that has requests to several hosts, those to a paused host a
   lab.accept(lab.row("", { host: "a" }));
   lab.sender.configureHosts(new Map([["a", PAUSED]]));
   expect(lab.events.splice(0)).toEqual(["given up "]);
-  expect([lab.sender.isPaused(to), lab.sender.load.lanesPaused, lab.share("")]).toEqual([false, 0, undefined]);
+  expect([lab.sender.staysInOutbox(to), lab.sender.load.lanesPaused, lab.share("")]).toEqual([false, 0, undefined]);
   lab.accept(to);
   lab.accept(other);
   await lab.start();
@@ -253,7 +253,7 @@ test("the busiest lanes come first, those in flight and those that are paused am
   lab.fill("a", 2);
   lab.fill("b", 3);
   lab.sender.configureHosts(new Map([["p", PAUSED]]));
-  lab.sender.isPaused(lab.row("p"));
+  lab.sender.staysInOutbox(lab.row("p"));
   await lab.start();
   const lane = { isPaused: false, lastFailure: null };
   expect(lab.sender.lanes(3)).toEqual([
@@ -272,7 +272,7 @@ test("the busiest lanes come first whichever was there first, and one that is pa
   await lab.start();
   expect(lab.sender.lanes(9).map(({ lane }) => lane)).toEqual(["b", "a"]);
   lab.sender.configureHosts(new Map([["a", PAUSED]]));
-  expect(lab.sender.isPaused(lab.row("a"))).toBe(true);
+  expect(lab.sender.staysInOutbox(lab.row("a"))).toBe(true);
   expect(lab.sender.lanes(9)).toMatchObject([
     { lane: "b", queued: 2, inFlight: 1, isPaused: false },
     { lane: "a", queued: 0, inFlight: 1, isPaused: true },
@@ -296,6 +296,46 @@ test("a row with a defect is answered at once, and holds its place until that is
   expect([lab.sender.queued, lab.sender.inMemory, lab.share("a")]).toEqual([0, 1, undefined]);
   lab.sender.settled(lab.completions);
   expect([lab.sender.inMemory, lab.sender.memoryBytes]).toEqual([0, 0]);
+});
+
+test("P6: a row that ends unsent stays in the outbox while what its host has to be stored holds its share", () => {
+  const lab = new SenderLab();
+  const unsent = [
+    { ...lab.row("a"), defect: "url: no" },
+    { ...lab.row("a"), isForeign: true },
+  ];
+  const stays = (): boolean[] => [...unsent, lab.row("a")].map((row) => lab.sender.staysInOutbox(row));
+  expect(stays()).toEqual([false, false, false]);
+  lab.mayStart = false;
+  expect(stays()).toEqual([true, true, false]);
+  lab.sender.configureHosts(new Map([["b", PAUSED]]));
+  expect(lab.sender.staysInOutbox(lab.row("", { host: "b" }))).toBe(true);
+});
+
+test("P6: what ends unsent has memory for its answer, which is given back when it is stored", () => {
+  const lab = new SenderLab();
+  lab.sender.configureHosts(new Map([["b", PAUSED]]));
+  lab.accept({ ...lab.row("a"), defect: "url: no" });
+  lab.accept(lab.row("", { host: "b" }));
+  expect(lab.memories).toEqual([lab.memory, lab.memory]);
+});
+
+test("what waits in a lane that has become slow is given up, but for as many as start in four seconds", async () => {
+  const lab = new SenderLab({ memory: { requests: 256, bytes: 32_000, perLane: 100 } });
+  lab.outcome = null;
+  lab.fill("a", 100);
+  lab.fill("b", 30);
+  await lab.start();
+  expect(lab.events.splice(0)).toEqual(["low b"]);
+  lab.clock.advance(1_000);
+  await lab.start();
+  expect(lab.events).toEqual(["given up a", "given up a"]);
+  expect([lab.sender.queued, lab.share("a"), lab.share("b")]).toEqual([
+    24 + 29,
+    { lane: "a", queued: 24, room: 0 },
+    { lane: "b", queued: 29, room: 0 },
+  ]);
+  expect(lab.sender.memoryBytes).toBe((24 + 29 + 2) * 100);
 });
 
 test("P2: what this daemon breaks off has no result, and is the outbox's again", async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Outcome } from "../../src/http/outcome.ts";
-import type { SenderSettings } from "../../src/sending/sender.ts";
+import type { SenderSettings } from "../../src/sending/parts.ts";
 import type { OutboxRow } from "../../src/outbox/row.ts";
 import type { Completion } from "../../src/results/completion.ts";
 import { requestOf } from "../support/http-peer.ts";

@@ -68,6 +68,14 @@ const SAME = [
   ["wal2json", WAL2JSON],
 ] as const;
 
+test("P4: the oid of a relation may be beyond 2^31", () => {
+  const relation = Buffer.from(PGOUTPUT[2] ?? "");
+  relation.writeUInt32BE(3_000_000_000, 1);
+  const oids: number[] = [];
+  openDecoder("pgoutput").open()(relation, { ...recorder().sink, relation: (_table, oid) => void oids.push(oid) });
+  expect(oids).toEqual([3_000_000_000]);
+});
+
 describe.each(SAME)("%s", (plugin, payloads) => {
   test("brings begin, rows, changes, our messages and commit, in order", () => {
     const [begin, ...events] = decoded(plugin, payloads);

@@ -178,6 +178,7 @@ const NAMED: ReadonlyMap<string, StatementKind> = new Map([
   ["pgnetd_locked", LOCKED],
   ["pgnetd_host_settings", HOSTS],
   ["pgnetd_report_lanes", REPORT_LANES],
+  ["pgnetd_same_outbox", answering("same", () => [{ same: true }])],
   ["pgnetd_expire", answering("expire", () => [{ most: 0, response: null, detail: null, letter: null }])],
 ]);
 
@@ -373,10 +374,11 @@ const UNNAMED: readonly (readonly [string, StatementKind])[] = [
   ["server_version_num", answering("session", ({ session }) => [{ pid: session.pid, version: 170_000 }])],
   ["as blockers", OBSERVE],
   [") as leads,", LEADS],
-  ["pg_logical_emit_message(true, 'pgnetd-proof'", MESSAGE],
+  ["pg_logical_emit_message(true, 'pgnetd-", MESSAGE],
   ["pg_backend_pid", answering("pid standbys", ({ session }) => [{ pid: session.pid, standbys: "" }])],
   ["set wal_sender_timeout", setting("senderTimeoutMs", "idleTimeoutMs")],
   ["set lock_timeout", setting("lockTimeoutMs")],
+  ["set statement_timeout", NOTHING],
   ["set client_connection_check_interval", NOTHING],
   ["set_config('search_path', 'pg_catalog,pg_temp'", NOTHING],
   ["pg_get_userbyid(o.owner)", NOTHING],
