@@ -1,6 +1,6 @@
 import type { PgnetdError } from "../base/errors.ts";
 import { loadConfig } from "../config/load.ts";
-import { type Adoptable, adopt, type Adoption, readAdoptable } from "../ops/adopt.ts";
+import { type Adoptable, adopt, type Adoption, assertAdoptable, readAdoptable } from "../ops/adopt.ts";
 import { connect } from "../pg/connection.ts";
 import { migrate } from "../pg/migrate.ts";
 import { missingAccess } from "../pg/schema-access.ts";
@@ -27,6 +27,7 @@ export async function runAdopt(flags: AdoptFlags, { env, print, stop }: CommandC
       for (const line of lines) print(line);
       throw usage(`nothing was changed: adopt needs one of ${ADOPTIONS.map((one) => `--${one}`).join(", ")}`, "adopt");
     }
+    await assertAdoptable(client, database.environment);
     // Whatever it is recorded for: the schema may be of a version that knows no environments.
     const waiting = ({ message, hint }: PgnetdError): void => (isJson ? undefined : print(`${message}. ${hint}`));
     await migrate(client, { url: database.url, signal: stop, waiting });

@@ -121,7 +121,7 @@ export function addCommands(program: CliCommand, context: CommandContext): void 
       "Send what waits, then end, before an upgrade or a removal",
       "Sends as run does until the outbox is empty and every answer is stored, and then exits 0. Stop the daemon first: while another leads, this one waits for it. Requests that are committed meanwhile are sent, too, so under steady traffic it does not end: stop what makes requests first. SIGTERM or Ctrl-C ends it early, says what is left, and exits 75.",
     )
-    .option("--due-only", "Do not wait for requests that wait for a later time, or for a host that is paused or slow")
+    .option("--due-only", "Do not wait for requests that wait for a later time, or for a host that is paused")
     .option("--drop-slot", "Then drop the replication slot, so that it holds no WAL; the next run recreates it")
     .option("--drop-publications", "Then drop the publications, too; without them pgnetd run only polls")
     .option("--json", "Print progress, and at the end the sum, as lines of JSON")

@@ -6,11 +6,11 @@ import { type LoadedConfig, readConfig } from "../config/load.ts";
 import { COUNT_MOST, counted } from "../ops/database-status.ts";
 import type { Health } from "../ops/health.ts";
 import { openLogger } from "../ops/logger.ts";
-import { readRemaining, type Remaining } from "../ops/remaining.ts";
+import { areAllPaused, readRemaining, type Remaining } from "../ops/remaining.ts";
 import { tablesProblem } from "../pg/await-schema.ts";
 import { openPool, type Queryable } from "../pg/pool.ts";
 import { PUBLICATIONS } from "../pg/own-publications.ts";
-import { dropPublications, dropSlot } from "../uninstall/slots.ts";
+import { dropPublications, dropSlot, readSlotsLeft, slotsLeftLines } from "../uninstall/slots.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
 import { leftText, Progress, TimeLeft } from "./progress.ts";
 import { run } from "./run.ts";
@@ -48,12 +48,14 @@ export async function drain(flags: DrainFlags, context: CommandContext): Promise
   say(isEmpty(left, false) ? "drained: the outbox is empty" : `drained; left in the outbox: ${described(left)}`);
   const wanted = { name: slot.name, waitMs: SLOT_WAIT_MS, clock: systemClock };
   const dropped = flags.dropSlot === true ? await dropSlot(db, wanted) : null;
+  const slotsLeft = flags.dropSlot === true ? await readSlotsLeft(db, dropped) : [];
   if (flags.dropSlot === true) {
     say(dropped === null ? "there is no replication slot to drop" : `replication slot ${dropped} is dropped`);
+    for (const line of slotsLeftLines(slotsLeft)) say(line);
   }
   const publications = (flags.dropPublications === true ? await dropPublications(db) : []).map(publicationOf);
   for (const { name, make } of publications) say(`publication ${name} is dropped; to have it again: ${make};`);
-  if (isJson) print(JSON.stringify({ state: "drained", ...figuresOf(left), slot: dropped, publications }));
+  if (isJson) print(JSON.stringify({ state: "drained", ...figuresOf(left), slot: dropped, slotsLeft, publications }));
 }
 
 /** A publication, and the statement that makes it. */
@@ -145,6 +147,9 @@ class OutboxWatch {
       const left: Remaining | null = await readRemaining(db, before).catch(() => null);
       if (signal.aborted) return;
       this.#isEmptied = isLeading(health) && left !== null && isEmpty(left, dueOnly);
+      if (!this.#isEmptied && dueOnly && left !== null && isIdle(health)) {
+        this.#isEmptied = await areAllPaused(db, left).catch(() => false);
+      }
       if (this.#isEmptied) return;
       const news = newsOf(health, left, this.#estimate(left));
       if (progress.report(news.state, isJson ? JSON.stringify(news) : news.detail) && left !== null) before = left;
@@ -160,6 +165,11 @@ class OutboxWatch {
 
 function isLeading(health: Health | null): boolean {
   return health !== null && ["polling", "catch-up", "live"].includes(health.state);
+}
+
+/** It leads, and has nothing to do: what is due waits for hosts that are paused, or was committed just now. */
+function isIdle(health: Health | null): boolean {
+  return isLeading(health) && health?.requests.queued === 0 && health.requests.inFlight === 0;
 }
 
 function isEmpty({ due, later }: Remaining, dueOnly: boolean): boolean {
@@ -208,6 +218,9 @@ function wordsOf(
   }
   if (left.due === 0) {
     return ["leading", `only requests for a later time are left: ${described(left)}; --due-only ends without them`];
+  }
+  if (left.pausedHosts.length > 0 && isIdle(health)) {
+    return ["leading", `${described(left)}; --due-only does not wait for paused hosts`];
   }
   const speed = left.answeredPerSecond === null ? "" : `, ${left.answeredPerSecond.toFixed(1)} answered per second`;
   return ["leading", `${described(left)}; ${health.requests.inFlight} in flight${speed}${leftText(timeLeftMs)}`];

@@ -47,7 +47,7 @@ export async function openReceiver(options: ReceiverOptions): Promise<HttpReceiv
     server.once("error", reject);
     server.listen(options.port ?? 0, host, resolve);
   }).catch((error: unknown) => {
-    throw new PgnetdError("CONFIG_INVALID", `the receiver cannot listen on ${host}: ${toError(error).message}`, {
+    throw new PgnetdError("LISTEN_FAILED", `the receiver cannot listen on ${host}: ${toError(error).message}`, {
       hint: "Choose another --port or --host.",
     });
   });

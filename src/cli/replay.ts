@@ -10,7 +10,8 @@ import type { CommandContext, ConfigFlag } from "./context.ts";
 import { leftText, Progress, TimeLeft } from "./progress.ts";
 import { usage } from "./usage.ts";
 
-const SELECT_IDS = "select id::text from net.http_dead_letter group by id order by id";
+/** An id comes as often as there are dead letters with it: a call of `net.http_replay` takes one. */
+const SELECT_IDS = "select id::text from net.http_dead_letter order by id";
 
 /** What `pgnetd replay` takes. */
 export interface ReplayFlags extends ConfigFlag {
@@ -53,7 +54,7 @@ export async function replay(flags: ReplayFlags, context: CommandContext): Promi
 /** What became of dead letters that were to be replayed. */
 interface Replayed {
   readonly replayed: number;
-  /** Ids of those whose id or deduplication key waits already. */
+  /** Ids of those whose id or deduplication key waits already, each once. */
   readonly waiting: readonly string[];
   /** Not come to before the process was asked to end. */
   readonly left: number;
@@ -64,17 +65,18 @@ type Shown = Pick<CommandContext, "print" | "live" | "stop">;
 async function replayAll(db: Queryable, ids: readonly string[], context: Shown): Promise<Replayed> {
   using progress = new Progress(context, systemClock, "replaying");
   const timeLeft = new TimeLeft();
-  const waiting: string[] = [];
+  const waiting = new Set<string>();
   let replayed = 0;
+  let done = 0;
   for (const id of ids) {
     if (context.stop.aborted) break;
     if (await isReplayed(db, id)) replayed++;
-    else waiting.push(id);
-    const done = replayed + waiting.length;
+    else waiting.add(id);
+    done++;
     const estimate = leftText(timeLeft.after(systemClock.now(), ids.length - done));
     progress.report("replaying", `${done} of ${ids.length} dead letters${estimate}`);
   }
-  return { replayed, waiting, left: ids.length - replayed - waiting.length };
+  return { replayed, waiting: [...waiting], left: ids.length - done };
 }
 
 /** False where a request with the same id or deduplication key waits. */

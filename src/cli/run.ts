@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 
 import { systemClock } from "../base/clock.ts";
 import { Coalesced } from "../base/coalesced.ts";
-import { toError } from "../base/errors.ts";
+import { PgnetdError, toError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { databaseName } from "../config/database-url.ts";
@@ -138,7 +138,7 @@ class Service {
       await this.#listen(loaded);
       this.#takeOver(loaded);
     } catch (error) {
-      log.error({ reason: toError(error).message }, "no restart: the settings before stay in force");
+      log.error(reasonOf(error), "no restart: the settings before stay in force");
     }
   }
 
@@ -166,15 +166,27 @@ class Service {
     next.ended.catch((error: unknown) => {
       if (this.#next !== next || next.isTakingOver) return;
       this.#next = null;
-      log.error({ reason: toError(error).message }, "no restart: the settings before stay in force");
+      log.error(reasonOf(error), "no restart: the settings before stay in force");
     });
   }
 
-  /** Serves the health at the address in the settings. */
-  async #listen({ config }: LoadedConfig): Promise<void> {
-    const settings = config.server;
+  /** Serves the health at the address in the settings; where that cannot be had, at the one before. */
+  async #listen({ config: { server: settings } }: LoadedConfig): Promise<void> {
     const before = this.#health;
-    if (before !== null && isDeepStrictEqual(settings, before.settings)) return;
+    if (isDeepStrictEqual(settings, before?.settings)) return;
+    // One port of all addresses cannot be had while the same port of one of them is open.
+    const isSamePort = settings.port === before?.settings.port;
+    if (isSamePort) await before?.server[Symbol.asyncDispose]();
+    try {
+      await this.#open(settings);
+    } catch (error) {
+      if (isSamePort && before !== null) await this.#open(before.settings);
+      throw error;
+    }
+    if (!isSamePort) await before?.server[Symbol.asyncDispose]();
+  }
+
+  async #open(settings: LoadedConfig["config"]["server"]): Promise<void> {
     const source = this.#current?.source;
     if (source === undefined) return;
     const server = await openHealthServer({
@@ -186,6 +198,10 @@ class Service {
     });
     this.#health = { server, settings };
     this.#options.log.info({ host: settings.host, port: server.port }, "health is served");
-    await before?.server[Symbol.asyncDispose]();
   }
+}
+
+function reasonOf(error: unknown): { readonly reason: string; readonly hint?: string } {
+  const reason = toError(error).message;
+  return error instanceof PgnetdError ? { reason, hint: error.hint } : { reason };
 }

@@ -1,4 +1,5 @@
 import { systemClock } from "../base/clock.ts";
+import { textStart } from "../base/text-start.ts";
 import { loadConfig } from "../config/load.ts";
 import { redact } from "../config/redact.ts";
 import { lifetime } from "../config/values.ts";
@@ -36,7 +37,7 @@ export async function tail(flags: TailFlags, { env, print, stop }: CommandContex
     for await (const page of results.next()) {
       for (const result of page.filter(isWanted)) {
         // P11: the url is masked already; an error may quote anything.
-        const shown = { ...result, error: result.error === null ? null : redact(result.error) };
+        const shown = { ...result, error: result.error === null ? null : redact(textStart(result.error)) };
         print(flags.json === true ? JSON.stringify(shown) : lineOf(shown));
       }
       if (stop.aborted) return;

@@ -1,5 +1,6 @@
 import { systemClock } from "../base/clock.ts";
 import { loadConfig } from "../config/load.ts";
+import { slotsLeftLines } from "../uninstall/slots.ts";
 import { type Losses, readCallers, readLosses, uninstall, type Uninstalled } from "../uninstall/uninstall.ts";
 import { connect } from "../pg/connection.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
@@ -28,16 +29,18 @@ export async function runUninstall(flags: UninstallFlags, { env, print }: Comman
     const force = flags.force === true;
     const done = await uninstall(client, { slotName: slot.name, force, clock: systemClock });
     if (isJson) print(asJson(done, callers));
-    else for (const line of [...summaryLines(done), ...callerLines(callers)]) print(line);
+    else
+      for (const line of [...summaryLines(done), ...callerLines(callers), ...slotsLeftLines(done.slotsLeft)])
+        print(line);
   } finally {
     await client.end();
   }
 }
 
 function asJson(done: Uninstalled, callers: readonly string[]): string {
-  const { losses, slot, publications, dropped, kept, placeholder } = done;
+  const { losses, slot, slotsLeft, publications, dropped, kept, placeholder } = done;
   const schemas = { dropped, kept };
-  return JSON.stringify({ uninstalled: true, losses, callers, slot, publications, schemas, placeholder });
+  return JSON.stringify({ uninstalled: true, losses, callers, slot, slotsLeft, publications, schemas, placeholder });
 }
 
 function planLines(losses: Losses | null, callers: readonly string[]): readonly string[] {

@@ -51,10 +51,16 @@ async function checkDestinations({ db }: DatabaseContext): Promise<Result> {
     .slice(0, MOST_NAMED)
     .map(({ host, failed, results, code }) => `${host} (${failed} of ${results}, mostly ${code})`);
   const more = rows.length - named.length;
+  const why = isPlainHost(worst.host) ? `see why: pgnetd doctor --only url --url 'https://${worst.host}/'; ` : "";
   return warning(
     `most of the latest requests to these hosts had no answer: ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`,
-    `see why: pgnetd doctor --only url --url 'https://${worst.host}/'; what has ended is not sent again. So that requests wait until it is back: ${pause(worst.host)}`,
+    `${why}what has ended is not sent again. So that requests wait until it is back: ${pause(worst.host)}`,
   );
+}
+
+/** Of a url that any role may have sent to: a host may be what a shell reads as a command. */
+function isPlainHost(host: string): boolean {
+  return /^[a-z0-9._:[\]-]+$/.test(host);
 }
 
 function pause(host: string): string {

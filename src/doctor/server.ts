@@ -1,5 +1,6 @@
 import { type Check, type DatabaseContext, failure, mebibytes, ok, type Result, skipped, warning } from "./check.ts";
 import { setParameter } from "./remedies.ts";
+import { firstLimit, readMostRetained } from "./wal-limit.ts";
 
 /** What decides whether the server decodes its log. */
 export interface WalLevel {
@@ -87,7 +88,7 @@ async function checkWalsenders({ db, server }: DatabaseContext): Promise<Result>
 }
 
 /** A few GB: what a daemon that stays away may make the server keep. */
-const LIMIT = "4GB";
+const LIMIT_BYTES = 4 * 1024 ** 3;
 
 async function checkWalLimit({ db, server, config }: DatabaseContext): Promise<Result> {
   const { rows } = await db.query<{ limit: string }>({
@@ -97,9 +98,15 @@ async function checkWalLimit({ db, server, config }: DatabaseContext): Promise<R
   if (limit !== "-1") return ok(`max_slot_wal_keep_size is ${limit}`);
   if (config.slot.temporary) return ok("the slot is temporary: it holds no WAL while the daemon is away");
   if (server.provider === "neon") return ok("Neon removes slots that nobody reads");
+  const most = await readMostRetained(db);
+  const value = firstLimit(LIMIT_BYTES, most?.bytes ?? 0);
+  const held =
+    most === null || most.bytes <= LIMIT_BYTES
+      ? ""
+      : `; slot ${most.name} retains ${mebibytes(most.bytes)} already, and a limit below that invalidates it`;
   return warning(
-    "max_slot_wal_keep_size is -1: while no daemon runs, WAL grows until the disk is full",
-    setParameter(server.provider, { name: "max_slot_wal_keep_size", value: LIMIT, restart: false }),
+    `max_slot_wal_keep_size is -1: while no daemon runs, WAL grows until the disk is full${held}`,
+    setParameter(server.provider, { name: "max_slot_wal_keep_size", value, restart: false }),
   );
 }
 

@@ -10,6 +10,7 @@ import { assertPublished, selectPublications } from "../wal/publication-check.ts
 import { type Check, type DatabaseContext, failure, mebibytes, ok, type Result, warning } from "./check.ts";
 import { setParameter } from "./remedies.ts";
 import { readSlotState } from "./slot-state.ts";
+import { raisedLimit, readMostRetained } from "./wal-limit.ts";
 
 const INSTALLED = { group: "stream", stage: "installed", needs: ["schema-version"], on: "database" } as const;
 
@@ -75,7 +76,7 @@ async function checkSlot({ db, config, server }: DatabaseContext): Promise<Resul
     }
     case "at_risk": {
       const left = safeWalBytes === null ? "" : `, and ${mebibytes(Math.max(0, safeWalBytes))} are left`;
-      const value = raisedLimit(await readLimit(db), retainedWalBytes ?? 0);
+      const value = raisedLimit(await readLimit(db), (await readMostRetained(db))?.bytes ?? 0);
       const raise = { name: "max_slot_wal_keep_size", value, restart: false } as const;
       return warning(
         `slot ${server.slotName} is about to be invalidated: ${held}${left}`,
@@ -102,12 +103,6 @@ async function readLimit(db: DatabaseContext["db"]): Promise<number> {
     text: "select setting::int4 as megabytes from pg_catalog.pg_settings where name = 'max_slot_wal_keep_size'",
   });
   return rows[0]?.megabytes ?? 0;
-}
-
-/** Twice what the limit is, and what is retained, in whole gigabytes: one that is lower than either would invalidate slots. */
-export function raisedLimit(megabytes: number, retainedBytes: number): string {
-  const bytes = 2 * Math.max(megabytes * 1024 ** 2, retainedBytes);
-  return `${Math.ceil(bytes / 1024 ** 3)}GB`;
 }
 
 const SELECT_PLUGIN = `

@@ -36,6 +36,13 @@ export async function readAdoptable(db: Queryable): Promise<Adoptable> {
   return { installation, requests: rows[0]?.requests ?? 0, deadLetters: rows[0]?.deadLetters ?? 0 };
 }
 
+/** Throws, before the schema is migrated for it, where `adopt` refuses a database. */
+export async function assertAdoptable(client: Queryable, environment: string | null): Promise<void> {
+  await assertOwn(client, "net", "SCHEMA_FOREIGN");
+  refuseOwn(await findInstallation(client), environment);
+  await withoutDaemons(client, async () => undefined);
+}
+
 /**
  * Makes the database an installation of `environment`, null for none, in one transaction; the schema must be the latest.
  * Returns what was there before. Throws NOT_DONE while a daemon runs on it, and where there is nothing to adopt.

@@ -88,7 +88,7 @@ export async function openHealthServer({ host, port, ...sources }: HealthServerO
     server.once("error", reject);
     server.listen(port, host, resolve);
   }).catch((error: unknown) => {
-    throw new PgnetdError("CONFIG_INVALID", `cannot listen on ${host} port ${port}: ${toError(error).message}`, {
+    throw new PgnetdError("LISTEN_FAILED", `cannot listen on ${host} port ${port}: ${toError(error).message}`, {
       cause: error,
       hint: "See what has it (ss -ltnp); a pgnetd that hangs is to be killed. Or set server.host and server.port (PGNETD_HOST, PGNETD_PORT) to an address that is free.",
     });

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { hostOfLane } from "../outbox/lane.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { COUNT_MOST } from "./database-status.ts";
 
@@ -49,4 +50,18 @@ export async function readRemaining(db: Queryable, before: Remaining | null): Pr
   const { at, due, later, next_due, paused, per_second } = rowSchema.parse(rows[0]);
   const atMost = Math.min(due, COUNT_MOST);
   return { at, due: atMost, later, nextDue: next_due, pausedHosts: paused, answeredPerSecond: per_second };
+}
+
+/** With more lanes than this it is not known whose requests are left. */
+const MOST_LANES = 1_000;
+
+const SELECT_LANES = `
+select lane, outbox_rows > deferred or next_due <= pg_catalog.now() as "isDue" from net.http_lane_status(${MOST_LANES + 1})`;
+
+/** True where all that is due is for hosts that are paused. */
+export async function areAllPaused(db: Queryable, { pausedHosts }: Remaining): Promise<boolean> {
+  if (pausedHosts.length === 0) return false;
+  const { rows } = await db.query<{ lane: string; isDue: boolean }>({ text: SELECT_LANES });
+  const paused = new Set<string | null>(pausedHosts);
+  return rows.length <= MOST_LANES && rows.every(({ lane, isDue }) => !isDue || paused.has(hostOfLane(lane)));
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { startOfText } from "../base/text-start.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { shownUrl } from "../results/shown-url.ts";
 
@@ -34,7 +35,7 @@ const SELECT_NOW =
 /** A range of an index each of answers and of dead letters, however many are kept. */
 const SELECT = `
 select id::text, made::text, pg_catalog.to_char(made at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ended,
-  method, url, error_code, attempts, total_ms, status_code, error_msg, dead
+  method, url, error_code, attempts, total_ms, status_code, ${startOfText("error_msg")} as error_msg, dead
 from (
   (select d.id, d.created as made, d.method, d.url, d.error_code, d.attempts, d.total_ms, r.status_code, r.error_msg, false as dead
   from net.http_response_detail d

@@ -13,6 +13,8 @@ export interface SchemasDropped {
   readonly placeholder: PlaceholderFate;
 }
 
+const SELECT_PARTS = "select pg_catalog.to_regclass('net.pgnetd_parts') is not null as there";
+
 const SELECT_WEBHOOKS = "select from net.pgnetd_parts where name = 'webhooks'";
 
 const SELECT_SCHEMA = `
@@ -29,10 +31,12 @@ from (select) one left join pg_catalog.pg_namespace n on n.nspname = $1`;
  * else is in it. Throws the server's error where others use something of it.
  */
 export async function dropSchemas(client: Queryable): Promise<SchemasDropped> {
-  const { rowCount } = await client.query({ text: SELECT_WEBHOOKS });
-  const hasWebhooks = (rowCount ?? 0) > 0 && (await findForeign(client, "supabase_functions")) === null;
+  // Of an installation that failed at its first migration there is nothing of this.
+  const hasParts = (await client.query<{ there: boolean }>({ text: SELECT_PARTS })).rows[0]?.there === true;
+  const isRecorded = hasParts && ((await client.query({ text: SELECT_WEBHOOKS })).rowCount ?? 0) > 0;
+  const hasWebhooks = isRecorded && (await findForeign(client, "supabase_functions")) === null;
   if (hasWebhooks) await client.query({ text: await readSql("optional/uninstall_webhooks.sql") });
-  await hideSettings(client);
+  if (hasParts) await hideSettings(client);
   await client.query({ text: await readSql("optional/uninstall.sql") });
   const placeholder = await dropPlaceholder(client);
   const dropped: string[] = [];

@@ -42,6 +42,28 @@ export async function dropSlot(db: Queryable, { name, waitMs, clock }: SlotRemov
   }
 }
 
+/** Slots with our names; and, where ours was not found, all that pgnetd could have made: the daemon may have had a name of its own for it. */
+const SELECT_LEFT = `
+select s.slot_name::text as name from pg_catalog.pg_replication_slots s
+where s.database = pg_catalog.current_database() and s.slot_type = 'logical' and not s.active and not s.temporary
+  and (pg_catalog.starts_with(s.slot_name::text, 'pgnetd_') or not $1 and s.plugin in ('pgoutput', 'wal2json'))
+order by 1`;
+
+/** Slots of this database that nobody reads, and that may be of a daemon of it. `dropped` is the one that was dropped, null where there was none. */
+export async function readSlotsLeft(db: Queryable, dropped: string | null): Promise<readonly string[]> {
+  const { rows } = await db.query<{ name: string }>({ text: SELECT_LEFT, values: [dropped !== null] });
+  return rows.map(({ name }) => name);
+}
+
+/** What to do about them. */
+export function slotsLeftLines(names: readonly string[]): readonly string[] {
+  if (names.length === 0) return [];
+  return [
+    "WARNING: nobody reads these slots of this database, and WAL is kept for them until the disk is full. Drop those that a daemon had under another name (slot.name, or the database was renamed):",
+    ...names.map((name) => `  select pg_drop_replication_slot('${name}');`),
+  ];
+}
+
 /** False where somebody acquired it in between. */
 async function isDropped(db: Queryable, slot: string): Promise<boolean> {
   try {

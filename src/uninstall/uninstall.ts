@@ -8,7 +8,7 @@ import { assertOwn } from "../pg/ownership.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { SQLSTATE, sqlstateOf } from "../pg/sqlstate.ts";
 import { dropSchemas, type SchemasDropped } from "./schema.ts";
-import { dropPublications, dropSlot } from "./slots.ts";
+import { dropPublications, dropSlot, readSlotsLeft } from "./slots.ts";
 import { withoutDaemons } from "../ops/refuse-daemons.ts";
 
 /** What would go with pgnetd that somebody may miss. */
@@ -22,6 +22,8 @@ export interface Losses {
 export interface Uninstalled extends SchemasDropped {
   /** The slot that was dropped; null where there was none. */
   readonly slot: string | null;
+  /** Slots of this database that nobody reads, and that may be of a daemon with other settings. */
+  readonly slotsLeft: readonly string[];
   readonly publications: readonly string[];
   /** Null where there was no schema. */
   readonly losses: Losses | null;
@@ -36,12 +38,18 @@ export interface UninstallOptions {
   readonly clock: Clock;
 }
 
-const LOCK = "lock table net.http_request_queue, net.http_dead_letter in access exclusive mode";
+/** What may be lost, by its table. */
+const LOST = {
+  requests: "net.http_request_queue",
+  deadLetters: "net.http_dead_letter",
+  answers: "net._http_response",
+} as const satisfies Record<keyof Losses, string>;
 
-const SELECT_LOSSES = `
-select (select pg_catalog.count(*) from net.http_request_queue)::float8 as requests,
-  (select pg_catalog.count(*) from net.http_dead_letter)::float8 as "deadLetters",
-  (select pg_catalog.count(*) from net._http_response)::float8 as answers`;
+/** Of an installation that failed, not all tables need be there. */
+const SELECT_TABLES = `
+select t.name from pg_catalog.unnest($1::text[]) t (name) where pg_catalog.to_regclass(t.name) is not null`;
+
+const SELECT_INSTALLED = "select pg_catalog.to_regclass('net.pgnetd_migrations') is not null as installed";
 
 /** Their bodies name something of pgnetd; what PostgreSQL knows to depend on it is refused by itself. */
 const SELECT_CALLERS = `
@@ -64,8 +72,24 @@ export async function readLosses(db: Queryable): Promise<Losses | null> {
   if (version > LATEST_VERSION) {
     throw new PgnetdError("SCHEMA_NEWER", `the schema is at version ${version}, this pgnetd knows ${LATEST_VERSION}`);
   }
-  if (version === 0) return null;
-  return (await db.query<Losses & pg.QueryResultRow>({ text: SELECT_LOSSES })).rows[0] ?? null;
+  // With no version at all it is there without the data of a dump, or its first migration failed.
+  if ((await db.query<{ installed: boolean }>({ text: SELECT_INSTALLED })).rows[0]?.installed !== true) return null;
+  const tables = await tablesThere(db, Object.values(LOST));
+  const count = async (table: string): Promise<number> => {
+    if (!tables.includes(table)) return 0;
+    const { rows } = await db.query<{ n: number }>({ text: `select pg_catalog.count(*)::float8 as n from ${table}` });
+    return rows[0]?.n ?? 0;
+  };
+  return {
+    requests: await count(LOST.requests),
+    deadLetters: await count(LOST.deadLetters),
+    answers: await count(LOST.answers),
+  };
+}
+
+async function tablesThere(db: Queryable, tables: readonly string[]): Promise<readonly string[]> {
+  const { rows } = await db.query<{ name: string }>({ text: SELECT_TABLES, values: [tables] });
+  return rows.map(({ name }) => name);
 }
 
 /**
@@ -81,7 +105,8 @@ export async function uninstall(client: Queryable, options: UninstallOptions): P
       const schemas = losses === null ? { dropped: [], kept: [], placeholder: null } : await dropSchemas(client);
       // Last: a slot once dropped is not brought back by a rollback.
       const slot = await dropSlot(client, { name: options.slotName, waitMs: 0, clock: options.clock });
-      return { ...schemas, slot, publications, losses };
+      const slotsLeft = await readSlotsLeft(client, slot);
+      return { ...schemas, slot, slotsLeft, publications, losses };
     });
   } catch (error) {
     throw refusal(error);
@@ -90,7 +115,8 @@ export async function uninstall(client: Queryable, options: UninstallOptions): P
 
 async function losesNothing(client: Queryable, force: boolean): Promise<Losses | null> {
   if ((await readLosses(client)) === null) return null;
-  await client.query({ text: LOCK });
+  const tables = await tablesThere(client, [LOST.requests, LOST.deadLetters]);
+  if (tables.length > 0) await client.query({ text: `lock table ${tables.join(", ")} in access exclusive mode` });
   const losses = await readLosses(client);
   if (losses === null || force || losses.requests + losses.deadLetters === 0) return losses;
   const what = `${losses.requests} requests wait and there are ${losses.deadLetters} dead letters`;

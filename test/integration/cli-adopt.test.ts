@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
 import { migrate } from "../../src/pg/migrate.ts";
 import { ENVIRONMENT_VERSION, LATEST_VERSION } from "../../src/pg/migrations.ts";
+import { LOCK_CLASS_ID } from "../../src/wal/advisory-lock.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -143,4 +144,24 @@ test("adopt upgrades an older schema, and restores a row that a dump of the sche
   await empty.query("truncate net.pgnetd_installation");
   expect((await adopt(empty, STAGING, "--discard")).failure).toBeNull();
   for (const db of [old, empty]) expect(await state(db)).toMatchObject({ environment: "staging", requests: 0 });
+});
+
+test("adopt that is refused leaves an older schema at its version", async () => {
+  await using db = await testDatabase({ migrated: false });
+  const to = LATEST_VERSION - 1;
+  await migrate(db.url, { environment: { name: "staging", claim: true }, to });
+  const version = async (): Promise<unknown> => db.query("select max(version) from net.pgnetd_migrations");
+  expect((await adopt(db, STAGING, "--keep")).failure).toMatchObject({
+    code: "NOT_DONE",
+    message: "this database is recorded for the environment staging already",
+  });
+  expect(await version()).toEqual([{ max: to }]);
+  const leader = await db.pool.connect();
+  try {
+    await leader.query("select pg_advisory_lock($1, 0)", [LOCK_CLASS_ID]);
+    expect((await adopt(db, { PGNETD_ENVIRONMENT: "other" }, "--keep")).failure).toMatchObject({ code: "NOT_DONE" });
+    expect(await version()).toEqual([{ max: to }]);
+  } finally {
+    leader.release(true);
+  }
 });

@@ -103,6 +103,7 @@ test("drain --json prints nothing but lines of JSON: progress, and at the end wh
     nextDue: expect.stringMatching(/^2\d{3}-/) as unknown,
     pausedHosts: [],
     slot: `pgnetd_${db.name}`,
+    slotsLeft: [],
     publications: [
       { name: "pgnetd_outbox", make: expect.any(String) as unknown },
       { name: "pgnetd_settings", make: expect.any(String) as unknown },
@@ -220,6 +221,33 @@ test("asked to end early it says what is left and fails", async () => {
   expect(receiver.requests).toHaveLength(0);
   expect(await db.query(LEFT)).toEqual([{ left: 3 }]);
   expect(await db.query(SLOTS)).toEqual([{ slots: 1 }]);
+});
+
+test("requests to paused hosts are waited for, unless only what is due is asked for", async () => {
+  await using db = await testDatabase();
+  await using receiver = await startReceiver();
+  await db.query("insert into net.http_host_settings (host, paused) values ('paused.example', true)");
+  await db.query(
+    "select net.http_get(url) from unnest(array['https://paused.example/', 'http://PAUSED.example:81/']) url",
+  );
+  await db.query("select net.http_request('GET', 'https://paused.example/', lane := 'a')");
+  await enqueue(db, receiver, 3);
+  const all = startDrain(db.url);
+  await eventually(() =>
+    all.lines.includes("3 due, paused hosts: paused.example; --due-only does not wait for paused hosts"),
+  );
+  all.stop();
+  expect(await all.ended).toMatchObject({ code: "NOT_DONE" });
+  await enqueue(db, receiver, 2);
+  const dueOnly = startDrain(db.url, "--due-only", "--drop-slot");
+  expect(await dueOnly.ended).toBeNull();
+  expect(receiver.requests).toHaveLength(5);
+  // It made one unless a transaction of another test held that up.
+  expect(dueOnly.lines.slice(-2)).toEqual([
+    "drained; left in the outbox: 3 due, paused hosts: paused.example",
+    expect.stringMatching(/^(there is no replication slot to drop|replication slot pgnetd_\w+ is dropped)$/),
+  ]);
+  expect(await db.query(SLOTS)).toEqual([{ slots: 0 }]);
 });
 
 test("as a process, SIGTERM ends it with exit code 75 and says what is left", async () => {

@@ -93,16 +93,38 @@ test("a dead letter whose id or key waits stays, and is named", async () => {
   expect(await where(db)).toEqual({ waiting: [1, 12], dead: [11] });
 });
 
-test("of dead letters with the same id the latest alone is replayed by --all, and none is in its way", async () => {
+/** Two more dead letters with the id 11 that died earlier, of the installation with this mark. */
+async function twoMore(db: TestDatabase, mark: string): Promise<void> {
+  await db.query(
+    `insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts, died, installation_mark)
+     select 11, 'GET', 'https://earlier.example', 5000, now(), 3, now() - interval '1 hour', ${mark} from generate_series(1, 2)`,
+  );
+}
+
+const OWN_MARK = "(select installation_mark from net.http_dead_letter limit 1)";
+
+test("of dead letters with the same id the latest is replayed by --all, and the others are named once", async () => {
   await using db = await testDatabase();
   await deadLetters(db, 11, 12);
-  await db.query(
-    `insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts, died)
-     values (11, 'GET', 'https://earlier.example', 5000, now(), 3, now() - interval '1 hour')`,
-  );
-  expect(await replay(db.url, "--all")).toEqual({ lines: ["2 dead letters are in the outbox again"], failure: null });
-  expect(await where(db)).toEqual({ waiting: [11, 12], dead: [11] });
-  expect(await db.query("select url from net.http_dead_letter")).toEqual([{ url: "https://earlier.example" }]);
+  await twoMore(db, OWN_MARK);
+  const { lines, failure } = await replay(db.url, "--all");
+  expect(lines).toEqual(["2 dead letters are in the outbox again"]);
+  expect(failure).toMatchObject({
+    code: "NOT_DONE",
+    message: "left, as the same id or deduplication key waits already: 11",
+  });
+  expect(await where(db)).toEqual({ waiting: [11, 12], dead: [11, 11] });
+  expect(await db.query("select distinct url from net.http_dead_letter")).toEqual([{ url: "https://earlier.example" }]);
+});
+
+test("P2: dead letters that a dump added with ids of this installation are replayed by --all, too", async () => {
+  await using db = await testDatabase();
+  await deadLetters(db, 11, 12);
+  await twoMore(db, `${OWN_MARK} # 1`);
+  await db.query("select setval('net.http_request_queue_id_seq', 12)");
+  const { lines } = await replay(db.url, "--all", "--json");
+  expect(JSON.parse(lines.join(""))).toEqual({ replayed: 4, waiting: [], left: 0 });
+  expect(await where(db)).toEqual({ waiting: [11, 12, 13, 14], dead: [] });
 });
 
 test("an id that is no dead letter is reported", async () => {

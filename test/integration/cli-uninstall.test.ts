@@ -71,6 +71,49 @@ test("a slot of another database is left alone, and so is everything here", asyn
   expect(await there(db)).toMatchObject({ publications: 2, net: true });
 });
 
+test("slots that a daemon may have had under another name are named, with what drops them", async () => {
+  await using db = await testDatabase();
+  const [renamed, own] = [`pgnetd_before_${db.name}`, `own_${db.name}`];
+  const create = "select pg_create_logical_replication_slot($1, 'pgoutput')";
+  for (const slot of [renamed, own]) await db.query(create, [slot]);
+  const { lines, failure } = await uninstall(db.url, "--yes");
+  expect(failure).toBeNull();
+  expect(lines[0]).toBe("there was no replication slot");
+  expect(lines.slice(-3)).toEqual([
+    expect.stringMatching(/^WARNING: nobody reads these slots of this database/),
+    `  select pg_drop_replication_slot('${own}');`,
+    `  select pg_drop_replication_slot('${renamed}');`,
+  ]);
+  // Where the daemon's was found, those with other names are of others.
+  await migrate(db.url);
+  await leaveSlot(db);
+  const [json = ""] = (await uninstall(db.url, "--yes", "--json")).lines;
+  expect(JSON.parse(json)).toMatchObject({ slot: `pgnetd_${db.name}`, slotsLeft: [renamed] });
+});
+
+test("a schema that was restored without its data, or whose first migration failed, goes, too", async () => {
+  await using db = await testDatabase();
+  await db.query("select net.http_get('https://example.com'); delete from net.pgnetd_migrations");
+  expect((await uninstall(db.url, "--yes")).failure).toMatchObject({
+    code: "NOT_DONE",
+    message: "1 requests wait and there are 0 dead letters: they would be lost",
+  });
+  expect((await uninstall(db.url, "--yes", "--force")).failure).toBeNull();
+  expect(await there(db)).toEqual(NOTHING);
+  await db.query(`create function public.stop() returns event_trigger language plpgsql as $$ begin
+    if to_regclass('net.pgnetd_migrations') is not null then
+      if exists (select from net.pgnetd_migrations) then raise 'enough'; end if;
+    end if; end $$;
+    create event trigger stop on ddl_command_start execute function public.stop()`);
+  await expect(migrate(db.url)).rejects.toMatchObject({ code: "MIGRATION_FAILED" });
+  await db.query("drop event trigger stop");
+  expect(await there(db)).toMatchObject({ net: true });
+  const { lines, failure } = await uninstall(db.url, "--yes");
+  expect(failure).toBeNull();
+  expect(lines).toContain("schema net is dropped");
+  expect(await there(db)).toEqual(NOTHING);
+});
+
 test("after restricted grants, too", async () => {
   await using db = await testDatabase();
   const role = `caller_${db.name}`;
@@ -132,6 +175,7 @@ test("uninstall --json prints one object: what would be lost, and what was dropp
       uninstalled: true,
       ...found,
       slot: `pgnetd_${db.name}`,
+      slotsLeft: [],
       publications: ["pgnetd_outbox", "pgnetd_settings"],
       schemas: { dropped: [], kept: [{ schema: "net", objects: ["table net.mine"] }] },
       placeholder: null,

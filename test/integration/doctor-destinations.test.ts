@@ -34,3 +34,21 @@ test("destinations warns of a host that left most of the latest requests without
   await db.query("update net.http_response_detail set created = created - interval '1 hour'");
   expect(await look()).toMatchObject({ status: "ok" });
 });
+
+test("destinations prints no command with a host that a shell would read as more than a host", async () => {
+  await using db = await testDatabase();
+  const host = "x';touch${ifs}owned;'";
+  await db.query(
+    `insert into net.http_response_detail (id, method, url, attempts, error_code, enqueued)
+    select n, 'GET', $1, 1, 'connect', now() from generate_series(1, 6) n`,
+    [`https://${host}/`],
+  );
+  const { status, found, fix = "" } = (await doctor(db.url, "--only", "destinations")).of("destinations");
+  expect({ status, found }).toEqual({
+    status: "warn",
+    found: `most of the latest requests to these hosts had no answer: ${host} (6 of 6, mostly connect)`,
+  });
+  expect(fix).not.toContain("pgnetd doctor");
+  await db.query(fix.slice(fix.indexOf("insert into")));
+  expect(await db.query("select host from net.http_host_settings")).toEqual([{ host }]);
+});

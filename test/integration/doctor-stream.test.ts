@@ -7,6 +7,7 @@ import { encodedDatabase } from "../support/encoded-database.ts";
 import { eventually } from "../support/eventually.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { testDatabase } from "../support/postgres.ts";
+import { readMostRetained } from "../../src/doctor/wal-limit.ts";
 import { binariesUnderTest, wantedMajor } from "../support/postgres-versions.ts";
 
 /** What one check says of a database. */
@@ -210,4 +211,16 @@ test("foreign-publications warns of one for all tables, and is silent about one 
     found: expect.stringMatching(/^who subscribes to whole receives requests/) as unknown,
     fix: expect.stringContaining("drop publication whole") as unknown,
   });
+});
+
+test("the slot of the whole server that retains most WAL is the one that a limit must leave alone", async () => {
+  await using db = await testDatabase();
+  const slot = `${db.name}_standby`;
+  await db.query("select pg_create_physical_replication_slot($1, true)", [slot]);
+  try {
+    await db.query("select pg_logical_emit_message(true, 'test', repeat('x', 100000))");
+    expect((await readMostRetained(db.pool))?.bytes).toBeGreaterThan(100_000);
+  } finally {
+    await db.query("select pg_drop_replication_slot($1)", [slot]);
+  }
 });
