@@ -9,7 +9,7 @@ export default {
     "src/outbox/{host-settings,lane,row}.ts",
     "src/limits/*.ts",
     "src/http/guard.ts",
-    "src/results/{awaiting-visibility,backlog,kept,outage,refused,row}.ts",
+    "src/results/{awaiting-visibility,backlog,doubtful,kept,outage,refused,row}.ts",
     "src/intake/*.ts",
     "src/sending/*.ts",
     "src/dispatch/phase.ts",
