@@ -5,6 +5,7 @@ import type { IndexProgress } from "../pg/indexing-progress.ts";
 import { migrate, type MigrateOptions } from "../pg/migrate.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
 import { move, type MoveFlags } from "./move.ts";
+import { printable } from "./paint.ts";
 import { leftText, Progress, TimeLeft } from "./progress.ts";
 import { usage } from "./usage.ts";
 
@@ -49,7 +50,7 @@ export async function runMigrate(flags: MigrateFlags, context: CommandContext): 
   if (from === to) progress.print(`the schema is at version ${to} already; nothing to do`);
   else if (from === 0) progress.print(`schema installed: version ${to}`);
   else progress.print(`schema upgraded: version ${from} to ${to}`);
-  for (const note of notes) progress.print(note);
+  for (const note of notes) progress.print(printable(note));
 }
 
 /** Each phase of each index is estimated by itself. */

@@ -2,6 +2,7 @@ import { PgnetdError } from "../base/errors.ts";
 import { connect } from "../pg/connection.ts";
 import { type Moved, moveFromPgNet, type MoveOptions, type MovePlan, planMove } from "../pg/pg-net-move.ts";
 import type { CommandContext } from "./context.ts";
+import { printable } from "./paint.ts";
 import { usage } from "./usage.ts";
 
 /** What a move takes. */
@@ -47,22 +48,27 @@ async function agreed(ask: CommandContext["ask"]): Promise<void> {
 function planLines({ version, requests, answers, objects }: MovePlan): readonly string[] {
   const drops = objects.toReversed().flatMap(({ drop }) => (drop === null ? [] : [`${drop};`]));
   const creates = objects.flatMap(({ kind, object, create }) =>
-    create === null ? [] : [`-- ${kind} ${object}`, `${create};`],
+    create === null ? [] : [comment(`${kind} ${object}`), `${create};`],
   );
   const problems = objects.flatMap(({ kind, object, problem }) =>
-    problem === null ? [] : [`-- ${kind} ${object}: ${problem}`],
+    problem === null ? [] : [comment(`${kind} ${object}: ${problem}`)],
   );
   const notes = notesOf(objects);
   return [
-    `-- pg_net ${version}: ${requests} requests and ${answers} answers are carried over`,
+    comment(`pg_net ${version}: ${requests} requests and ${answers} answers are carried over`),
     ...drops,
     "alter extension pg_net drop schema net;",
     "drop extension pg_net;",
-    "-- here comes what pgnetd migrate installs; then what others made is made again",
+    comment("here comes what pgnetd migrate installs; then what others made is made again"),
     ...creates,
-    ...notes.map((note) => `-- note: ${note}`),
-    ...(problems.length === 0 ? [] : ["-- IN THE WAY, to be done first", ...problems]),
+    ...notes.map((note) => comment(`note: ${note}`)),
+    ...(problems.length === 0 ? [] : [comment("IN THE WAY, to be done first"), ...problems]),
   ];
+}
+
+/** One line whatever the names in it: behind a line break of theirs, SQL of others would begin. */
+function comment(text: string): string {
+  return `-- ${printable(text)}`;
 }
 
 function notesOf(objects: MovePlan["objects"]): readonly string[] {
@@ -80,5 +86,5 @@ function movedLines({ version, requests, answers, objects, migrated, triggers }:
       (name) => `trigger ${name} runs as the daemon's role now, no superuser: see that it may do what it does`,
     ),
     "guards that look for the extension skip their calls now: pgnetd extension says how to have a placeholder",
-  ];
+  ].map(printable);
 }

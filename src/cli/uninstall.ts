@@ -4,6 +4,7 @@ import { slotsLeftLines } from "../uninstall/slots.ts";
 import { type Losses, readCallers, readLosses, uninstall, type Uninstalled } from "../uninstall/uninstall.ts";
 import { connect } from "../pg/connection.ts";
 import type { CommandContext, ConfigFlag } from "./context.ts";
+import { printable } from "./paint.ts";
 import { usage } from "./usage.ts";
 
 /** What `pgnetd uninstall` takes. */
@@ -63,7 +64,7 @@ function summaryLines({ slot, publications, dropped, kept, placeholder, losses }
     ...dropped.map((schema) => `schema ${schema} is dropped`),
     ...kept.map(({ schema, objects }) => {
       const why = objects.length === 0 ? "another role owns it" : `it has ${objects.join(", ")}`;
-      return `schema ${schema} stays: ${why}`;
+      return printable(`schema ${schema} stays: ${why}`);
     }),
   ];
 }
@@ -78,5 +79,5 @@ function lost({ requests, deadLetters, answers }: Losses): string {
 }
 
 function callerLines(callers: readonly string[]): readonly string[] {
-  return callers.length === 0 ? [] : [`these call net.* and fail without it: ${callers.join(", ")}`];
+  return callers.length === 0 ? [] : [printable(`these call net.* and fail without it: ${callers.join(", ")}`)];
 }

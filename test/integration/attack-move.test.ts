@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { pgnetd } from "../support/command.ts";
+import { pgnetd, runCommandLine } from "../support/command.ts";
 import { type ExtensionServer, startPgNetServer } from "../support/extension-server.ts";
 
 let server: ExtensionServer;
@@ -9,6 +9,43 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
+});
+
+test("what --dry-run prints is SQL of the move alone, whatever the names of what others made: they begin no line", async () => {
+  await using db = await server.database();
+  const mallory = `mallory_${randomUUID().slice(0, 8)}`;
+  const name = (end: string): string => `"x\r\nalter role ${mallory} superuser; ${end}\n--"`;
+  await db.query(`create extension pg_net; create role ${mallory}; create role ${name("role")}; create schema lair;
+    grant usage, create on schema lair to ${mallory};
+    grant references on net._http_response to ${name("role")}; set role ${mallory};
+    create view lair.${name("view")} as select id from net._http_response;
+    create materialized view lair.${name("rows")} as select id from net._http_response;
+    create function lair.${name("call")}() returns net.http_response language sql as 'select null::net.http_response';
+    create table lair.${name("table")} (method net.http_method);
+    create function lair.${name("use")}() returns void language sql as 'select net.http_get(null)'; reset role`);
+  try {
+    const printed = await pgnetd(db.url, "migrate", "--from-pg-net", "--dry-run");
+    expect(printed.filter((line) => line.startsWith("--") && /[\r\n]/.test(line))).toEqual([]);
+    const named = printed.filter((line) => /^--.* superuser/.test(line)).map((line) => line.split(" ")[1]);
+    expect(named.sort()).toEqual(["function", "materialized", "note:", "rows", "table", "view"]);
+
+    await db.query(`drop table lair.${name("table")}`);
+    const [before, after] = [printed.findIndex((line) => line.startsWith("-- here comes")), printed.length];
+    await db.query(printed.slice(0, before).join("\n"));
+    await pgnetd(db.url, "migrate");
+    await db.query(printed.slice(before, after).join("\n"));
+    expect(await db.query("select rolsuper from pg_roles where rolname = $1", [mallory])).toEqual([
+      { rolsuper: false },
+    ]);
+
+    const { lines } = await runCommandLine(db.url, "uninstall");
+    expect(lines.filter((line) => /[\r\n]/.test(line))).toEqual([]);
+    expect(lines.at(-1)).toContain("superuser; use");
+  } finally {
+    await db.query(
+      `drop owned by ${mallory} cascade; drop role ${mallory}; drop owned by ${name("role")}; drop role ${name("role")}`,
+    );
+  }
 });
 
 test("a move from pg_net fills materialized views of others with the rights of their owners, not of who moves", async () => {
