@@ -1,6 +1,5 @@
--- Database webhooks: a trigger function that sends what changed. May be applied again and again.
+-- Database webhooks: a trigger function that sends what changed. May be applied again and again, in schema supabase_functions, which is there.
 
-create schema if not exists supabase_functions;
 comment on schema supabase_functions is 'Database webhooks, sent by the pgnetd daemon.';
 
 -- API: public

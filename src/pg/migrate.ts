@@ -16,7 +16,7 @@ import {
 } from "./migrations.ts";
 import { otherRoles } from "./other-roles.ts";
 import { dropEmptyPublications, restorePublications } from "./own-publications.ts";
-import { assertOwn } from "./ownership.ts";
+import { makeOwn } from "./ownership.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
 import { applyParts, type Parts } from "./parts.ts";
 import type { Queryable } from "./pool.ts";
@@ -50,10 +50,6 @@ export interface Migrated {
 const SELECT_INSTALLED = "select pg_catalog.to_regclass('net.pgnetd_migrations') is not null as installed";
 
 const SELECT_EXTENSION = `select ${OWNING_EXTENSION} as extension`;
-
-const CREATE_SCHEMA = `do $$ begin
-  if pg_catalog.to_regnamespace('net') is null then create schema net; end if;
-end $$`;
 
 const BOOTSTRAP = `-- API: private
 comment on schema net is 'Asynchronous HTTP requests from SQL, sent by the pgnetd daemon.';
@@ -139,10 +135,9 @@ async function prepare(client: pg.ClientBase, steps: Steps): Promise<Restored> {
   return steps.run("the table of versions", async () => {
     const owner = (await client.query<{ extension: string | null }>(SELECT_EXTENSION)).rows[0]?.extension ?? null;
     if (owner !== null) throw ownedByExtension(owner);
-    await assertOwn(client, "net", "MIGRATION_FAILED");
+    await makeOwn(client, "net", "MIGRATION_FAILED");
     if ((await client.query<{ installed: boolean }>(SELECT_INSTALLED)).rows[0]?.installed !== true) {
       await dropEmptyPublications(client);
-      await client.query(CREATE_SCHEMA);
       await client.query(BOOTSTRAP);
       return { version: 0, notes: [] };
     }

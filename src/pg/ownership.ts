@@ -75,3 +75,16 @@ export async function assertOwn(db: Queryable, schema: OwnSchema, code: ErrorCod
     hint: `Where it is yours: connect as ${owner}, or have an administrator run: grant ${pg.escapeIdentifier(owner)} to ${pg.escapeIdentifier(role)}. Where it is not, drop it.`,
   });
 }
+
+/**
+ * Makes a schema of ours where there is none, in the caller's transaction, and throws `code` where it is foreign. It is looked at after
+ * that: nobody else can make it any more.
+ */
+export async function makeOwn(db: Queryable, schema: OwnSchema, code: ErrorCode): Promise<void> {
+  await db.query({
+    text: `do $$ begin
+      if pg_catalog.to_regnamespace('${schema}') is null then create schema ${schema}; end if;
+    end $$`,
+  });
+  await assertOwn(db, schema, code);
+}

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { readSql } from "./migrations.ts";
 import { ownObjects } from "./own-objects.ts";
-import { assertOwn, isTrusted } from "./ownership.ts";
+import { isTrusted, makeOwn } from "./ownership.ts";
 
 /** Optional parts of an installation; a part that was asked for once is kept up to date from then on. */
 export interface Parts {
@@ -38,7 +38,7 @@ export async function applyParts(client: pg.ClientBase, asked: Parts): Promise<r
   const foreign = (await client.query<{ owner: string }>(FOREIGN_WEBHOOKS)).rows[0]?.owner ?? null;
   const webhooks = foreign === null && (asked.webhooks === true || before.has("webhooks"));
   if (webhooks) {
-    await assertOwn(client, "supabase_functions", "MIGRATION_FAILED");
+    await makeOwn(client, "supabase_functions", "MIGRATION_FAILED");
     await client.query(REMEMBER, ["webhooks", null]);
     await client.query(await readSql("optional/webhooks.sql"));
   }

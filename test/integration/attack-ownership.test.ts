@@ -161,6 +161,54 @@ describe.each(["superuser", "owner"])("as %s", (who) => {
     });
   });
 
+  test.each([
+    ["net", "create schema", "create schema net", {}],
+    [
+      "net",
+      "to_regclass('net.pgnetd_migrations')",
+      "create schema net; create view net.pgnetd_migrations as select 1 as version where trap.spring()",
+      {},
+    ],
+    ["supabase_functions", "create schema supabase_functions", "create schema supabase_functions", { webhooks: true }],
+    ["supabase_functions", "create table if not exists supabase_functions.hooks", HOOKS, { webhooks: true }],
+  ] as const)(
+    "a schema %s that somebody else makes while it is migrated, before the statement with %s, is not used",
+    async (schema, before, make, options) => {
+      await using db = await shared({ migrated: false });
+      if (schema !== "net") await migrate(urlOf(db));
+      await run(as(MALLORY, db), TRAP);
+      const client = new pg.Client({ connectionString: urlOf(db) });
+      await client.connect();
+      const query = client.query.bind(client) as (...args: readonly unknown[]) => Promise<unknown>;
+      let isMade: boolean | undefined;
+      client.query = (async (first: string | { text: string }, ...rest: unknown[]) => {
+        const text = typeof first === "string" ? first : first.text;
+        if (isMade === undefined && text.includes(before)) {
+          const open = `${make}; grant all on schema ${schema} to public; grant all on all tables in schema ${schema} to public`;
+          isMade = await run(as(MALLORY, db), `set lock_timeout = '200ms'; ${open}`).then(
+            () => true,
+            () => false,
+          );
+        }
+        return query(first, ...rest);
+      }) as typeof client.query;
+      const failure: unknown = await migrate(client, options).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      await client.end();
+      // Hers comes too late where it has to wait for the transaction that makes ours.
+      const refused = {
+        code: "MIGRATION_FAILED",
+        message: expect.stringMatching(
+          `schema ${schema} belongs to role ${MALLORY}|schema "${schema}" already exists`,
+        ) as unknown,
+      };
+      expect(failure).toEqual(isMade === true ? expect.objectContaining(refused) : null);
+      expect(await ran(db)).toEqual([]);
+    },
+  );
+
   test("a schema net that somebody else has made is neither migrated, nor used, nor dropped", async () => {
     await using db = await shared({ migrated: false });
     await run(as(MALLORY, db), TRAP);
