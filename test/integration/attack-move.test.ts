@@ -27,7 +27,7 @@ test("what --dry-run prints is SQL of the move alone, whatever the names of what
     const printed = await pgnetd(db.url, "migrate", "--from-pg-net", "--dry-run");
     expect(printed.filter((line) => line.startsWith("--") && /[\r\n]/.test(line))).toEqual([]);
     const named = printed.filter((line) => /^--.* superuser/.test(line)).map((line) => line.split(" ")[1]);
-    expect(named.sort()).toEqual(["function", "materialized", "note:", "rows", "table", "view"]);
+    expect(new Set(named)).toEqual(new Set(["function", "materialized", "note:", "rows", "table", "view"]));
 
     await db.query(`drop table lair.${name("table")}`);
     const [before, after] = [printed.findIndex((line) => line.startsWith("-- here comes")), printed.length];

@@ -197,14 +197,11 @@ describe.each(["superuser", "owner"])("as %s", (who) => {
         (error: unknown) => error,
       );
       await client.end();
+      const refusal = `schema ${schema} belongs to role ${MALLORY}|schema "${schema}" already exists`;
       // Hers comes too late where it has to wait for the transaction that makes ours.
-      const refused = {
-        code: "MIGRATION_FAILED",
-        message: expect.stringMatching(
-          `schema ${schema} belongs to role ${MALLORY}|schema "${schema}" already exists`,
-        ) as unknown,
-      };
-      expect(failure).toEqual(isMade === true ? expect.objectContaining(refused) : null);
+      expect(failure).toSatisfy((error) =>
+        isMade === true ? error instanceof Error && new RegExp(refusal).test(error.message) : error === null,
+      );
       expect(await ran(db)).toEqual([]);
     },
   );
