@@ -11,7 +11,7 @@ const LOOKS_TO_END = 5;
 const MOST_REPORTED = 20;
 
 const HINT =
-  "Its answers wait to be stored or received: they are large, or a session holds locks on its rows. See results.memoryBytes.";
+  "Its answers wait to be stored or received: they are large, a session holds locks on its rows, or a trigger on the tables of schema net fails or waits for them. See results.memoryBytes.";
 
 interface Reported {
   readonly since: number;
@@ -39,7 +39,12 @@ export function reportHeld(
       else if (reported.size < MOST_REPORTED && clock.now() - since >= LOOK_MS) {
         reported.set(name, { since, looksWithout: -1 });
         const fields = { host: name, answers: count, bytes, hint: HINT };
-        log.warn(fields, "no request to this host starts: its answers fill its share of memory");
+        log.warn(
+          fields,
+          name === ""
+            ? "rows whose url has no host stay in the outbox: what is to be stored of them fills its share of memory"
+            : "no request to this host starts: its answers fill its share of memory",
+        );
       }
     }
 
@@ -47,7 +52,10 @@ export function reportHeld(
       one.looksWithout += 1;
       if (one.looksWithout < LOOKS_TO_END) return;
       reported.delete(name);
-      log.info({ host: name, durationMs: Math.round(clock.now() - one.since) }, "requests to this host start again");
+      log.info(
+        { host: name, durationMs: Math.round(clock.now() - one.since) },
+        name === "" ? "rows whose url has no host are read again" : "requests to this host start again",
+      );
     }
   };
 }

@@ -156,7 +156,7 @@ export function openPool(options: PoolOptions): Pool {
       try {
         const result = await (statement.timeoutMs === undefined
           ? client.query<Row>(statement)
-          : queryInTime<Row>(client, statement, statement.timeoutMs));
+          : queryInTime<Row>(client, statement, Math.min(statement.timeoutMs, options.statementTimeoutMs)));
         isOfUse = !outdated.has(client);
         return result;
       } catch (error) {

@@ -19,7 +19,7 @@ export interface Pending extends Item {
   longFailures: number;
   /** Tries of a batch with it in front that ended in a deadlock. */
   deadlocks: number;
-  /** How often its row was found free, and could not be taken nevertheless. */
+  /** How often in a row its row was free, and could not be taken nevertheless. */
   freed: number;
   /** See `Doubtful`. */
   isDoubtful: boolean;

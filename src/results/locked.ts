@@ -106,10 +106,8 @@ export class Locked {
       if (lock === undefined) continue;
       // Those checked go behind the others.
       this.#locks.delete(item);
-      if (!locked.has(String(item.completion.request.id))) {
-        item.freed += 1;
-        ended.push(item);
-      } else {
+      if (!locked.has(String(item.completion.request.id))) ended.push(item);
+      else {
         lock.looks += 1;
         lock.dueAt = now + backoffMs(lock.looks, WAITS);
         this.#locks.set(item, lock);

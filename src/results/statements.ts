@@ -11,8 +11,10 @@ export interface Verdict {
   readonly snapshot: string;
   /** Ids whose rows were not taken, as text. */
   readonly missing: string[];
-  /** Those of `missing` whose rows are there and locked by somebody else. */
+  /** Those of `missing` whose rows are there: locked by somebody else, or `kept`. */
   readonly locked: string[];
+  /** Those of `missing` whose rows nobody else had locked: a trigger or a rule kept them, or somebody changed them in that moment. */
+  readonly kept: string[];
 }
 
 /** A completion on its way into the database. */
@@ -54,7 +56,8 @@ const IS_FREE = "waiting.ctid = free.at and waiting.tableoid = free.within";
 
 const VERDICT = `
 select pg_catalog.pg_current_snapshot()::text as snapshot, missing.ids as missing,
-  array(select waiting.id::text from ${ROWS} where waiting.id = any (missing.ids::bigint[])) as locked
+  array(select waiting.id::text from ${ROWS} where waiting.id = any (missing.ids::bigint[])) as locked,
+  array(select free.id::text from free where free.id = any (missing.ids::bigint[])) as kept
 from (select array(select given.id::text from given except select taken.id::text from taken) as ids) as missing
 where ${TRIGGERS_AS_FOR_USERS}`;
 

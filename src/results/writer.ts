@@ -13,8 +13,9 @@ import type { Completion, ResultListener, ResultWriter } from "./completion.ts";
 import { keptOf, sizeOf } from "./kept.ts";
 import { Locked } from "./locked.ts";
 import { Outage } from "./outage.ts";
+import { PROBE_MS, probe } from "./probe.ts";
 import { Refused } from "./refused.ts";
-import { COMMIT, type Verdict, statementOf } from "./statements.ts";
+import { type Verdict, statementOf } from "./statements.ts";
 import { AwaitingVisibility } from "./awaiting-visibility.ts";
 import { type WriteFailure, rowFault, writeFailure } from "./write-failure.ts";
 
@@ -39,8 +40,6 @@ const LARGE_TRIES = 3;
 const LONG_MS = 5_000;
 /** A deadlock passes; a trigger may raise that, too, and then it comes again and again. */
 const MOST_DEADLOCKS = 5;
-/** A database that takes a statement without rows does so within this time, in milliseconds. */
-const PROBE_MS = 2_000;
 
 /** A writer with the work that goes on in it. */
 export interface OpenResultWriter extends ResultWriter, AsyncDisposable {
@@ -158,11 +157,9 @@ class BatchWriter implements OpenResultWriter {
   }
 
   #flush(): void {
-    while (
-      this.#restMs === null &&
-      !this.#signal.aborted &&
-      this.#running.size < (this.#outage.lasts ? 1 : this.#maxBatches)
-    ) {
+    while (this.#restMs === null && !this.#signal.aborted && this.#running.size < this.#maxBatches) {
+      // What is slow says nothing of the others, which end an outage.
+      if (this.#outage.lasts && this.#running.size > this.#slow) return;
       // P6: large answers and doubtful hosts leave a slot to the others.
       const batch = this.#take(this.#slow < Math.max(1, this.#maxBatches - 1));
       if (batch.length === 0) return;
@@ -182,7 +179,7 @@ class BatchWriter implements OpenResultWriter {
   #take(slowToo: boolean): Pending[] {
     const bounds = { ...this.#bounds, rows: this.#rows };
     if (!slowToo) return this.#takeOthers(bounds, false);
-    this.#isDoubtfulNext = !this.#isDoubtfulNext;
+    this.#isDoubtfulNext = !this.#isDoubtfulNext && !this.#outage.lasts;
     const first = this.#isDoubtfulNext ? this.#doubtful.take(bounds) : this.#takeOthers(bounds, true);
     if (first.length > 0) return first;
     return this.#isDoubtfulNext ? this.#takeOthers(bounds, true) : this.#doubtful.take(bounds);
@@ -211,8 +208,8 @@ class BatchWriter implements OpenResultWriter {
     const result = await this.#query(batch, first);
     const tookMs = this.#options.clock.now() - startedAt;
     if ("verdict" in result) {
-      this.#rows = Math.min(this.#bounds.rows, this.#rows * 2);
-      this.#doubtful.succeeded(batch);
+      if (first.isDoubtful) this.#doubtful.succeeded(batch);
+      else this.#rows = Math.min(this.#bounds.rows, this.#rows * 2);
       this.#outage.succeeded(kind, startedAt);
       this.#judge(batch, result.verdict);
     } else if (result.failure.code === SQLSTATE.deadlockDetected && first.deadlocks < MOST_DEADLOCKS) {
@@ -222,42 +219,23 @@ class BatchWriter implements OpenResultWriter {
     } else if (result.failure.fault === "row") {
       await this.#divide(batch, result.failure, startedAt);
     } else {
-      if (tookMs >= LONG_MS) this.#rows = Math.ceil(batch.length / 2);
+      if (tookMs >= LONG_MS && !first.isDoubtful) this.#rows = Math.ceil(batch.length / 2);
       const askedAt = this.#options.clock.now();
-      if (result.failure.fault === "either" && (await this.#takesOthers(kind))) {
+      const { failure } = result;
+      const why = failure.fault === "either" ? await probe(this.#options, kind, this.#signal) : failure;
+      if (why === null) {
         // P6: this may be all there is to be written: nothing else would end the outage.
         this.#outage.succeeded(kind, askedAt);
-        if (this.#isTooMuch(batch, tookMs)) await this.#divide(batch, result.failure, askedAt);
-        else await this.#doubt(batch, result.failure, askedAt);
+        this.#tellWritable();
+        if (this.#isTooMuch(batch, tookMs)) await this.#divide(batch, failure, askedAt);
+        else await this.#doubt(batch, failure, askedAt);
       } else {
+        // P11: not what a trigger said of a row, where the database takes none.
         this.#putBack(batch);
-        this.#rest(this.#outage.failed(kind, result.failure));
+        this.#rest(this.#outage.failed(kind, why));
       }
     }
     this.#tellWritable();
-  }
-
-  /**
-   * True where the database takes a statement of `kind` without rows, and a commit: it answers, and tables, columns and rights are there, and free of
-   * locks, and no commit waits for a standby. So the fault lies in what is in the rows, or in what a trigger does with them.
-   */
-  async #takesOthers(kind: Completion["kind"]): Promise<boolean> {
-    const { db, clock } = this.#options;
-    const end = new AbortController();
-    try {
-      return await Promise.race([
-        db
-          .query({ ...statementOf([], kind), timeoutMs: PROBE_MS })
-          .then(() => db.query({ ...COMMIT, timeoutMs: PROBE_MS }))
-          .then(
-            () => true,
-            () => false,
-          ),
-        clock.sleep(PROBE_MS, AbortSignal.any([end.signal, this.#signal])).then(() => false),
-      ]);
-    } finally {
-      end.abort();
-    }
   }
 
   /**
@@ -277,18 +255,20 @@ class BatchWriter implements OpenResultWriter {
     // P2: a refusal was no better, so that the answer is stored whole when the reason is gone.
     item.refusal = null;
     item.memory.block();
+    this.#doubtful.kept(item);
     this.#refused.keep(item);
   }
 
   async #query(
     batch: readonly Pending[],
-    { completion: { kind }, isDoubtful }: Pending,
+    { completion: { kind }, isDoubtful, refusals }: Pending,
   ): Promise<{ verdict: Verdict } | { failure: WriteFailure }> {
     let statement;
     try {
       statement = statementOf(batch, kind);
-      // Each row was seen to fail or to wait among others: these do not wait for it for long.
-      if (isDoubtful && batch.length > 1) statement = { ...statement, timeoutMs: LONG_MS };
+      // Each was seen to fail or to wait among others: nobody waits for it for long, and least of all where it is to end an outage.
+      if (isDoubtful && this.#outage.lasts) statement = { ...statement, timeoutMs: PROBE_MS };
+      else if (isDoubtful && (batch.length > 1 || refusals === 0)) statement = { ...statement, timeoutMs: LONG_MS };
     } catch (error) {
       return { failure: rowFault(error) };
     }
@@ -312,6 +292,7 @@ class BatchWriter implements OpenResultWriter {
     }
     const missing = new Set(verdict.missing);
     const locked = new Set(verdict.locked);
+    const freed = new Set(verdict.kept);
     const snapshot = parseSnapshot(verdict.snapshot);
     const settled: Pending[] = [];
     let gone = 0;
@@ -319,6 +300,7 @@ class BatchWriter implements OpenResultWriter {
       const id = String(item.completion.request.id);
       const { insertedBy } = item;
       if (locked.has(id)) {
+        item.freed = freed.has(id) ? item.freed + 1 : 0;
         item.memory.block();
         this.#locked.keep(item);
       } else if (missing.has(id) && insertedBy !== null && !isDecided(snapshot, insertedBy)) this.#unseen.keep(item);

@@ -52,3 +52,10 @@ test("a shorter time for one statement is no other's, also where that one fails 
   const { rows } = await pool.query({ text: "show statement_timeout" });
   expect(rows).toEqual([{ statement_timeout: "1min" }]);
 });
+
+test("a time for one statement is never longer than that of all: the server would go on after the client left", async () => {
+  await using db = await testDatabase({ migrated: false });
+  await using pool = openPool({ url: db.url, size: 1, statementTimeoutMs: 1_000 });
+  const { rows } = await pool.query({ text: "show statement_timeout", timeoutMs: 5_000 });
+  expect(rows).toEqual([{ statement_timeout: "1s" }]);
+});

@@ -9,8 +9,10 @@ function setUp() {
   const clock = new FakeClock();
   const lines: string[] = [];
   const durations: unknown[] = [];
-  const line = (level: string) => (fields: Readonly<Record<string, unknown>>) => {
+  const messages: string[] = [];
+  const line = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => {
     lines.push(`${level} ${String(fields["host"])}`);
+    messages.push(message);
     durations.push(fields["durationMs"]);
   };
   const log = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
@@ -41,6 +43,7 @@ function setUp() {
     clock,
     lines,
     durations,
+    messages,
     get looks() {
       return looks;
     },
@@ -113,6 +116,18 @@ test("one that is held back for exactly a second is reported", async () => {
   t.hold("a");
   await t.seconds(1);
   expect(t.lines).toEqual(["warn a"]);
+});
+
+test("rows without a host are said to stay in the outbox: no request could start", async () => {
+  await using t = setUp();
+  t.hold("");
+  await t.seconds(1);
+  t.hold();
+  await t.seconds(6);
+  expect(t.messages).toEqual([
+    expect.stringMatching(/^rows whose url has no host stay in the outbox/),
+    "rows whose url has no host are read again",
+  ]);
 });
 
 test("P8: as long as no start is refused nobody looks", async () => {

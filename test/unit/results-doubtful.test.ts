@@ -73,3 +73,45 @@ test("a statement has one kind, and no more rows and bytes than others", () => {
   );
   expect(sizes).toEqual([1, 1, 1, 1, 1, 0]);
 });
+
+test("P6: what was kept is tried apart from what comes meanwhile of its host, and in larger batches as it succeeds", () => {
+  const doubtful = new Doubtful();
+  const [kept, fresh] = [many(7, "a"), many(9, "a")];
+  doubtful.doubt([...kept, ...many(1, "b")]);
+  expect(doubtful.take(BOUNDS)).toEqual(kept);
+  doubtful.take(BOUNDS);
+  for (const item of kept) {
+    doubtful.kept(item);
+    item.refusals += 1;
+  }
+  for (const item of [...kept, ...fresh]) doubtful.push(item);
+  const batches: Pending[][] = [];
+  for (let batch = doubtful.take(BOUNDS); batch.length > 0; batch = doubtful.take(BOUNDS)) {
+    batches.push(batch);
+    if (batch.some(({ refusals }) => refusals > 0)) doubtful.succeeded(batch);
+  }
+  expect(batches.map((batch) => batch.length)).toEqual([1, 7, 2, 2, 4]);
+  expect(batches.filter((batch) => new Set(batch.map(({ refusals }) => refusals)).size > 1)).toEqual([]);
+});
+
+test("what comes of a host is tried with others again once many of its rows succeeded at once, though some are always unsettled", () => {
+  const doubtful = new Doubtful();
+  const [last] = many(1, "a") as [Pending];
+  doubtful.doubt([last]);
+  doubtful.take(BOUNDS);
+  let before = last;
+  for (let round = 0; round < 9; round++) {
+    const [next] = many(1, "a") as [Pending];
+    expect(doubtful.has(next)).toBe(true);
+    doubtful.push(next);
+    doubtful.succeeded([before]);
+    doubtful.settled([before]);
+    expect(doubtful.take(BOUNDS)).toEqual([next]);
+    before = next;
+  }
+  expect([doubtful.has(before), doubtful.has(pending("a"))]).toEqual([true, false]);
+  doubtful.kept(before);
+  expect(doubtful.has(pending("a"))).toBe(true);
+  doubtful.settled([before]);
+  expect(doubtful.has(pending("a"))).toBe(false);
+});

@@ -114,7 +114,9 @@ function writing(name: string, change: (call: Call, by: Transaction, row: Row, i
       after(server.duration(), null, () => {
         if (transaction.stage === "aborted") return answer(refusal("57P01", "the server has stopped"), null);
         const ids = (list: readonly Given[]): readonly string[] => list.map(({ id }) => String(id));
-        server.commit(transaction, () => answer(null, [{ snapshot, missing: ids(missing), locked: ids(locked) }]));
+        server.commit(transaction, () =>
+          answer(null, [{ snapshot, missing: ids(missing), locked: ids(locked), kept: [] }]),
+        );
       });
     },
   };
