@@ -151,7 +151,7 @@ class OutboxWatch {
         this.#isEmptied = await areAllPaused(db, left).catch(() => false);
       }
       if (this.#isEmptied) return;
-      const news = newsOf(health, left, this.#estimate(left));
+      const news = newsOf({ health, left, timeLeftMs: this.#estimate(left), dueOnly });
       if (progress.report(news.state, isJson ? JSON.stringify(news) : news.detail) && left !== null) before = left;
       await clock.sleep(LOOK_EVERY_MS, signal);
     }
@@ -194,8 +194,17 @@ interface News extends Partial<Figures> {
   readonly secondsLeft?: number | null | undefined;
 }
 
-function newsOf(health: Health | null, left: Remaining | null, timeLeftMs: number | null): News {
-  const [state, detail] = wordsOf(health, left, timeLeftMs);
+/** What is known while the outbox is drained. */
+interface Known {
+  readonly health: Health | null;
+  readonly left: Remaining | null;
+  readonly timeLeftMs: number | null;
+  readonly dueOnly: boolean;
+}
+
+function newsOf(known: Known): News {
+  const { health, left, timeLeftMs } = known;
+  const [state, detail] = wordsOf(known);
   return {
     state,
     detail,
@@ -206,11 +215,7 @@ function newsOf(health: Health | null, left: Remaining | null, timeLeftMs: numbe
   };
 }
 
-function wordsOf(
-  health: Health | null,
-  left: Remaining | null,
-  timeLeftMs: number | null,
-): readonly [state: string, detail: string] {
+function wordsOf({ health, left, timeLeftMs, dueOnly }: Known): readonly [state: string, detail: string] {
   if (left === null || health === null) return [UNKNOWN, "the database does not answer; trying again"];
   if (!isLeading(health)) {
     if (!health.ready) return ["waiting", health.detail];
@@ -219,7 +224,7 @@ function wordsOf(
   if (left.due === 0) {
     return ["leading", `only requests for a later time are left: ${described(left)}; --due-only ends without them`];
   }
-  if (left.pausedHosts.length > 0 && isIdle(health)) {
+  if (!dueOnly && left.pausedHosts.length > 0 && isIdle(health)) {
     return ["leading", `${described(left)}; --due-only does not wait for paused hosts`];
   }
   const speed = left.answeredPerSecond === null ? "" : `, ${left.answeredPerSecond.toFixed(1)} answered per second`;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { hostOfSettings } from "../outbox/host-settings.ts";
 import { hostOfLane } from "../outbox/lane.ts";
 import type { Queryable } from "../pg/pool.ts";
 import { COUNT_MOST } from "./database-status.ts";
@@ -12,7 +13,7 @@ export interface Remaining {
   readonly later: number;
   /** The earliest of those times, as PostgreSQL writes it; null without any. */
   readonly nextDue: string | null;
-  /** Hosts that are paused, in order. */
+  /** Hosts that are paused, in order, as the settings spell them. */
   readonly pausedHosts: readonly string[];
   /** Answers stored since the reading before, per second; null at the first. */
   readonly answeredPerSecond: number | null;
@@ -62,6 +63,6 @@ select lane, outbox_rows > deferred or next_due <= pg_catalog.now() as "isDue" f
 export async function areAllPaused(db: Queryable, { pausedHosts }: Remaining): Promise<boolean> {
   if (pausedHosts.length === 0) return false;
   const { rows } = await db.query<{ lane: string; isDue: boolean }>({ text: SELECT_LANES });
-  const paused = new Set<string | null>(pausedHosts);
+  const paused = new Set<string | null>(pausedHosts.map(hostOfSettings));
   return rows.length <= MOST_LANES && rows.every(({ lane, isDue }) => !isDue || paused.has(hostOfLane(lane)));
 }

@@ -250,6 +250,33 @@ test("requests to paused hosts are waited for, unless only what is due is asked 
   expect(await db.query(SLOTS)).toEqual([{ slots: 0 }]);
 });
 
+test("--due-only does not wait for a paused host that the settings spell in another way", async () => {
+  await using db = await testDatabase();
+  await db.query(`insert into net.http_host_settings (host, paused)
+    select host, true from unnest(array['bücher.example', 'api.example.com.', '127.1']) host`);
+  await db.query(`select net.http_get(url)
+    from unnest(array['https://xn--bcher-kva.example/', 'https://api.example.com/', 'http://127.0.0.1:9/']) url`);
+  const drain = startDrain(db.url, "--due-only");
+  expect(await drain.ended).toBeNull();
+  expect(drain.lines.at(-1)).toMatch(/^drained; left in the outbox: 3 due, paused hosts: /);
+  expect(drain.lines).not.toContainEqual(expect.stringContaining("--due-only does not wait"));
+});
+
+test("--due-only does not recommend itself while what is due may still be sent", async () => {
+  await using db = await testDatabase();
+  await db.query("insert into net.http_host_settings (host, paused) values ('paused.example', true)");
+  // More lanes than it looks at.
+  await db.query(
+    "select net.http_request('GET', 'https://paused.example/', lane := g::text) from generate_series(1, 1001) g",
+  );
+  const drain = startDrain(db.url, "--due-only");
+  await eventually(() =>
+    drain.lines.some((line) => line.startsWith("1001 due, paused hosts: paused.example; 0 in flight")),
+  );
+  drain.stop();
+  expect(await drain.ended).toMatchObject({ code: "NOT_DONE" });
+});
+
 test("as a process, SIGTERM ends it with exit code 75 and says what is left", async () => {
   await using db = await testDatabase();
   await db.query("select net.http_request('GET', 'https://example.com', delay := '1 hour')");
