@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
+import { positiveInteger, positiveNumber } from "../support/positive-number.ts";
 import type { RunSummary } from "./run.ts";
 import { substitute } from "./substitutes.ts";
 import { SWITCHES } from "./switches.ts";
@@ -35,6 +36,17 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** The options that are numbers; throws where one is not positive. */
+function numbers(): { readonly [name in "seed" | "minutes" | "histories" | "workers" | "stride"]: number } {
+  return {
+    seed: positiveInteger("--seed", values.seed),
+    minutes: positiveNumber("--minutes", values.minutes),
+    histories: values.histories === undefined ? Infinity : positiveInteger("--histories", values.histories),
+    workers: positiveInteger("--workers", values.workers),
+    stride: positiveInteger("--stride", values.stride ?? "1"),
+  };
+}
+
 if (values.help) say(USAGE);
 else if (values.stride !== undefined || values.trace) await work();
 else if (values.switches) await switchOff();
@@ -42,15 +54,16 @@ else await simulate();
 
 /** Runs histories in this process. */
 async function work(): Promise<void> {
+  const { seed, stride, histories, minutes } = numbers();
   const off = SWITCHES.find(({ name }) => name === values.off);
   if (values.off !== undefined && off === undefined) throw new Error(`there is no switch ${values.off}`);
   substitute(off?.patches ?? []);
   const { runHistories } = await import("./run.ts");
   const summary = await runHistories({
-    seed: Number(values.seed),
-    stride: Number(values.stride ?? 1),
-    histories: values.trace ? 1 : Number(values.histories ?? Infinity),
-    ms: values.histories === undefined ? Number(values.minutes) * 60_000 : Infinity,
+    seed,
+    stride,
+    histories: values.trace ? 1 : histories,
+    ms: values.histories === undefined ? minutes * 60_000 : Infinity,
     untilFailure: values["until-failure"],
     trace: values.trace,
     say,
@@ -61,17 +74,18 @@ async function work(): Promise<void> {
 
 /** Runs histories in several processes, and says what came of it. */
 async function simulate(): Promise<void> {
-  const workers = Number(values.workers);
-  const seed = Number(values.seed);
+  const { seed, minutes, histories, workers: most } = numbers();
+  const workers = Math.min(most, histories);
   const startedAt = performance.now();
-  const limit =
-    values.histories === undefined
-      ? ["--minutes", values.minutes]
-      : ["--histories", String(Math.ceil(Number(values.histories) / workers))];
+  /** Worker `index` has every seed at that place in its turn of `workers`. */
+  const limit = (index: number): readonly string[] =>
+    histories === Infinity
+      ? ["--minutes", String(minutes)]
+      : ["--histories", String(Math.ceil((histories - index) / workers))];
   const off = values.off === undefined ? [] : ["--off", values.off];
   const summaries = await Promise.all(
     Array.from({ length: workers }, (_, index) =>
-      worker(["--seed", String(seed + index), "--stride", String(workers), ...limit, ...off]),
+      worker(["--seed", String(seed + index), "--stride", String(workers), ...limit(index), ...off]),
     ),
   );
   const total = (of: (summary: RunSummary) => number): number => summaries.reduce((sum, one) => sum + of(one), 0);
@@ -79,10 +93,11 @@ async function simulate(): Promise<void> {
   const simulated = total(({ simulatedMs }) => simulatedMs) / 1_000;
   const faults = total((one) => one.faults);
   const failed = total((one) => one.failed);
+  const ran = total((one) => one.histories);
   say(
-    `${total(({ histories }) => histories)} histories from seed ${seed}, ${failed} failed: ${total(({ requests }) => requests)} requests and ${faults} faults in ${(simulated / 3_600).toFixed(1)} hours; ${seconds.toFixed(0)} s, ${Math.round(simulated / seconds)} times real time, ${Math.round((faults / seconds) * 3_600)} faults an hour`,
+    `${ran} histories from seed ${seed}, ${failed} failed: ${total(({ requests }) => requests)} requests and ${faults} faults in ${(simulated / 3_600).toFixed(1)} hours; ${seconds.toFixed(0)} s, ${Math.round(simulated / seconds)} times real time, ${Math.round((faults / seconds) * 3_600)} faults an hour`,
   );
-  if (failed > 0) process.exitCode = 1;
+  if (failed > 0 || ran === 0) process.exitCode = 1;
 }
 
 /** Most histories for one switch. */
@@ -90,18 +105,19 @@ const MOST_HISTORIES = 4_000;
 
 /** Runs with each rule switched off, several at once, and says how many histories it took. */
 async function switchOff(): Promise<void> {
+  const { workers, histories } = numbers();
+  const most = String(histories === Infinity ? MOST_HISTORIES : histories);
   const left = [...SWITCHES];
   const missed: string[] = [];
   const next = async (): Promise<void> => {
     for (let one = left.shift(); one !== undefined; one = left.shift()) {
       const options = ["--off", one.name, "--until-failure", "--seed", values.seed, "--stride", "1"];
-      const histories = values.histories ?? String(MOST_HISTORIES);
-      const { firstFailure, firstHarm } = await worker([...options, "--histories", histories]);
+      const { firstFailure, firstHarm } = await worker([...options, "--histories", most]);
       if (firstFailure === null) missed.push(one.name);
-      say(`| ${one.name} | ${one.rule} | ${firstFailure ?? `not in ${histories}`} | ${firstHarm ?? ""} |`);
+      say(`| ${one.name} | ${one.rule} | ${firstFailure ?? `not in ${most}`} | ${firstHarm ?? ""} |`);
     }
   };
-  await Promise.all(Array.from({ length: Number(values.workers) }, next));
+  await Promise.all(Array.from({ length: workers }, next));
   if (missed.length === 0) return;
   say(`not noticed: ${missed.join(", ")}`);
   process.exitCode = 1;

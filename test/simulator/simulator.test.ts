@@ -23,6 +23,11 @@ test("P1, P2, P3, P4, P5, P6, P7, P8: no history of the whole daemon loses, repe
   );
 });
 
+test("the workers have exactly the histories that are asked for, in all", async () => {
+  expect(await simulate("--histories", "10", "--workers", "3")).toMatch(/^10 histories from seed 1, 0 failed/);
+  expect(await simulate("--histories", "1", "--workers", "3")).toMatch(/^1 histories from seed 1, 0 failed/);
+});
+
 test("a run without a rule of the handoff fails, shrinks and reads as a list of steps", async () => {
   const failed = simulate("--seed", "1", "--histories", "10", "--off", "ignoreSwept", "--workers", "1");
   await expect(failed).rejects.toMatchObject({

@@ -1,6 +1,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { positiveInteger, positiveNumber } from "../support/positive-number.ts";
 import { describePlan } from "./describe.ts";
 import { draw } from "./draw.ts";
 import { describeFailure, keepLogs } from "./report.ts";
@@ -30,23 +31,18 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function numberOf(name: "seed" | "minutes" | "runs"): number {
-  const value = Number(values[name] ?? Infinity);
-  if (Number.isNaN(value)) throw new Error(`--${name} must be a number, got ${values[name]}`);
-  return value;
-}
-
-const seed = numberOf("seed");
+const seed = positiveInteger("--seed", values.seed);
+const minutes = positiveNumber("--minutes", values.minutes);
+const most = values.runs === undefined ? Infinity : positiveInteger("--runs", values.runs);
 if (values.help) say(USAGE);
 else if (values.plan) describePlan(draw(seed)).forEach(say);
 else await swarm();
 
 async function swarm(): Promise<void> {
-  const deadline = performance.now() + numberOf("minutes") * 60_000;
-  const most = numberOf("runs");
+  const deadline = performance.now() + minutes * 60_000;
   const failed: number[] = [];
   const isOver = (runs: number): boolean =>
-    runs >= most || (values.first && failed.length > 0) || (values.runs === undefined && performance.now() > deadline);
+    runs >= most || (values.first && failed.length > 0) || (values.runs === undefined && performance.now() >= deadline);
   const counts = new Map<string, number>();
   let runs = 0;
   let requests = 0;
@@ -69,10 +65,8 @@ async function swarm(): Promise<void> {
   }
   const kinds = [...counts].toSorted(([a], [b]) => a.localeCompare(b)).map(([kind, count]) => `${kind} ${count}`);
   say(`${runs} runs from seed ${seed}, ${failed.length} failed, ${requests} requests; faults: ${kinds.join(", ")}`);
-  if (failed.length > 0) {
-    say(`failed seeds: ${failed.join(", ")}`);
-    process.exitCode = 1;
-  }
+  if (failed.length > 0) say(`failed seeds: ${failed.join(", ")}`);
+  if (failed.length > 0 || runs === 0) process.exitCode = 1;
 }
 
 function summaryOf({ plan, version, books, arrivals, harms, journal, peakMb, seconds }: RunResult): string {
