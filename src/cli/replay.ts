@@ -30,20 +30,31 @@ export async function replay(flags: ReplayFlags, context: CommandContext): Promi
   if (problem !== null) throw problem;
   const ids = one === null ? (await db.query<{ id: string }>({ text: SELECT_IDS })).rows.map(({ id }) => id) : [one];
   const isJson = flags.json === true;
-  // Nothing but the one object is printed with --json.
+  // Nothing but the one object is printed with --json, and that one also where it fails in the middle.
   const shown = isJson ? { print: () => undefined, stop: context.stop } : context;
-  const { replayed, waiting, left } = await replayAll(db, ids, shown);
-  if (isJson) print(JSON.stringify({ replayed, waiting, left }));
-  else print(`${replayed} dead letters are in the outbox again`);
+  const sum: Replayed = { replayed: 0, waiting: new Set(), gone: 0, left: ids.length };
+  try {
+    await replayAll(db, ids, { ...shown, sum });
+  } finally {
+    if (isJson) print(JSON.stringify({ ...sum, waiting: [...sum.waiting] }));
+  }
+  const { replayed, waiting, gone, left } = sum;
+  if (one !== null && gone > 0) {
+    throw new PgnetdError("NOT_DONE", `there is no dead letter with id ${one}`, {
+      hint: "See net.http_dead_letter for those there are.",
+    });
+  }
+  const without = gone === 0 ? "" : `; ${gone} were gone by the time they were come to`;
+  if (!isJson) print(`${replayed} dead letters are in the outbox again${without}`);
   if (left > 0) {
     throw new PgnetdError("NOT_DONE", `ended early: ${left} dead letters are left as they were`, {
       hint: "Run the command again.",
     });
   }
-  if (waiting.length > 0) {
+  if (waiting.size > 0) {
     throw new PgnetdError(
       "NOT_DONE",
-      `left, as the same id or deduplication key waits already: ${waiting.join(", ")}`,
+      `left, as the same id or deduplication key waits already: ${[...waiting].join(", ")}`,
       {
         hint: "Replay them when that request has ended, or delete them from net.http_dead_letter.",
       },
@@ -51,46 +62,45 @@ export async function replay(flags: ReplayFlags, context: CommandContext): Promi
   }
 }
 
-/** What became of dead letters that were to be replayed. */
+/** What has become of dead letters that are to be replayed, so far. */
 interface Replayed {
-  readonly replayed: number;
+  replayed: number;
   /** Ids of those whose id or deduplication key waits already, each once. */
-  readonly waiting: readonly string[];
-  /** Not come to before the process was asked to end. */
-  readonly left: number;
+  readonly waiting: Set<string>;
+  /** Replayed or deleted by somebody else meanwhile. */
+  gone: number;
+  /** Not come to. */
+  left: number;
 }
 
-type Shown = Pick<CommandContext, "print" | "live" | "stop">;
+interface Shown extends Pick<CommandContext, "print" | "live" | "stop"> {
+  readonly sum: Replayed;
+}
 
-async function replayAll(db: Queryable, ids: readonly string[], context: Shown): Promise<Replayed> {
+async function replayAll(db: Queryable, ids: readonly string[], { sum, ...context }: Shown): Promise<void> {
   using progress = new Progress(context, systemClock, "replaying");
   const timeLeft = new TimeLeft();
-  const waiting = new Set<string>();
-  let replayed = 0;
-  let done = 0;
   for (const id of ids) {
     if (context.stop.aborted) break;
-    if (await isReplayed(db, id)) replayed++;
-    else waiting.add(id);
-    done++;
-    const estimate = leftText(timeLeft.after(systemClock.now(), ids.length - done));
-    progress.report("replaying", `${done} of ${ids.length} dead letters${estimate}`);
+    const became = await replayOne(db, id);
+    if (became === "waiting") sum.waiting.add(id);
+    else sum[became]++;
+    sum.left--;
+    const estimate = leftText(timeLeft.after(systemClock.now(), sum.left));
+    progress.report("replaying", `${ids.length - sum.left} of ${ids.length} dead letters${estimate}`);
   }
-  return { replayed, waiting: [...waiting], left: ids.length - done };
 }
 
-/** False where a request with the same id or deduplication key waits. */
-async function isReplayed(db: Queryable, id: string): Promise<boolean> {
+/** `waiting` where a request with the same id or deduplication key waits, `gone` where there is no such dead letter. */
+async function replayOne(db: Queryable, id: string): Promise<"replayed" | "waiting" | "gone"> {
   try {
     await db.query({ text: "select net.http_replay($1::int8)", values: [id] });
-    return true;
+    return "replayed";
   } catch (error) {
     const sqlstate = sqlstateOf(error);
-    if (sqlstate === SQLSTATE.uniqueViolation) return false;
-    if (sqlstate !== SQLSTATE.noDataFound) throw error;
-    throw new PgnetdError("NOT_DONE", `there is no dead letter with id ${id}`, {
-      hint: "See net.http_dead_letter for those there are.",
-    });
+    if (sqlstate === SQLSTATE.uniqueViolation) return "waiting";
+    if (sqlstate === SQLSTATE.noDataFound) return "gone";
+    throw error;
   }
 }
 

@@ -56,12 +56,44 @@ test("replay puts one dead letter, or all, back into the outbox", async () => {
   expect(await where(db)).toEqual({ waiting: [11, 12, 13], dead: [] });
 });
 
-test("replay --json says how many were replayed, which wait, and how many are left", async () => {
+test("replay --json says how many were replayed, which wait, and how many are gone or left", async () => {
   await using db = await testDatabase();
   await deadLetters(db, 11, 12);
   await db.query("select net.http_request('GET', 'https://example.com', deduplication_key := 'key 11')");
   const { lines } = await replay(db.url, "--all", "--json");
-  expect(JSON.parse(lines.join(""))).toEqual({ replayed: 1, waiting: ["11"], left: 0 });
+  expect(JSON.parse(lines.join(""))).toEqual({ replayed: 1, waiting: ["11"], gone: 0, left: 0 });
+});
+
+/** What happens to the dead letters 12 and 13 in the moment in which 11 is replayed. */
+async function whenFirstIsReplayed(db: TestDatabase, act: string): Promise<void> {
+  await db.query(`create function meanwhile() returns trigger language plpgsql as $$ begin ${act}; return null; end $$;
+    create trigger meanwhile after insert on net.http_request_queue for each row when (new.id = 11) execute function meanwhile()`);
+}
+
+test.for([[[]], [["--json"]]] as const)(
+  "replay --all %j skips dead letters that somebody else takes meanwhile, and counts them",
+  async ([flags]) => {
+    await using db = await testDatabase();
+    await deadLetters(db, 11, 12, 13);
+    await whenFirstIsReplayed(db, "delete from net.http_dead_letter where id = 12");
+    const { lines, failure } = await replay(db.url, "--all", ...flags);
+    expect(failure).toBeNull();
+    expect(lines).toEqual(
+      flags.length === 0
+        ? ["2 dead letters are in the outbox again; 1 were gone by the time they were come to"]
+        : ['{"replayed":2,"waiting":[],"gone":1,"left":0}'],
+    );
+    expect(await where(db)).toEqual({ waiting: [11, 13], dead: [] });
+  },
+);
+
+test("replay --json that fails in the middle says what was done before", async () => {
+  await using db = await testDatabase();
+  await deadLetters(db, 11, 12, 13);
+  await whenFirstIsReplayed(db, "alter function net.http_replay(bigint) rename to elsewhere");
+  const { lines, failure } = await replay(db.url, "--all", "--json");
+  expect(failure).toMatchObject({ code: "42883" });
+  expect(lines).toEqual(['{"replayed":1,"waiting":[],"gone":0,"left":2}']);
 });
 
 test("replay shows progress, and none with --json", async () => {
@@ -123,7 +155,7 @@ test("P2: dead letters that a dump added with ids of this installation are repla
   await twoMore(db, `${OWN_MARK} # 1`);
   await db.query("select setval('net.http_request_queue_id_seq', 12)");
   const { lines } = await replay(db.url, "--all", "--json");
-  expect(JSON.parse(lines.join(""))).toEqual({ replayed: 4, waiting: [], left: 0 });
+  expect(JSON.parse(lines.join(""))).toEqual({ replayed: 4, waiting: [], gone: 0, left: 0 });
   expect(await where(db)).toEqual({ waiting: [11, 12, 13, 14], dead: [] });
 });
 
@@ -131,7 +163,9 @@ test("an id that is no dead letter is reported", async () => {
   await using db = await testDatabase();
   for (const id of ["7", "-9223372036854775808"]) {
     const message = `there is no dead letter with id ${id}`;
-    expect((await replay(db.url, `--id=${id}`)).failure).toMatchObject({ message });
+    expect(await replay(db.url, `--id=${id}`)).toMatchObject({ lines: [], failure: { message } });
+    const lines = ['{"replayed":0,"waiting":[],"gone":1,"left":0}'];
+    expect(await replay(db.url, `--id=${id}`, "--json")).toMatchObject({ lines, failure: { message } });
   }
 });
 
