@@ -133,9 +133,6 @@ describe("failed writes", () => {
     await t.database.query(
       "begin read write; do $$ begin execute format('alter database %I reset default_transaction_read_only', current_database()); end $$; commit",
     );
-    await t.database.query(
-      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgnetd (pg_net)' and datname = current_database()",
-    );
     await drained(t.writer);
     expect(await responses(t.database)).toHaveLength(1);
     expect(t.told.writable).toEqual([false, true]);

@@ -126,7 +126,8 @@ describe("DNS servers", () => {
       using names = namesOf(server);
       const startedAt = performance.now();
       expect(await addressesOf(names, "half.test")).toEqual([address]);
-      expect(performance.now() - startedAt).toBeLessThan(1_500);
+      // All tries of the silent one take more than 20 seconds.
+      expect(performance.now() - startedAt).toBeLessThan(10_000);
       await addressesOf(names, "half.test");
       const answering = silent === "A" ? "AAAA" : "A";
       expect(server.asked.filter((one) => one === `half.test ${answering}`)).toHaveLength(2);

@@ -1,6 +1,7 @@
 import { totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { freePort } from "../../demo/free-port.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { Result } from "../../src/doctor/check.ts";
 import { diagnose } from "../../src/doctor/run.ts";
@@ -87,7 +88,7 @@ test("url fails for an address that is refused, and one where nobody listens, an
 });
 
 test("without a connection the checks of the machine and of the way out still run", async () => {
-  const report = await doctorWith({ DATABASE_URL }, "--skip", "dns");
+  const report = await doctorWith({ DATABASE_URL, PGNETD_PORT: String(await freePort()) }, "--skip", "dns");
   expect(report.ids("fail")).toEqual(["login"]);
   expect(report.ids("ok")).toEqual(expect.arrayContaining(["memory", "descriptors", "tls-store"]));
   expect(report.of("wal-level")).toMatchObject({ status: "skip", found: "there is no connection" });
