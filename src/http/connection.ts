@@ -1,5 +1,6 @@
+import { EventEmitter } from "node:events";
 import { type Socket } from "node:net";
-import { Client, type Dispatcher } from "undici";
+import { Client, type Dispatcher, errors } from "undici";
 import { Attempt, type Connecting } from "./connect.ts";
 import { readHeads } from "./head.ts";
 import { type ReadWaiter, paceReads } from "./paced-read.ts";
@@ -20,6 +21,12 @@ export class Connection extends Client {
   reuseCount = 0;
   #request: AssignedRequest | null = null;
   #socket: Socket | null = null;
+  /** The response has ended, but the system has not taken all of the request. */
+  #isSending = false;
+  /** What undici said with the `drain` that the pool has not heard of yet. */
+  #drained: readonly unknown[] | null = null;
+  /** Why undici would have closed the connection meanwhile. */
+  #closing: Error | null = null;
 
   constructor(origin: URL | string, options: Client.Options, connecting: Connecting) {
     super(origin, {
@@ -42,6 +49,7 @@ export class Connection extends Client {
       if (this.#socket === socket) this.#socket = null;
     });
     if (attempt.isSecured) tlsBounds.watch({ secured: socket, receivedBytes: () => attempt.receivedBytes, waiter });
+    this.#closeWhenSent(socket);
     paceReads(socket, waiter, pace);
     readHeads(socket, waiter);
     // Before undici's own listener: it takes a reset for the end of a response without a length.
@@ -60,11 +68,43 @@ export class Connection extends Client {
     if (this.#request === request) this.#request = null;
   }
 
-  /** Calls `sent` when the system has taken all of the request, or the connection is closed. */
+  /**
+   * Calls `sent` when the system has taken all of the request, or the connection is closed. Until then it takes no other request: that would
+   * wait behind this one, and end with it.
+   */
   whenSent(sent: () => void): void {
     const socket = this.#socket;
-    if (socket === null || socket.writableLength === 0) sent();
-    else socket.write("", () => sent());
+    if (socket === null || socket.writableLength === 0) {
+      sent();
+      return;
+    }
+    this.#isSending = true;
+    socket.write("", () => {
+      this.#isSending = false;
+      sent();
+      const [drained, closing] = [this.#drained, this.#closing];
+      this.#drained = null;
+      this.#closing = null;
+      if (closing !== null) socket.destroy(closing);
+      if (drained !== null) this.emit("drain", ...drained);
+    });
+  }
+
+  /** To undici a request has ended with its response, and so has a connection that is not kept: that waits for the rest of the request. */
+  #closeWhenSent(socket: Socket): void {
+    const destroy = socket.destroy.bind(socket);
+    socket.destroy = (error) => {
+      if (!this.#isSending || !(error instanceof errors.InformationalError)) return destroy(error);
+      this.#closing = error;
+      return socket;
+    };
+  }
+
+  /** With `drain` the pool learns that the connection takes another request. */
+  override emit(event: string, ...values: unknown[]): boolean {
+    if (event !== "drain" || !this.#isSending) return EventEmitter.prototype.emit.call(this, event, ...values);
+    this.#drained = values;
+    return true;
   }
 
   /**
@@ -76,7 +116,7 @@ export class Connection extends Client {
     if (socket === null || socket.writableLength === 0) return;
     // With TLS it is a turn later that the system is known to have taken everything. undici goes on with the connection behind this.
     setImmediate(() => {
-      if (socket.writableLength > 0) socket.destroy();
+      if (this.#request === null && socket.writableLength > 0) socket.destroy();
     });
   }
 }

@@ -154,7 +154,8 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
   }
 
   connectionFailed(error: Error): void {
-    this.#failed = error;
+    // What was not sent is sent over the next one.
+    if (this.sent) this.#failed = error;
   }
 
   onResponseEnd(): void {

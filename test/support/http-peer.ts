@@ -47,19 +47,12 @@ export async function httpPeer(
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
-    let rest = Buffer.alloc(0);
+    const whole = requestReader();
     socket.on("data", (chunk) => {
-      rest = Buffer.concat([rest, Buffer.from(chunk)]);
-      for (;;) {
-        const end = rest.indexOf("\r\n\r\n");
-        if (end === -1) return;
-        const head = rest.toString("latin1", 0, end);
-        const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
-        if (rest.length < end + 4 + length) return;
-        const one = { head, body: rest.subarray(end + 4, end + 4 + length), connection };
-        rest = rest.subarray(end + 4 + length);
-        received.push(one);
-        answer(socket, one);
+      for (const one of whole(Buffer.from(chunk))) {
+        const request = { ...one, connection };
+        received.push(request);
+        answer(socket, request);
       }
     });
     options.accepted?.(socket, connection);
@@ -86,6 +79,33 @@ export async function httpPeer(
       server.close();
       await once(server, "close");
     },
+  };
+}
+
+/** Cuts what comes over one connection into requests, in a time that grows with its length alone. */
+function requestReader(): (chunk: Buffer) => Omit<Received, "connection">[] {
+  let chunks: Buffer[] = [];
+  let length = 0;
+  let needed = 0;
+  return (chunk) => {
+    const whole: Omit<Received, "connection">[] = [];
+    chunks.push(chunk);
+    length += chunk.length;
+    while (length > 0 && length >= needed) {
+      const bytes = Buffer.concat(chunks);
+      const end = bytes.indexOf("\r\n\r\n");
+      const head = bytes.toString("latin1", 0, Math.max(0, end));
+      const start = end + 4;
+      const after = start + Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
+      const isWhole = end !== -1 && length >= after;
+      if (isWhole) whole.push({ head, body: bytes.subarray(start, after) });
+      const rest = isWhole ? bytes.subarray(after) : bytes;
+      chunks = [rest];
+      length = rest.length;
+      needed = end === -1 || isWhole ? 0 : after;
+      if (!isWhole) break;
+    }
+    return whole;
   };
 }
 
