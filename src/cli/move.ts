@@ -1,6 +1,7 @@
 import { PgnetdError } from "../base/errors.ts";
 import { connect } from "../pg/connection.ts";
-import { type Moved, moveFromPgNet, type MoveOptions, type MovePlan, planMove } from "../pg/pg-net-move.ts";
+import { isFilling, type Moved, moveFromPgNet, type MoveOptions, type MovePlan, planMove } from "../pg/pg-net-move.ts";
+import { fillViews } from "../pg/pg-net-views.ts";
 import type { CommandContext } from "./context.ts";
 import { printable } from "./paint.ts";
 import { usage } from "./usage.ts";
@@ -28,6 +29,8 @@ export async function move(
     const moved = await moveFromPgNet(client, options);
     if (moved === null) return false;
     for (const line of movedLines(moved)) print(line);
+    const { signal, waiting } = options;
+    for await (const line of fillViews(client, moved.objects, { url, signal, waiting })) print(printable(line));
     return true;
   } finally {
     await client.end();
@@ -76,7 +79,7 @@ function notesOf(objects: MovePlan["objects"]): readonly string[] {
 }
 
 function movedLines({ version, requests, answers, objects, migrated, triggers }: Moved): readonly string[] {
-  const again = objects.filter(({ create }) => create !== null).length;
+  const again = objects.filter((one) => one.create !== null && !isFilling(one)).length;
   return [
     `moved over from pg_net ${version}: ${requests} requests, ${answers} answers, ${again} things of others made again`,
     `schema installed: version ${migrated.to}`,

@@ -23,6 +23,11 @@ export interface MovedObject {
   readonly problem: string | null;
 }
 
+/** True for what fills a materialized view: `fillViews` does that after the move. */
+export function isFilling({ kind }: MovedObject): boolean {
+  return kind === "rows of materialized view";
+}
+
 /** What a move from pg_net would do. */
 export interface MovePlan {
   /** The version of pg_net. */
@@ -101,7 +106,8 @@ export async function planMove(client: pg.ClientBase, options: MoveOptions): Pro
 
 /**
  * Moves over from pg_net in one transaction: keeps requests, answers and what others made, drops the extension, installs pgnetd and
- * puts everything back; null where there is no pg_net. Throws NOT_DONE where something is in the way.
+ * puts everything back; null where there is no pg_net. Materialized views are empty then: `fillViews` fills them. Throws NOT_DONE
+ * where something is in the way.
  */
 export async function moveFromPgNet(client: pg.ClientBase, options: MoveOptions): Promise<Moved | null> {
   return inTransactions(client, options).run("moving over from pg_net", async () => {
@@ -117,7 +123,7 @@ export async function moveFromPgNet(client: pg.ClientBase, options: MoveOptions)
     const migrated = await migrateIn(client, options, inOpenTransaction);
     await client.query("set local role none");
     await client.query(RESTORE_ROWS);
-    for (const { kind, object, create } of plan.objects) {
+    for (const { kind, object, create } of plan.objects.filter((one) => !isFilling(one))) {
       if (create !== null) await inOpenTransaction.run(`${kind} ${object}`, () => client.query(create));
     }
     const triggers = await client.query<{ name: string }>(SELECT_TRIGGERS);

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runProgram } from "../../src/cli/program.ts";
 import { pgnetd, runCommandLine } from "../support/command.ts";
-import { type ExtensionServer, startPgNetServer } from "../support/extension-server.ts";
+import { eventually } from "../support/eventually.ts";
+import { type ExtensionDatabase, type ExtensionServer, startPgNetServer } from "../support/extension-server.ts";
 
 let server: ExtensionServer;
 beforeAll(async () => {
@@ -46,6 +48,68 @@ test("what --dry-run prints is SQL of the move alone, whatever the names of what
       `drop owned by ${mallory} cascade; drop role ${mallory}; drop owned by ${name("role")}; drop role ${name("role")}`,
     );
   }
+});
+
+describe("a materialized view of others", () => {
+  /** One with this expression for each answer, of which there is one. */
+  async function withView(expression: string): Promise<ExtensionDatabase> {
+    const db = await server.database();
+    await db.query(`create extension pg_net; create schema lair; create sequence lair.calls;
+      insert into net._http_response (id, status_code, created) values (1, 0, now());
+      create materialized view lair.answers as select id from net._http_response;
+      create materialized view lair.bad as select ${expression} as n from net._http_response with no data;
+      create materialized view lair.over as select n from lair.bad with no data;
+      update pg_class set relispopulated = true where relnamespace = 'lair'::regnamespace`);
+    return db;
+  }
+
+  const EMPTY = ["bad", "over"].map((name): unknown =>
+    expect.stringContaining(
+      `materialized view lair.${name} is empty until you run: refresh materialized view lair.${name};`,
+    ),
+  );
+
+  async function populated(db: ExtensionDatabase): Promise<unknown> {
+    return db.query("select relname as name from pg_class where relkind = 'm' and relispopulated order by 1");
+  }
+
+  test("that cannot be filled undoes no move: it is named, with what fills it", async () => {
+    await using db = await withView("1 / status_code");
+    const lines = await pgnetd(db.url, "migrate", "--from-pg-net", "--yes");
+    expect(lines.filter((line) => line.includes("is empty until"))).toEqual(EMPTY);
+    expect(lines.join("\n")).toContain("(division by zero)");
+    expect(await populated(db)).toEqual([{ name: "answers" }]);
+    await db.query("select net.http_get('https://example.com/')");
+  });
+
+  test.each(["ends", "is stopped"])("that takes its time holds up no request of others, until it %s", async (how) => {
+    await using db = await withView("(select 1 from pg_advisory_xact_lock(17))");
+    const holder = await db.pool.connect();
+    const stop = new AbortController();
+    const lines: string[] = [];
+    try {
+      await holder.query("select pg_advisory_lock(17)");
+      const context = {
+        env: { DATABASE_URL: db.url },
+        print: (line: string) => void lines.push(line),
+        stop: stop.signal,
+      };
+      const moving = runProgram(["migrate", "--from-pg-net", "--yes"], context);
+      moving.catch(() => undefined);
+      await eventually(async () => {
+        const waits = await db.query("select from pg_locks where locktype = 'advisory' and objid = 17 and not granted");
+        return waits.length === 1;
+      });
+      await db.query("set statement_timeout = '20s'; select net.http_get('https://example.com/')");
+      if (how === "ends") await holder.query("select pg_advisory_unlock(17)");
+      else stop.abort();
+      await moving;
+    } finally {
+      holder.release(true);
+    }
+    expect(lines.filter((line) => line.includes("is empty until"))).toEqual(how === "ends" ? [] : EMPTY);
+    expect(lines[0]).toMatch(/^moved over from pg_net/);
+  });
 });
 
 test("a move from pg_net fills materialized views of others with the rights of their owners, not of who moves", async () => {
