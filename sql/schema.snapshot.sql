@@ -69,7 +69,7 @@ column net.http_request_queue.method | 2 net.http_method not null | GET, POST, P
 column net.http_request_queue.url | 3 text not null | Absolute, http or https, with its query. | -
 column net.http_request_queue.headers | 4 jsonb | A flat JSON object of header names and values; null for none. | -
 column net.http_request_queue.body | 5 bytea | The bytes to send; null for no body. | -
-column net.http_request_queue.timeout_milliseconds | 6 integer not null | From the moment of sending to the last byte of the answer; 0 is an hour. | -
+column net.http_request_queue.timeout_milliseconds | 6 integer not null | From the moment of sending to the last byte of the answer; 0, and more than http.maxTimeoutMs (ten minutes unless set), is http.maxTimeoutMs. | -
 column net.http_request_queue.created | 7 timestamp with time zone not null default now() | When the transaction that made the request began. | -
 column net.http_request_queue.next_attempt_at | 8 timestamp with time zone | Null: send at once. Set: wait until then, for a delay the caller asked for or before a retry. | -
 column net.http_request_queue.attempts | 9 integer not null default 0 | Tries that ended without a final answer. | -
@@ -250,8 +250,8 @@ CREATE OR REPLACE FUNCTION net._encode_url_with_params_array(url text, params_ar
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  query text := net._lower_hex(array_to_string(params_array, '&'));
-  fragment text := '';
+  query pg_catalog.text := net._lower_hex(array_to_string(params_array, '&'));
+  fragment pg_catalog.text := '';
   cut integer;
 begin
   if not net._is_plain_url(url) and url collate "C" !~* E'^https?://([^/?#@\\s]*@)?[^]/?#@:\\s]+\\]?(:[0-9]*)?([/?#][^ \\t\\r\\n]*)?$' then
@@ -889,8 +889,8 @@ AS $function$
 declare
   own_mark constant integer := (
     select substring(pg_get_expr(d.adbin, d.adrelid), '^[0-9]+$')
-    from pg_attribute as a join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-    where a.attrelid = 'net.http_dead_letter'::regclass and a.attname = 'installation_mark'
+    from pg_catalog.pg_attribute as a join pg_catalog.pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = 'net.http_dead_letter'::pg_catalog.regclass and a.attname = 'installation_mark'
   );
   replayed bigint;
 begin
@@ -946,7 +946,7 @@ begin
   return net._enqueue(
     method, url, params,
     net._content_type_headers(headers, content_type, case when body is not null then 'application/json' end),
-    convert_to(body::text, 'UTF8'), timeout_milliseconds,
+    convert_to(body::pg_catalog.text, 'UTF8'), timeout_milliseconds,
     case when delay is not null or send_at is not null then net._due(delay, send_at) end, deduplication_key,
     case when num_nonnulls(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) > 0
       then net._request_options(max_attempts, retry_first_ms, retry_max_ms, max_redirects, keep) end,

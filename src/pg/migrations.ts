@@ -24,6 +24,7 @@ export const MIGRATIONS = [
   "0020_dead_letter_mark.sql",
   "0021_all_lanes.sql",
   "0022_no_foreign_keys.sql",
+  "0023_own_types.sql",
 ] as const;
 
 /** The schema version that this pgnetd works with. */

@@ -44,3 +44,25 @@ test("every object has a comment, every function a pinned search_path", async ()
     ),
   ).toEqual([{ proname: "_is_plain_url" }, { proname: "_lane" }]);
 });
+
+/** Types that are words of SQL: these are always those of pg_catalog. */
+const WORDS = /^(?:bigint|boolean|double|integer|interval|record|timestamp)$/;
+
+test("no body of a function that users call names a type or a table of pg_catalog without its schema", async () => {
+  await using db = await testDatabase();
+  const rows = await db.query<{ name: string; body: string }>(`
+    select p.oid::regprocedure::text as name, p.prosrc as body from pg_proc as p
+    where p.pronamespace = 'net'::regnamespace and (p.proname !~ '^_' or p.proname in
+      ('_http_collect_response', '_await_response', '_urlencode_string', '_encode_url_with_params_array'))`);
+  expect(rows.length).toBeGreaterThan(20);
+  const unqualified = rows.flatMap(({ name, body }) => {
+    const declared = /\bdeclare\b(.*?)\bbegin\b/s.exec(body)?.[1] ?? "";
+    const types = [
+      ...body.matchAll(/::\s*(\w+)(?!\w|\.)/g),
+      ...declared.matchAll(/^ {2}\w+ (?:constant )?(\w+)(?!\w|\.)/gm),
+    ].flatMap(([, type = ""]) => (WORDS.test(type) ? [] : [type]));
+    const tables = [...body.matchAll(/\b(?:from|join)\s+(pg_\w+)(?!\w|\.)/g)].map(([, table = ""]) => table);
+    return [...types, ...tables].map((what) => `${what} in ${name}`);
+  });
+  expect(unqualified).toEqual([]);
+});

@@ -88,30 +88,63 @@ describe.each(["postgres", "supabase_admin"] as const)("with Supabase's own webh
   });
 });
 
-test("after Supabase made the functions security definer, types of a caller run nothing with the rights of their owner", async () => {
+/** What is called by users: ours, and pg_net's whose names begin with an underscore. */
+const CALLED = `p.pronamespace = 'net'::regnamespace and (p.proname !~ '^_' or p.proname in
+  ('_http_collect_response', '_await_response', '_urlencode_string', '_encode_url_with_params_array'))`;
+
+test("types and tables of a caller run nothing with the rights of the owner of functions made security definer, as Supabase makes them", async () => {
   await using db = await server.database();
   await pgnetd(db.url("postgres"), "migrate");
   await db.as("supabase_admin", SUPABASE_WEBHOOKS);
   await db.as(
     "postgres",
-    "alter function net.http_delete(text, jsonb, jsonb, integer, jsonb) security definer set search_path = net",
+    `do $$ declare one regprocedure; begin
+      for one in select p.oid from pg_proc p where ${CALLED} loop
+        execute format('alter function %s security definer set search_path = net', one);
+      end loop;
+    end $$;
+    insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts) values (1000, 'GET', 'http://h/', 1, now(), 1)`,
   );
-  for (const call of [
+  const queueing = [
     "http_get('http://h/', '{\"a\": 1}')",
     "http_post('http://h/', '{\"a\": 1}')",
     "http_delete('http://h/', body := '{}')",
-  ]) {
+    "http_put('http://h/', '{}')",
+    "http_patch('http://h/', '{}')",
+    "http_head('http://h/')",
+    "http_request('POST', 'http://h/', body := '{}'::pg_catalog.jsonb, delay := '1 hour', max_attempts := 2)",
+    "http_request('POST', 'http://h/', body := 'a'::pg_catalog.text, deduplication_key := 'k')",
+    "http_request('POST', 'http://h/', body := 'a'::pg_catalog.bytea)",
+    "http_replay(1000)",
+  ];
+  const others = [
+    'form_urlencode(\'{"a": [1, "b c"]}\')',
+    "_urlencode_string('a b')",
+    "_encode_url_with_params_array('http://h/#a', '{b=c}')",
+    "http_collect_response(1)",
+    "_await_response(0)",
+    "http_lane_status()",
+    "wake()",
+    "worker_restart()",
+  ];
+  for (const call of [...queueing, ...others]) {
     await db.as(
       "authenticated",
       `create function pg_temp.spy(anyelement) returns boolean language plpgsql as
         $$ begin raise exception 'ran as %', current_user; end $$;
-      create domain pg_temp.text as pg_catalog.text check (pg_temp.spy(value));
-      create domain pg_temp.jsonb as pg_catalog.jsonb check (pg_temp.spy(value));
-      create domain pg_temp.int8 as pg_catalog.int8 check (pg_temp.spy(value));
+      do $$ declare one pg_catalog.text; begin
+        foreach one in array '{bytea,int8,jsonb,name,oid,regclass,timestamptz,xid,xid8,text}'::pg_catalog.text[] loop
+          execute pg_catalog.format('create domain pg_temp.%1$I as pg_catalog.%1$I check (pg_temp.spy(value))', one);
+        end loop;
+      end $$;
+      create temp view pg_attribute as select attrelid, attname, attnum from pg_catalog.pg_attribute where pg_temp.spy(1);
+      create temp view pg_attrdef as select * from pg_catalog.pg_attrdef where pg_temp.spy(1);
       select net.${call}`,
     );
   }
-  expect(await db.as("postgres", "select count(*)::int from net.http_request_queue")).toEqual([{ count: 3 }]);
+  expect(await db.as("postgres", "select count(*)::int from net.http_request_queue")).toEqual([
+    { count: queueing.length },
+  ]);
 });
 
 describe("pgnetd's own webhooks", () => {
