@@ -52,6 +52,8 @@ class Service {
   readonly #meters = new Map<string, Meters>();
   #page: Page | null = null;
   #health: { readonly server: HealthServer; readonly settings: LoadedConfig["config"]["server"] } | null = null;
+  /** The last change of the address: one begins when those before have ended. */
+  #listening = Promise.resolve();
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -77,6 +79,7 @@ class Service {
       }
     } finally {
       await Promise.allSettled([this.#current?.end(), this.#next?.end()]);
+      await this.#listening;
       this.#page?.[Symbol.dispose]();
       await this.#health?.server[Symbol.asyncDispose]();
     }
@@ -131,11 +134,12 @@ class Service {
     try {
       const loaded = load();
       if (this.#next !== null && (await this.#isOnItsWay(this.#next, loaded))) return;
+      // Also where nothing has changed: others that were refused may have had another address, and the one before may have been taken.
+      await this.#listen(loaded);
       if (await this.#refresh?.(loaded)) {
         log.info({}, "restart: the settings are unchanged; connections are reopened");
         return;
       }
-      await this.#listen(loaded);
       this.#takeOver(loaded);
     } catch (error) {
       log.error(reasonOf(error), "no restart: the settings before stay in force");
@@ -167,16 +171,29 @@ class Service {
       if (this.#next !== next || next.isTakingOver) return;
       this.#next = null;
       log.error(reasonOf(error), "no restart: the settings before stay in force");
+      if (this.#current === null || this.#options.stop.aborted) return;
+      this.#listen(this.#current.loaded).catch((failure: unknown) => {
+        log.error(reasonOf(failure), "health is not served at the address before; trying again at the next restart");
+      });
     });
   }
 
   /** Serves the health at the address in the settings; where that cannot be had, at the one before. */
-  async #listen({ config: { server: settings } }: LoadedConfig): Promise<void> {
+  #listen({ config: { server } }: LoadedConfig): Promise<void> {
+    const listening = this.#listening.then(async () => this.#move(server));
+    this.#listening = listening.catch(() => undefined);
+    return listening;
+  }
+
+  async #move(settings: LoadedConfig["config"]["server"]): Promise<void> {
     const before = this.#health;
     if (isDeepStrictEqual(settings, before?.settings)) return;
     // One port of all addresses cannot be had while the same port of one of them is open.
     const isSamePort = settings.port === before?.settings.port;
-    if (isSamePort) await before?.server[Symbol.asyncDispose]();
+    if (isSamePort) {
+      this.#health = null;
+      await before?.server[Symbol.asyncDispose]();
+    }
     try {
       await this.#open(settings);
     } catch (error) {

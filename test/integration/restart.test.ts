@@ -86,6 +86,30 @@ test("settings with another port take over at a restart, and nothing listens at 
   expect(await stateAt(one)).toBeNull();
 });
 
+test("settings with another port that are refused at a restart leave the port before, and those before put back change nothing", async () => {
+  await using db = await testDatabase();
+  const [one, other] = [await freePort(), await freePort()];
+  const stateAt = async (port: number): Promise<unknown> =>
+    fetch(`http://127.0.0.1:${port}/readyz`).then(
+      async (response) => ((await response.json()) as { readonly state: string }).state,
+      () => null,
+    );
+  const before = `server:\n  port: ${one}\n`;
+  await using file = await configFile(before);
+  const args = ["--config", file.path];
+  const env = { PGNETD_PORT: "" };
+  await using daemon = await startDaemon({ databaseUrl: db.url, args, env, waitUntilReady: false });
+  await eventually(async () => (await stateAt(one)) === "live");
+  await file.write(`server:\n  port: ${other}\ndatabase:\n  environment: staging\n`);
+  await db.query("select net.worker_restart()");
+  await eventually(() => daemon.events().some(({ msg }) => String(msg).startsWith("no restart")));
+  await eventually(async () => (await stateAt(one)) === "live" && (await stateAt(other)) === null);
+  await file.write(before);
+  await db.query("select net.worker_restart()");
+  await eventually(() => daemon.log().includes("restart: the settings are unchanged"));
+  expect([await stateAt(one), await stateAt(other)]).toEqual([expect.any(String), null]);
+});
+
 test("another address with the same port takes over at a restart; one that cannot be had leaves the one before", async () => {
   await using db = await testDatabase();
   const port = await freePort();
