@@ -24,7 +24,8 @@ scrape_configs:
   \`pgnetd_slot_seconds_to_limit\`.
 * A scrape reads the database with one statement, whose cost does not grow with the queue, and may write a [heartbeat](#heartbeat); a second
   scrape within a second has the same answer and runs nothing. Where that statement fails or takes longer than two seconds, \`pgnetd_database_read\` is 0 and
-  what is read from the database is missing; the rest is there. \`pgnetd_database_up\` is 0 only where it answers nothing else, either. Without scrapes
+  what is read from the database is missing; the rest is there. A daemon that starts and waits for the [schema](operations.md#pgnetdnoleader) reads the slot alone, from
+  PostgreSQL's catalogs, so that its alerts hold meanwhile. \`pgnetd_database_up\` is 0 only where it answers nothing else, either. Without scrapes
   nothing is read or written.
 * Whoever reaches the port ([\`server.host\`](configuration.md#server)) may read it: it shows names of hosts and of the database, and nothing else of a request.
 `;

@@ -233,7 +233,7 @@ export const CATALOGUE = {
     databaseRead: {
       name: "pgnetd_database_read",
       type: "gauge",
-      help: "1 where the database was read for this scrape; 0 where that failed or took longer than two seconds: what is read from it is left out.",
+      help: "1 where the database was read for this scrape; 0 where that failed or took longer than two seconds: what is read from it is left out. 0 as well while a daemon that starts waits for the schema: then the slot is read alone.",
     },
     leader: { name: "pgnetd_leader", type: "gauge", help: "1 where this daemon leads." },
     standby: {

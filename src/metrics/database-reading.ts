@@ -2,15 +2,19 @@ import { z } from "zod";
 
 import { laneSql } from "../outbox/lane.ts";
 import { currentDatabase } from "../pg/current-database.ts";
-import type { Queryable } from "../pg/pool.ts";
+import type { Queryable, Statement } from "../pg/pool.ts";
 import { type Lsn, parseLsn } from "../pg/lsn.ts";
 import { SLOT_COLUMNS, SLOT_FIELDS, type SlotReading, slotReading } from "../slot/reading.ts";
 import { defaultSlotName } from "../slot/slot.ts";
 
-/** What one scrape reads from the database. Bytes and seconds; null where there is no such thing. */
-export interface DatabaseReading {
+/** What one scrape reads of the server, from its catalogs alone. Bytes and seconds; null where there is no such thing. */
+export interface ServerReading {
   readonly current: Lsn;
   readonly slot: WatchedSlot;
+}
+
+/** What one scrape reads from the database. */
+export interface DatabaseReading extends ServerReading {
   readonly outboxRows: number;
   readonly deferredRows: number;
   readonly deadLetters: number;
@@ -90,17 +94,26 @@ const OLDEST_DUE = `select pg_catalog.min(since) as since from (
   ) due where pg_catalog.isfinite(since)`;
 
 /** Columns of later versions are read through jsonb: null before. */
+const SERVER_COLUMNS = `pg_catalog.pg_current_wal_insert_lsn()::text as current,
+  ${SLOT_COLUMNS}, coalesce(s.active, false) as active,
+  extract(epoch from (pg_catalog.to_jsonb(s) ->> 'inactive_since')::timestamptz)::float8 as inactive_since,
+  pg_catalog.to_jsonb(s) ->> 'invalidation_reason' as invalidation_reason,
+  (pg_catalog.to_jsonb(s) ->> 'synced')::bool as synced`;
+
+const SELECT_SERVER = {
+  name: "pgnetd_metrics_server",
+  timeoutMs: LONGEST_READING_MS,
+  text: `select ${SERVER_COLUMNS} from (select) one
+left join pg_catalog.pg_replication_slots s on s.slot_name = $1::name`,
+};
+
 const SELECT = {
   name: "pgnetd_metrics",
   timeoutMs: LONGEST_READING_MS,
   text: `
 with recursive ${HEADS},
 ${COUNTED}
-select pg_catalog.pg_current_wal_insert_lsn()::text as current,
-  ${SLOT_COLUMNS}, coalesce(s.active, false) as active,
-  extract(epoch from (pg_catalog.to_jsonb(s) ->> 'inactive_since')::timestamptz)::float8 as inactive_since,
-  pg_catalog.to_jsonb(s) ->> 'invalidation_reason' as invalidation_reason,
-  (pg_catalog.to_jsonb(s) ->> 'synced')::bool as synced,
+select ${SERVER_COLUMNS},
   ${estimated("c.outbox", liveRows("net.http_request_queue"))} as outbox_rows,
   ${estimated("c.deferred", DEFERRED_ROWS)} as deferred_rows,
   ${estimated("c.dead", liveRows("net.http_dead_letter"))} as dead_letters,
@@ -110,13 +123,16 @@ from counted c
 left join pg_catalog.pg_replication_slots s on s.slot_name = $1::name`,
 };
 
-const rowSchema = z.object({
+const serverSchema = z.object({
   current: z.string(),
   ...SLOT_FIELDS,
   active: z.boolean(),
   inactive_since: z.number().nullable(),
   invalidation_reason: z.string().nullable(),
   synced: z.boolean().nullable(),
+});
+
+const rowSchema = serverSchema.extend({
   outbox_rows: z.number(),
   deferred_rows: z.number(),
   dead_letters: z.number(),
@@ -126,9 +142,28 @@ const rowSchema = z.object({
 
 /** Reads what a scrape shows. What it costs does not grow with the queue. `slotName` null is the default one. */
 export async function readDatabase(db: Queryable, slotName: string | null): Promise<DatabaseReading> {
+  const row = rowSchema.parse(await readRow(db, SELECT, slotName));
+  return {
+    ...serverReading(row),
+    outboxRows: row.outbox_rows,
+    deferredRows: row.deferred_rows,
+    deadLetters: row.dead_letters,
+    oldestDueSeconds: row.oldest_due ?? 0,
+    hostsPaused: row.hosts_paused,
+  };
+}
+
+/** Reads what a scrape shows of the server, and touches nothing of schema `net`, which may be anybody's. */
+export async function readServer(db: Queryable, slotName: string | null): Promise<ServerReading> {
+  return serverReading(serverSchema.parse(await readRow(db, SELECT_SERVER, slotName)));
+}
+
+async function readRow(db: Queryable, select: Statement, slotName: string | null): Promise<unknown> {
   const name = slotName ?? defaultSlotName(await currentDatabase(db));
-  const { rows } = await db.query<Record<string, unknown>>({ ...SELECT, values: [name] });
-  const row = rowSchema.parse(rows[0]);
+  return (await db.query<Record<string, unknown>>({ ...select, values: [name] })).rows[0];
+}
+
+function serverReading(row: z.infer<typeof serverSchema>): ServerReading {
   return {
     current: parseLsn(row.current),
     slot: {
@@ -138,10 +173,5 @@ export async function readDatabase(db: Queryable, slotName: string | null): Prom
       invalidationReason: row.invalidation_reason,
       isSynced: row.synced,
     },
-    outboxRows: row.outbox_rows,
-    deferredRows: row.deferred_rows,
-    deadLetters: row.dead_letters,
-    oldestDueSeconds: row.oldest_due ?? 0,
-    hostsPaused: row.hosts_paused,
   };
 }

@@ -5,7 +5,13 @@ import { mayStart } from "../dispatch/phase.ts";
 import { FailureLog } from "../pg/failure-log.ts";
 import type { Queryable } from "../pg/pool.ts";
 import type { SenderLoad } from "../sending/host-scheduler.ts";
-import { type DatabaseReading, LONGEST_READING_MS, readDatabase } from "./database-reading.ts";
+import {
+  type DatabaseReading,
+  LONGEST_READING_MS,
+  readDatabase,
+  readServer,
+  type ServerReading,
+} from "./database-reading.ts";
 import type { Heartbeat, HeartbeatMeter } from "./heartbeat.ts";
 import type { RequestMeter } from "./request-meter.ts";
 import { SlotForecast } from "./slot-forecast.ts";
@@ -45,6 +51,8 @@ export interface Sample {
   /** True where the database answers, even if the reading for this scrape failed or was too slow. */
   readonly isUp: boolean;
   /** Null where it was. */
+  readonly server: ServerReading | null;
+  /** Null there, too, and while the schema is waited for. */
   readonly database: DatabaseReading | null;
   readonly slotSecondsToLimit: number | null;
   readonly heartbeatPendingMs: number;
@@ -55,7 +63,7 @@ export interface SamplerParts {
   readonly meters: Meters;
   readonly limits: Limits;
   readonly isReady: () => boolean;
-  /** Asked whether the database answers at all. */
+  /** Asked whether the database answers at all, and of its catalogs while the schema is waited for. */
   readonly db: Queryable;
   /** Null is the default one. */
   readonly slotName: string | null;
@@ -75,6 +83,11 @@ export interface Dispatched {
   readonly limits: Limits;
 }
 
+/** What was read for a sample. */
+type Reading = Pick<Sample, "server" | "database">;
+
+const NOT_READ: Reading = { server: null, database: null };
+
 /** Prometheus itself gives up after ten seconds: a scrape waits so long for an answer where the reading failed, in milliseconds. */
 const LONGEST_PING_MS = 2_000;
 /** A database that a leader heard within this time is up, in milliseconds. */
@@ -86,7 +99,7 @@ export class Sampler {
   readonly #forecast = new SlotForecast();
   #dispatched: Dispatched | null = null;
   /** A reading that has not ended: no other begins meanwhile, however often it is scraped. */
-  #reading: Promise<DatabaseReading | null> | null = null;
+  #reading: Promise<Reading> | null = null;
   /** The same for the question whether the database answers at all. */
   #ping: Promise<boolean> | null = null;
   readonly #failures: FailureLog;
@@ -107,9 +120,9 @@ export class Sampler {
   /** Never rejects: where the database is away, what is read from it is missing. */
   async sample(): Promise<Sample> {
     const { meters, limits, isReady, clock } = this.#parts;
-    const database = await this.#inTime(this.#read(), LONGEST_READING_MS, null);
+    const { server, database } = await this.#inTime(this.#read(), LONGEST_READING_MS, NOT_READ);
     const isUp =
-      database !== null || this.#isHeardLately() || (await this.#inTime(this.#answers(), LONGEST_PING_MS, false));
+      server !== null || this.#isHeardLately() || (await this.#inTime(this.#answers(), LONGEST_PING_MS, false));
     const state = this.#dispatched?.dispatcher.state ?? null;
     const heartbeat = this.#dispatched?.heartbeat ?? null;
     const isStreaming = state !== null && (state.phase === "live" || state.phase === "catch-up");
@@ -123,27 +136,40 @@ export class Sampler {
       load: this.#dispatched?.dispatcher.load ?? null,
       answerBytes: this.#dispatched?.answers.bytes ?? 0,
       isUp,
+      server,
       database,
-      slotSecondsToLimit: database === null ? null : this.#forecast.read(clock.now(), database.slot.safeWalBytes),
+      slotSecondsToLimit: server === null ? null : this.#forecast.read(clock.now(), server.slot.safeWalBytes),
       heartbeatPendingMs: heartbeat?.pendingMs ?? 0,
     };
   }
 
-  #read(): Promise<DatabaseReading | null> {
-    if (this.#dispatched === null) return Promise.resolve(null);
-    this.#reading ??= readDatabase(this.#dispatched.db, this.#parts.slotName)
-      .then(
-        (reading) => {
-          this.#failures.succeeded();
-          return reading;
-        },
-        (error: unknown) => {
-          this.#failures.failed(error);
-          return null;
-        },
-      )
-      .finally(() => (this.#reading = null));
+  #read(): Promise<Reading> {
+    this.#reading ??= (
+      this.#dispatched === null ? this.#readWaiting() : this.#readDispatching(this.#dispatched)
+    ).finally(() => (this.#reading = null));
     return this.#reading;
+  }
+
+  /** A slot of before retains WAL meanwhile. Whoever waits logs what fails. */
+  async #readWaiting(): Promise<Reading> {
+    const { db, slotName } = this.#parts;
+    return readServer(db, slotName).then(
+      (server) => ({ server, database: null }),
+      () => NOT_READ,
+    );
+  }
+
+  async #readDispatching({ db }: Dispatched): Promise<Reading> {
+    return readDatabase(db, this.#parts.slotName).then(
+      (database) => {
+        this.#failures.succeeded();
+        return { server: database, database };
+      },
+      (error: unknown) => {
+        this.#failures.failed(error);
+        return NOT_READ;
+      },
+    );
   }
 
   #answers(): Promise<boolean> {

@@ -147,13 +147,13 @@ function memoryLimit(): number | null {
   return constrained > 0 && constrained < totalmem() ? constrained : null;
 }
 
-function slot({ state: now, database, slotSecondsToLimit }: Sample): Part<"slot"> {
-  const read = database?.slot ?? null;
+function slot({ state: now, server, slotSecondsToLimit }: Sample): Part<"slot"> {
+  const read = server?.slot ?? null;
   const health = read?.health ?? "unknown";
   const lag = (position: Lsn | null | undefined): number | null =>
-    database === null || position === null || position === undefined
+    server === null || position === null || position === undefined
       ? null
-      : Math.max(0, Number(database.current - position));
+      : Math.max(0, Number(server.current - position));
   return {
     "slot.health": LABELS.health.map((one) => [{ health: one }, flag(one === health)] as const),
     "slot.slotActive": read === null ? null : flag(read.isActive),

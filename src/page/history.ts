@@ -90,7 +90,7 @@ export class History {
       quantile(0.99, before.latency, now.latency),
       database?.outboxRows ?? null,
       database?.oldestDueSeconds ?? null,
-      database?.slot.retainedWalBytes ?? null,
+      sample?.server?.slot.retainedWalBytes ?? null,
     ];
     this.#points.push(point);
     if (this.#points.length > MOST) this.#points.shift();

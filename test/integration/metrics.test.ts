@@ -55,3 +55,25 @@ test("P8: heartbeats are written by scrapes alone, one in ten seconds at most, a
   await eventually(async () => (await scrape(daemon.address)).value("pgnetd_heartbeat_round_trip_seconds_count") === 1);
   expect(await heartbeats()).toBe(1);
 });
+
+test("while the schema is waited for, the slot is shown, and nothing that is read of the outbox", async () => {
+  await using db = await testDatabase({ migrated: false });
+  await using daemon = await startInProcess(db.url, {}, "starting");
+  const none = await scrape(daemon.address);
+  expect(none.value('pgnetd_slot_health{health="missing"}')).toBe(1);
+  expect(none.value("pgnetd_slot_retained_bytes")).toBeNaN();
+  await db.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [`pgnetd_${db.name}`]);
+  // A view that is read fails.
+  await db.query("create schema net; create view net.http_request_queue as select 1 / 0 as id");
+  const found = await eventually(async () => {
+    const scraped = await scrape(daemon.address);
+    return scraped.value('pgnetd_slot_health{health="ok"}') === 1 && scraped;
+  });
+  expect(found.value("pgnetd_slot_retained_bytes")).toBeGreaterThanOrEqual(0);
+  expect(found.value("pgnetd_slot_confirmed_lag_bytes")).toBeGreaterThanOrEqual(0);
+  expect(found.value("pgnetd_slot_active")).toBe(0);
+  expect(found.value("pgnetd_database_up")).toBe(1);
+  expect(found.value("pgnetd_database_read")).toBe(0);
+  expect(found.value("pgnetd_outbox_rows")).toBeNaN();
+  expect(daemon.lines.filter(({ message }) => String(message).startsWith("metrics of the database"))).toEqual([]);
+});

@@ -37,6 +37,7 @@ const sample = (database: DatabaseReading | null): Sample => ({
   load: null,
   answerBytes: 0,
   isUp: database !== null,
+  server: database,
   database,
   slotSecondsToLimit: database === null ? null : 12.5,
   heartbeatPendingMs: 1_500,

@@ -69,6 +69,7 @@ function sampleOf(outboxRows: number, meters: Sample["meters"]): Sample {
     load: null,
     answerBytes: 0,
     isUp: true,
+    server: { current: lsn(1n), slot },
     database: { current: lsn(1n), slot, ...rows },
     slotSecondsToLimit: null,
     heartbeatPendingMs: 0,
