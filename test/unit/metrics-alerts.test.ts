@@ -14,21 +14,19 @@ const NAMES = new Set(
 );
 const WORDS = new Set(Object.values(LABELS).flatMap((values) => values ?? []));
 
-const alertsSchema = z.object({
-  groups: z.array(
-    z.object({
-      rules: z.array(
-        z.object({
-          alert: z.string(),
-          expr: z.string(),
-          labels: z.object({ severity: z.enum(["critical", "warning"]) }),
-          annotations: z.object({ summary: z.string(), description: z.string(), runbook_url: z.string() }),
-        }),
-      ),
-    }),
-  ),
+const recordSchema = z.strictObject({ record: z.string(), expr: z.string() });
+const alertSchema = z.object({
+  alert: z.string(),
+  expr: z.string(),
+  labels: z.object({ severity: z.enum(["critical", "warning"]) }),
+  annotations: z.object({ summary: z.string(), description: z.string(), runbook_url: z.string() }),
 });
-const RULES = alertsSchema.parse(parse(read("config/prometheus/alerts.yaml"))).groups.flatMap(({ rules }) => rules);
+const rulesSchema = z.object({
+  groups: z.array(z.object({ rules: z.array(z.union([recordSchema, alertSchema])) })),
+});
+const ALL_RULES = rulesSchema.parse(parse(read("config/prometheus/alerts.yaml"))).groups.flatMap(({ rules }) => rules);
+const RECORDS = ALL_RULES.filter((rule) => "record" in rule);
+const RULES = ALL_RULES.filter((rule) => "alert" in rule);
 
 const panelsSchema = z.object({
   panels: z.array(z.object({ title: z.string(), targets: z.array(z.object({ expr: z.string() })).default([]) })),
@@ -45,6 +43,11 @@ function unknownIn(expr: string): readonly string[] {
   );
   return [...names.filter((name) => !NAMES.has(name)), ...values.filter((value) => !WORDS.has(value as never))];
 }
+
+test.for(RECORDS)("$record is recorded of metrics that there are, and an alert is on it", ({ record, expr }) => {
+  expect(unknownIn(expr)).toEqual([]);
+  expect(RULES.some((rule) => rule.expr.includes(record))).toBe(true);
+});
 
 test.for(RULES)("the alert $alert is on metrics that there are, and has its section in the guide", (rule) => {
   expect(unknownIn(rule.expr)).toEqual([]);
