@@ -61,15 +61,17 @@ async function createOnline(
 ): Promise<void> {
   const { rows } = await client.query<{ valid: boolean }>(SELECT_VALID, [index]);
   if (rows[0]?.valid === true) return;
-  if (rows.length > 0) await client.query(`drop index concurrently ${index}`);
-  const make = (): Promise<unknown> =>
-    client.query(statement.replace("create index if not exists", "create index concurrently"));
+  const make = async (): Promise<void> => {
+    // It waits for old transactions, too.
+    if (rows.length > 0) await client.query(`drop index concurrently ${index}`);
+    await client.query(statement.replace("create index if not exists", "create index concurrently"));
+  };
   if (url === undefined) {
     await make();
     return;
   }
   const pid = (await client.query<{ pid: number }>("select pg_catalog.pg_backend_pid() as pid")).rows[0]?.pid ?? 0;
-  const act = (): Promise<unknown> =>
+  const act = (): Promise<void> =>
     indexing === undefined ? make() : withProgress({ url, pid, index, report: indexing }, make);
   await whileWaiting({ url, pid, what: `index ${index}`, signal, waiting }, act);
 }
