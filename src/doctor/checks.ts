@@ -37,7 +37,16 @@ const ORDER: readonly (readonly string[])[] = [
     "slot-plugin",
   ],
   // Some requests fail, or something will.
-  ["schema-objects", "destinations", "url", "tls-store", "dns", "slot-wal-limit", "foreign-publications"],
+  [
+    "schema-objects",
+    "destinations",
+    "url",
+    "tls-store",
+    "dns",
+    "slot-wal-limit",
+    "foreign-publications",
+    "code-rights",
+  ],
   ["idle-slots", "old-transactions", "autovacuum", "dead-rows", "clock", "descriptors", "memory"],
 ];
 

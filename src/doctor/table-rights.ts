@@ -1,7 +1,8 @@
 import pg from "pg";
 
+import { codeRights } from "../pg/code-rights.ts";
 import { rowSecurityProblem } from "../pg/row-security.ts";
-import { type Check, type DatabaseContext, failure, ok, type Result } from "./check.ts";
+import { type Check, type DatabaseContext, failure, ok, type Result, warning } from "./check.ts";
 
 /** What the daemon does with its tables. */
 const NEEDED: Readonly<Record<string, readonly string[]>> = {
@@ -39,10 +40,21 @@ async function checkRowSecurity({ db, server: { role } }: DatabaseContext): Prom
   return ok(`row security hides no row of the tables from role ${role}`);
 }
 
+async function checkCodeRights({ db }: DatabaseContext): Promise<Result> {
+  const found = await codeRights(db);
+  if (found.length === 0) return ok("no role but those with the owner's rights can have code run by a table of pgnetd");
+  return warning(
+    found.map(({ who, rights, tables }) => `${who} has ${rights} on ${tables}`).join("; ") +
+      ", with which it can run code as the daemon, as callers, or as the owner",
+    found.map(({ revoke }) => revoke).join(" "),
+  );
+}
+
 const INSTALLED = { group: "rights", stage: "installed", needs: ["schema-version"], on: "database" } as const;
 
-/** Whether the role may use the tables, and sees all that is in them. */
+/** Whether the role may use the tables, and sees all that is in them; and who else could have code run by them. */
 export const TABLE_RIGHTS: readonly Check[] = [
   { id: "table-rights", ...INSTALLED, run: checkTables },
   { id: "row-security", ...INSTALLED, run: checkRowSecurity },
+  { id: "code-rights", ...INSTALLED, needs: ["schema-version", "table-rights"], run: checkCodeRights },
 ];

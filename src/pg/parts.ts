@@ -1,7 +1,8 @@
 import type pg from "pg";
 import { readSql } from "./migrations.ts";
-import { ownObjects } from "./own-objects.ts";
+import { ownObjects, type OwnSchema } from "./own-objects.ts";
 import { isTrusted, makeOwn } from "./ownership.ts";
+import type { Queryable } from "./pool.ts";
 
 /** Optional parts of an installation; a part that was asked for once is kept up to date from then on. */
 export interface Parts {
@@ -33,9 +34,8 @@ where p.oid = pg_catalog.to_regprocedure('supabase_functions.http_request()') an
  * words. Grants come last: they cover the rest.
  */
 export async function applyParts(client: pg.ClientBase, asked: Parts): Promise<readonly string[]> {
-  const { rows } = await client.query<{ name: string; setting: string | null }>(INSTALLED);
-  const before = new Map(rows.map((row) => [row.name, row.setting]));
-  const foreign = (await client.query<{ owner: string }>(FOREIGN_WEBHOOKS)).rows[0]?.owner ?? null;
+  const before = await readParts(client);
+  const foreign = await foreignWebhooks(client);
   const webhooks = foreign === null && (asked.webhooks === true || before.has("webhooks"));
   if (webhooks) {
     await makeOwn(client, "supabase_functions", "MIGRATION_FAILED");
@@ -47,7 +47,7 @@ export async function applyParts(client: pg.ClientBase, asked: Parts): Promise<r
   const callers = asked.grants === undefined ? former : callersOf(asked.grants);
   if (asked.grants !== undefined) await client.query(REMEMBER, ["grants", callers]);
   if (asked.grants !== undefined || former !== null) {
-    const schemas = webhooks ? (["net", "supabase_functions"] as const) : (["net"] as const);
+    const schemas: readonly OwnSchema[] = webhooks ? ["net", "supabase_functions"] : ["net"];
     const own = schemas.map((schema) => ownObjects(schema));
     const functions = own.flatMap((one) => one.functions).join(";");
     const tables = own.flatMap((one) => one.tables).join(";");
@@ -56,6 +56,22 @@ export async function applyParts(client: pg.ClientBase, asked: Parts): Promise<r
     await client.query(await readSql(callers === null ? "optional/grants_open.sql" : "optional/grants_restricted.sql"));
   }
   return asked.webhooks === true && foreign !== null ? [leftAlone(foreign)] : [];
+}
+
+/** The schemas in which there is something of ours. */
+export async function ownSchemas(db: Queryable): Promise<readonly OwnSchema[]> {
+  const isOwn = (await readParts(db)).has("webhooks") && (await foreignWebhooks(db)) === null;
+  return isOwn ? ["net", "supabase_functions"] : ["net"];
+}
+
+async function readParts(db: Queryable): Promise<ReadonlyMap<string, string | null>> {
+  const { rows } = await db.query<{ name: string; setting: string | null }>({ text: INSTALLED });
+  return new Map(rows.map(({ name, setting }) => [name, setting]));
+}
+
+/** The owner of webhooks that are not ours; null without them. */
+async function foreignWebhooks(db: Queryable): Promise<string | null> {
+  return (await db.query<{ owner: string }>({ text: FOREIGN_WEBHOOKS })).rows[0]?.owner ?? null;
 }
 
 function leftAlone(owner: string): string {

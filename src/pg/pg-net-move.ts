@@ -1,6 +1,7 @@
 import pg from "pg";
 
 import { PgnetdError } from "../base/errors.ts";
+import { codeRights } from "./code-rights.ts";
 import { migrateIn, type Migrated, type MigrateOptions } from "./migrate.ts";
 import { LOCK_TIMEOUT_MS } from "./migration-retry.ts";
 import { inOpenTransaction, inTransactions } from "./migration-transaction.ts";
@@ -121,15 +122,28 @@ export async function moveFromPgNet(client: pg.ClientBase, options: MoveOptions)
     await client.query(DROP_EXTENSION);
     if (options.owner !== undefined) await client.query(become(options.owner));
     const migrated = await migrateIn(client, options, inOpenTransaction);
+    const takenBack = await takeBackCodeRights(client);
     await client.query("set local role none");
     await client.query(RESTORE_ROWS);
     for (const { kind, object, create } of plan.objects.filter((one) => !isFilling(one))) {
       if (create !== null) await inOpenTransaction.run(`${kind} ${object}`, () => client.query(create));
     }
     const triggers = await client.query<{ name: string }>(SELECT_TRIGGERS);
-    const notes = [...migrated.notes, ...(await otherRoles(client, options.grants))];
+    const notes = [...migrated.notes, ...takenBack, ...(await otherRoles(client, options.grants))];
     return { ...plan, migrated: { ...migrated, notes }, triggers: triggers.rows.map(({ name }) => name) };
   });
+}
+
+/** What default privileges have given on the tables that were made just now. */
+async function takeBackCodeRights(client: pg.ClientBase): Promise<readonly string[]> {
+  const notes: string[] = [];
+  for (const { who, rights, tables, revoke } of await codeRights(client)) {
+    await client.query(revoke);
+    notes.push(
+      `default privileges gave ${who} ${rights} on ${tables}, with which it could run code as the daemon: that is taken back`,
+    );
+  }
+  return notes;
 }
 
 /** An older pg_net leaves no schema behind: then the role makes it. */

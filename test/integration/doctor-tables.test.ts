@@ -4,7 +4,8 @@ import { loadConfig } from "../../src/config/load.ts";
 import type { Result } from "../../src/doctor/check.ts";
 import { diagnose, type DoctorOptions } from "../../src/doctor/run.ts";
 import { selectChecks } from "../../src/doctor/select.ts";
-import { doctor } from "../support/doctor.ts";
+import { migrate } from "../../src/pg/migrate.ts";
+import { doctor, type FoundByDoctor } from "../support/doctor.ts";
 import { eventually } from "../support/eventually.ts";
 import { testDatabase } from "../support/postgres.ts";
 
@@ -27,6 +28,39 @@ test("autovacuum warns of a table for which it is off, and the remedy switches i
   await db.query(fix);
   expect((await doctor(db.url, "--only", "autovacuum")).of("autovacuum").status).toBe("ok");
 });
+
+test.each([
+  ["grant all on all tables in schema net to $role", "REFERENCES, TRIGGER on net._http_response, .*net.pgnetd_parts"],
+  ["grant trigger on net._http_response to $role with grant option", "TRIGGER on net._http_response"],
+  ["grant references (id) on net.http_request_queue to $role", "REFERENCES on net.http_request_queue"],
+  ["grant trigger on supabase_functions.hooks to $role", "TRIGGER on supabase_functions.hooks"],
+])(
+  "code-rights warns of a role that can have its code run by a table, after %s, until it is revoked",
+  async (sql, found) => {
+    await using db = await testDatabase();
+    await migrate(db.url, { webhooks: true });
+    const check = async (): Promise<FoundByDoctor> => (await doctor(db.url, "--only", "code-rights")).of("code-rights");
+    expect(await check()).toMatchObject({ status: "ok" });
+    const role = `coder_${db.name}`;
+    await db.query(`create role ${role}`);
+    try {
+      await db.query(sql.replace("$role", role));
+      const warned = await check();
+      expect(warned).toMatchObject({
+        status: "warn",
+        found: expect.stringMatching(`^role ${role} has ${found}, with which it can run code`) as unknown,
+      });
+      await db.query(warned.fix ?? "");
+      expect(await check()).toMatchObject({ status: "ok" });
+      await db.query("grant trigger on net.http_request_queue to public");
+      expect(await check()).toMatchObject({
+        fix: "revoke trigger on table net.http_request_queue from public cascade;",
+      });
+    } finally {
+      await db.query(`drop owned by ${role}; drop role ${role}`);
+    }
+  },
+);
 
 test("dead-rows warns of a table that is mostly dead rows, until it is vacuumed", async () => {
   await using db = await testDatabase();

@@ -74,6 +74,40 @@ test("nor by what --dry-run prints, which notes it", async () => {
   );
 });
 
+test.each([
+  ["role", [], READER],
+  ["role", ["--webhooks"], READER],
+  ["role", ["--owner", "maker"], READER],
+  ["every role", [], "public"],
+])("nor by default privileges, which give them to %s on new tables (%j)", async (who, flags, grantee) => {
+  await createRoles(db, "maker");
+  await db.query(`grant create on database ${db.name} to maker;
+    alter default privileges grant all on tables to ${grantee};
+    alter default privileges for role maker grant all on tables to ${grantee}`);
+  const lines = await move(...flags);
+  const name = who === "role" ? `role ${grantee}` : who;
+  expect(lines).toContainEqual(
+    expect.stringMatching(
+      `^default privileges gave ${name} REFERENCES, TRIGGER on .*net\\.http_request_queue, .* as the daemon: that is taken back$`,
+    ),
+  );
+  const tables = await db.query<{ name: string }>(`select oid::regclass::text as name from pg_class
+    where relkind = 'r' and relnamespace::regnamespace::text in ('net', 'supabase_functions')`);
+  expect(tables.length).toBeGreaterThan(8);
+  for (const table of tables) {
+    const held = await db.query(
+      `select privilege_type from aclexplode((select relacl from pg_class where oid = $1::regclass)) as a
+      where privilege_type in ('TRIGGER', 'REFERENCES') and case $2 when 'public' then a.grantee = 0 else a.grantee = to_regrole($2) end
+        -- What has no key, no foreign key can refer to.
+        and not (a.grantee = 0 and privilege_type = 'REFERENCES' and not exists (
+          select from pg_constraint where conrelid = $1::regclass and contype in ('p', 'u')))`,
+      [table.name, grantee],
+    );
+    expect({ table, held }).toEqual({ table, held: [] });
+  }
+  expect(await rightsOf(grantee, "http_request_queue", ["select", "insert", "delete"])).toHaveLength(3);
+});
+
 describe("answers that pg_net did not show to every role", () => {
   const HIDDEN = [
     ["revoke all on net._http_response from public", "net._http_response"],
