@@ -4,7 +4,7 @@ import { loadConfig } from "../config/load.ts";
 import { redact } from "../config/redact.ts";
 import type { Config } from "../config/settings.ts";
 import { counted, type DatabaseStatus, readDatabaseStatus } from "../ops/database-status.ts";
-import { askLocalDaemon, stallProblem } from "../ops/local-daemon.ts";
+import { askLocalDaemon, type LocalDaemon, localDaemonText, stallProblem } from "../ops/local-daemon.ts";
 import { leaderProblem, slotProblem } from "../ops/status-problem.ts";
 import type { HttpMode } from "../http/mode.ts";
 import { tablesProblem } from "../pg/await-schema.ts";
@@ -32,6 +32,7 @@ interface Reading {
   readonly status: DatabaseStatus;
   readonly environment: string | null;
   readonly mode: HttpMode;
+  readonly daemon: LocalDaemon;
   readonly foreign: readonly ForeignPublication[];
   /** What an operator should act on; null where all is well. */
   readonly problem: PgnetdError | null;
@@ -54,14 +55,15 @@ async function read(db: Queryable, { database, slot, http, server }: Config): Pr
   if (unusable !== null) throw unusable;
   const status = await readDatabaseStatus(db, slot.name);
   const installation = await findInstallation(db);
+  const daemon = await askLocalDaemon(server);
   const others = installation === null ? null : environmentProblem(installation, database.environment);
   return {
     status,
     environment: installation?.environment ?? null,
     mode: http.mode,
+    daemon,
     foreign: await readForeignPublications(db),
-    problem:
-      others ?? leaderProblem(status.leader) ?? stallProblem(await askLocalDaemon(server)) ?? slotProblem(status),
+    problem: others ?? leaderProblem(status.leader) ?? stallProblem(daemon) ?? slotProblem(status),
   };
 }
 
@@ -89,8 +91,8 @@ async function watch(
   }
 }
 
-function asText({ status, environment, mode, foreign }: Reading): readonly string[] {
-  const lines = [...statusLines(status, { mode, environment }), ...foreign.map(warningLine)];
+function asText({ status, environment, mode, daemon, foreign }: Reading): readonly string[] {
+  const lines = [...statusLines(status, { mode, environment, daemon }), ...foreign.map(warningLine)];
   return lines.map(([name, value]) => `${name.padEnd(14)} ${toned(name, value, status)}`);
 }
 
@@ -105,11 +107,12 @@ function problemJson({ code, message, hint }: PgnetdError): unknown {
   return { code, message: redact(message), hint: redact(hint) };
 }
 
-function asJson({ status, environment, mode, foreign, problem }: Reading): unknown {
+function asJson({ status, environment, mode, daemon, foreign, problem }: Reading): unknown {
   return {
     environment,
     mode,
     leader: status.leader,
+    daemonHere: { at: daemon.at, state: daemon.kind === "daemon" ? daemon.state : daemon.kind },
     slot: {
       name: status.slotName,
       health: status.slot,
@@ -130,13 +133,14 @@ function asJson({ status, environment, mode, foreign, problem }: Reading): unkno
 /** The lines of `pgnetd status`, as name and value. */
 export function statusLines(
   status: DatabaseStatus,
-  { mode, environment }: { readonly mode: HttpMode; readonly environment: string | null },
+  { mode, environment, daemon }: Pick<Reading, "mode" | "environment" | "daemon">,
 ): readonly (readonly [name: string, value: string])[] {
   const { oldest, retainedWalBytes, outboxRows, deferred } = status;
   return [
     ["environment", environment ?? "none"],
     ["mode", mode === "capture" ? "capture: nothing is sent" : mode],
     ["leader", status.leader === null ? "none" : holderText(status.leader)],
+    ["daemon here", localDaemonText(daemon)],
     ["slot", `${status.slotName}: ${status.slot}`],
     ["retained WAL", retainedWalBytes === null ? "none" : `${Math.ceil(retainedWalBytes / 1024)} KiB`],
     ["current", formatLsn(status.current)],

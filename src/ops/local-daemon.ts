@@ -27,7 +27,13 @@ export type LocalDaemon =
   /** It is no daemon, or one of another version. */
   | { readonly kind: "unknown"; readonly at: string }
   /** `stalled` is why it starts no request although it leads; null where it does, or does not lead. */
-  | { readonly kind: "daemon"; readonly at: string; readonly state: string; readonly stalled: string | null };
+  | {
+      readonly kind: "daemon";
+      readonly at: string;
+      readonly state: string;
+      readonly isLeading: boolean;
+      readonly stalled: string | null;
+    };
 
 /** Asks the daemon of this machine: only it knows why it starts no request. */
 export async function askLocalDaemon({ host, port }: Pick<Config["server"], "host" | "port">): Promise<LocalDaemon> {
@@ -39,7 +45,7 @@ export async function askLocalDaemon({ host, port }: Pick<Config["server"], "hos
   if (health === undefined) return { kind: "unknown", at };
   const { state, ready, stalled, detail } = health;
   const isLeading = state === "live" || state === "polling" || state === "catch-up";
-  return { kind: "daemon", at, state, stalled: isLeading ? (stalled ?? (ready ? null : detail)) : null };
+  return { kind: "daemon", at, state, isLeading, stalled: isLeading ? (stalled ?? (ready ? null : detail)) : null };
 }
 
 async function ask(url: string): Promise<unknown> {
@@ -58,4 +64,25 @@ export function stallProblem(daemon: LocalDaemon): PgnetdError | null {
   return new PgnetdError("NOT_DONE", `the daemon at ${daemon.at} leads and sends nothing: ${daemon.stalled}`, {
     hint: "Mend what it names; it goes on by itself.",
   });
+}
+
+/** What is known of the daemon here, and where the rest is: whether requests start is in no table. */
+export function localDaemonText(daemon: LocalDaemon): string {
+  const what = localText(daemon);
+  const isLeading = daemon.kind === "daemon" && daemon.isLeading;
+  return isLeading ? what : `${what}; whether the leader starts requests is known to it alone: ask beside it`;
+}
+
+function localText(daemon: LocalDaemon): string {
+  const { at } = daemon;
+  switch (daemon.kind) {
+    case "none":
+      return `none at ${at}`;
+    case "silent":
+      return `what has ${at} does not answer`;
+    case "unknown":
+      return `what answers at ${at} is no daemon of this version`;
+    case "daemon":
+      return `${daemon.state} at ${at}${daemon.stalled === null ? "" : ", and sends nothing"}`;
+  }
 }

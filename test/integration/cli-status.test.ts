@@ -5,7 +5,7 @@ import { migrate } from "../../src/pg/migrate.ts";
 import { codeBlocks, readDocument } from "../support/markdown.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { startInProcess } from "../support/in-process-daemon.ts";
+import { type InProcessDaemon, startInProcess } from "../support/in-process-daemon.ts";
 import { startProxy } from "../support/proxy.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { testDatabase } from "../support/postgres.ts";
@@ -110,8 +110,12 @@ test("status fails where the daemon beside it leads and sends nothing, such as o
   await using db = await testDatabase();
   await using receiver = await startReceiver();
   await using daemon = await startInProcess(db.url);
-  const { hostname, port } = new URL(daemon.address);
-  const env = { PGNETD_HOST: hostname, PGNETD_PORT: port };
+  await using standby = await startInProcess(db.url, {}, "standby");
+  const beside = ({ address }: InProcessDaemon): Record<string, string> => {
+    const { hostname, port } = new URL(address);
+    return { PGNETD_HOST: hostname, PGNETD_PORT: port };
+  };
+  const env = beside(daemon);
   expect((await status(db.url, env)).failure).toBeNull();
   await db.query(`create function public.full() returns trigger language plpgsql as
     $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$`);
@@ -130,6 +134,12 @@ test("status fails where the daemon beside it leads and sends nothing, such as o
     ) as unknown,
     hint: "Mend what it names; it goes on by itself.",
   });
+  // Which the daemon on standby does not know, and does not seem to.
+  const elsewhere = await status(db.url, beside(standby));
+  expect(elsewhere.failure).toBeNull();
+  expect(elsewhere.lines.join("\n")).toMatch(
+    /daemon here +standby at \S+; whether the leader starts requests is known to it alone: ask beside it/,
+  );
   await db.query("drop trigger full_disk on net._http_response");
   await eventually(async () => (await status(db.url, env)).failure === null);
 });
@@ -226,6 +236,7 @@ test("status --json has what its lines have, and the problem", async () => {
     environment: null,
     mode: "send",
     leader: null,
+    daemonHere: { at: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as unknown },
     slot: { name: `pgnetd_${db.name}`, health: "missing", blockers: [] },
     outbox: { rows: 1, deferred: 0, oldest: { id: "1" } },
     deadLetters: 0,

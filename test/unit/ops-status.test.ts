@@ -3,6 +3,7 @@ import { PgnetdError } from "../../src/base/errors.ts";
 import { statusLines } from "../../src/cli/status.ts";
 import type { DispatcherState } from "../../src/dispatch/dispatcher.ts";
 import type { DatabaseStatus } from "../../src/ops/database-status.ts";
+import { type LocalDaemon, localDaemonText } from "../../src/ops/local-daemon.ts";
 import { healthOf } from "../../src/ops/status.ts";
 import { parseLsn } from "../../src/pg/lsn.ts";
 import { type SlotHealth, slotHealth, type SlotState } from "../../src/slot/health.ts";
@@ -147,13 +148,33 @@ test("a daemon is not ready without the database, and is while it stands by", ()
   ).toBe(true);
 });
 
+const AT = "127.0.0.1:9464";
+const ASK_LEADER = "; whether the leader starts requests is known to it alone: ask beside it";
+const here = { kind: "daemon", at: AT, state: "live", isLeading: true, stalled: null } as const;
+
+const localDaemons: readonly (readonly [text: string, daemon: LocalDaemon])[] = [
+  [`live at ${AT}`, here],
+  [`live at ${AT}, and sends nothing`, { ...here, stalled: "results cannot be written" }],
+  [`standby at ${AT}${ASK_LEADER}`, { ...here, state: "standby", isLeading: false }],
+  [`none at ${AT}${ASK_LEADER}`, { kind: "none", at: AT }],
+  [`what has ${AT} does not answer${ASK_LEADER}`, { kind: "silent", at: AT }],
+  [`what answers at ${AT} is no daemon of this version${ASK_LEADER}`, { kind: "unknown", at: AT }],
+];
+
+test.for(localDaemons)("of the daemon here the status says: %s", ([text, daemon]) => {
+  expect(localDaemonText(daemon)).toBe(text);
+});
+
 test("the status names what an operator looks for", () => {
   expect(
-    Object.fromEntries(statusLines({ ...DATABASE, outboxRows: 100_000 }, { mode: "send", environment: null })),
+    Object.fromEntries(
+      statusLines({ ...DATABASE, outboxRows: 100_000 }, { mode: "send", environment: null, daemon: here }),
+    ),
   ).toEqual({
     environment: "none",
     mode: "send",
     leader: "process 42 (pgnetd (pg_net) leader, role daemon)",
+    "daemon here": `live at ${AT}`,
     slot: "pgnetd_app: ok",
     "retained WAL": "2 KiB",
     current: "0/200",
