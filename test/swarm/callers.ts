@@ -2,8 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
 import { sqlstateOf } from "../../src/pg/sqlstate.ts";
 import { openTestPool } from "../support/pool.ts";
+import { isExcused } from "./excuses.ts";
 import { now } from "./journal.ts";
-import { type Call, type Ending, type Shape, stopsServer } from "./steps.ts";
+import type { Call, Ending, Shape } from "./steps.ts";
 import type { World } from "./world.ts";
 
 type Insert = Extract<Call, { readonly kind: "insert" }>;
@@ -31,14 +32,11 @@ export interface HostChange {
   acknowledgedAt: number;
 }
 
-/** What fails where others hold locks, and is tried by nobody again. */
-const CONTENTION: ReadonlySet<string> = new Set(["40P01", "55P03", "23505"]);
-
 /** Carries out what callers do, and knows which keys it gave. */
 export class Callers implements AsyncDisposable {
   readonly transactions: Transaction[] = [];
   readonly hostChanges: HostChange[] = [];
-  /** Calls that failed without a reason. */
+  /** Calls that failed and may not. */
   readonly failures: string[] = [];
   readonly #world: World;
   readonly #pool: pg.Pool;
@@ -55,11 +53,11 @@ export class Callers implements AsyncDisposable {
       case "insert":
         return this.#insert(call);
       case "cancel":
-        return this.#try("cancel", (client) => cancel(client, call));
+        return this.#try(call, (client) => cancel(client, call));
       case "truncate":
-        return this.#try("truncate", truncate);
+        return this.#try(call, truncate);
       case "replay":
-        return this.#try("replay", async (client) => {
+        return this.#try(call, async (client) => {
           await client.query(
             `insert into swarm.replayed (id, attempts)
              select net.http_replay(id), attempts from net.http_dead_letter`,
@@ -68,9 +66,9 @@ export class Callers implements AsyncDisposable {
       case "host settings":
         return this.#hostSettings(call);
       case "worker restart":
-        return this.#try("restart", async (client) => void (await client.query("select net.worker_restart()")));
+        return this.#try(call, async (client) => void (await client.query("select net.worker_restart()")));
       case "wake":
-        return this.#try("wake", async (client) => void (await client.query("select net.wake()")));
+        return this.#try(call, async (client) => void (await client.query("select net.wake()")));
     }
   }
 
@@ -90,7 +88,7 @@ export class Callers implements AsyncDisposable {
     const running: Promise<void>[] = [];
     for (let nth = 0; nth < call.transactions; nth++) {
       if (nth > 0) await delay(call.everyMs);
-      running.push(this.#try(`insert (${call.ending})`, (client) => this.#transaction(client, call)));
+      running.push(this.#try(call, (client) => this.#transaction(client, call)));
     }
     await Promise.all(running);
   }
@@ -138,13 +136,9 @@ export class Callers implements AsyncDisposable {
     await client.query(shape.via === "insert" ? insertOf(shape) : callOf(shape), values);
   }
 
-  async #hostSettings({
-    destination,
-    rate,
-    concurrency,
-    paused,
-  }: Extract<Call, { kind: "host settings" }>): Promise<void> {
-    await this.#try("host settings", async (client) => {
+  async #hostSettings(call: Extract<Call, { kind: "host settings" }>): Promise<void> {
+    const { destination, rate, concurrency, paused } = call;
+    await this.#try(call, async (client) => {
       const change = { destination, rate, paused, askedAt: now(), acknowledgedAt: Infinity };
       this.hostChanges.push(change);
       await client.query(
@@ -156,7 +150,8 @@ export class Callers implements AsyncDisposable {
     });
   }
 
-  async #try(what: string, act: (client: pg.PoolClient) => Promise<void>): Promise<void> {
+  async #try(call: Call, act: (client: pg.PoolClient) => Promise<void>): Promise<void> {
+    const from = now();
     try {
       const client = await this.#pool.connect();
       try {
@@ -167,14 +162,12 @@ export class Callers implements AsyncDisposable {
         throw error;
       }
     } catch (error) {
-      if (this.#isExcused(error)) return;
-      this.failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      const sqlstate = sqlstateOf(error);
+      if (isExcused({ call, sqlstate, from, until: now() }, this.#world.journal.spans)) return;
+      const what = call.kind === "insert" ? `insert (${call.ending})` : call.kind;
+      const why = error instanceof Error ? error.message : String(error);
+      this.failures.push(`P9: ${what} failed: ${why} (${sqlstate ?? "no SQLSTATE"})`);
     }
-  }
-
-  #isExcused(error: unknown): boolean {
-    if (CONTENTION.has(sqlstateOf(error) ?? "")) return true;
-    return this.#world.journal.spans.some(({ fault }) => stopsServer(fault));
   }
 }
 
