@@ -83,7 +83,7 @@ view as (
 ), right_changed as (
   select kind, name, grantee, privilege_type, is_grantable, bool_and(was) as was
   from privilege where grantee <> owner
-  group by kind, name, grantee, privilege_type, is_grantable having count(*) = 1
+  group by kind, name, grantee, privilege_type, is_grantable having count(distinct was) = 1
 ), column_right as (
   select t.relname, a.attname, e.*
   from net_table as t join pg_attribute as a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped, aclexplode(a.attacl) as e

@@ -108,6 +108,17 @@ test.each([
   expect(await rightsOf(grantee, "http_request_queue", ["select", "insert", "delete"])).toHaveLength(3);
 });
 
+test("a right that two roles gave is kept", async () => {
+  await createRoles(db, "giver");
+  await db.query(`grant usage on schema net to giver with grant option; grant select on net._http_response to giver with grant option;
+    set role giver; grant usage on schema net to ${READER}; grant select on net._http_response to ${READER}; reset role;
+    grant usage on schema net to ${READER}; grant select on net._http_response to ${READER};
+    revoke all on schema net from public; revoke select on net._http_response from public`);
+  await move();
+  expect(await rightsOf(READER, "_http_response", ["select"])).toEqual(["select"]);
+  await asReader("select from net._http_response");
+});
+
 describe("answers that pg_net did not show to every role", () => {
   const HIDDEN = [
     ["revoke all on net._http_response from public", "net._http_response"],
