@@ -143,7 +143,7 @@ comment on function supabase_functions._record(oid, anyelement) is
 
 -- API: public
 -- Who changes a row needs no right to call, as with Supabase's own function: the trigger acts with the rights of its owner,
--- who is the one that ran migrate. Who may attach it is said below.
+-- who is the one that ran migrate. Who may attach it is in webhook_callers.sql.
 create or replace function supabase_functions.http_request() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -181,22 +181,6 @@ comment on function supabase_functions.http_request() is
   'Trigger function: sends what changed to a url. Arguments: url, method, headers, params, timeout in milliseconds, and warn to warn instead of failing.';
 
 drop function if exists supabase_functions._acts_as_owner();
-
--- A trigger with this function sends what its creator likes: who may not call net.http_post may not make one either.
-do $$
-declare
-  one record;
-begin
-  revoke execute on function supabase_functions.http_request() from public;
-  for one in
-    select case acl.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee)) end as name
-    from pg_proc as p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as acl
-    where p.oid = 'net.http_post(text, jsonb, jsonb, jsonb, integer)'::regprocedure and acl.privilege_type = 'EXECUTE'
-  loop
-    execute format('grant execute on function supabase_functions.http_request() to %s', one.name);
-  end loop;
-end
-$$;
 
 grant usage on schema supabase_functions to public;
 grant usage, select on sequence supabase_functions.hooks_id_seq to public;

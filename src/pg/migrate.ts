@@ -88,7 +88,7 @@ export async function migrate(target: string | pg.ClientBase, options: MigrateOp
 
 async function migrateAll(client: pg.ClientBase, options: MigrateOptions, steps: Steps): Promise<Migrated> {
   const migrated = await migrateIn(client, options, steps);
-  const others = await steps.run("rights of others", () => otherRoles(client, options.grants));
+  const others = await steps.run("rights of others", () => otherRoles(client, options));
   return { ...migrated, notes: [...migrated.notes, ...others] };
 }
 

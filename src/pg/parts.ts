@@ -41,6 +41,7 @@ export async function applyParts(client: pg.ClientBase, asked: Parts): Promise<r
     await makeOwn(client, "supabase_functions", "MIGRATION_FAILED");
     await client.query(REMEMBER, ["webhooks", null]);
     await client.query(await readSql("optional/webhooks.sql"));
+    await client.query(await readSql("optional/webhook_callers.sql"));
   }
 
   const former = before.get("grants") ?? null;
@@ -62,6 +63,13 @@ export async function applyParts(client: pg.ClientBase, asked: Parts): Promise<r
 export async function ownSchemas(db: Queryable): Promise<readonly OwnSchema[]> {
   const isOwn = (await readParts(db)).has("webhooks") && (await foreignWebhooks(db)) === null;
   return isOwn ? ["net", "supabase_functions"] : ["net"];
+}
+
+/** After the rights to call were changed: who may attach webhooks, where there are any of ours. */
+export async function restoreAttachers(client: pg.ClientBase): Promise<void> {
+  if ((await ownSchemas(client)).includes("supabase_functions")) {
+    await client.query(await readSql("optional/webhook_callers.sql"));
+  }
 }
 
 async function readParts(db: Queryable): Promise<ReadonlyMap<string, string | null>> {

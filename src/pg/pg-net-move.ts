@@ -8,6 +8,7 @@ import { inOpenTransaction, inTransactions } from "./migration-transaction.ts";
 import { readSql } from "./migrations.ts";
 import { otherRoles } from "./other-roles.ts";
 import { OWNING_EXTENSION } from "./owning-extension.ts";
+import { restoreAttachers } from "./parts.ts";
 import { SQLSTATE, sqlstateOf } from "./sqlstate.ts";
 
 /** Something that others made on pg_net's objects. */
@@ -128,8 +129,9 @@ export async function moveFromPgNet(client: pg.ClientBase, options: MoveOptions)
     for (const { kind, object, create } of plan.objects.filter((one) => !isFilling(one))) {
       if (create !== null) await inOpenTransaction.run(`${kind} ${object}`, () => client.query(create));
     }
+    await restoreAttachers(client);
     const triggers = await client.query<{ name: string }>(SELECT_TRIGGERS);
-    const notes = [...migrated.notes, ...takenBack, ...(await otherRoles(client, options.grants))];
+    const notes = [...migrated.notes, ...takenBack, ...(await otherRoles(client, options))];
     return { ...plan, migrated: { ...migrated, notes }, triggers: triggers.rows.map(({ name }) => name) };
   });
 }

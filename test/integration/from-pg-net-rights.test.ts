@@ -108,6 +108,17 @@ test.each([
   expect(await rightsOf(grantee, "http_request_queue", ["select", "insert", "delete"])).toHaveLength(3);
 });
 
+test("who might not call pg_net may not attach webhooks either", async () => {
+  await db.query(
+    `revoke execute on function net.http_post from public; grant execute on function net.http_post to ${READER}`,
+  );
+  await move("--webhooks");
+  const may = async (role: string): Promise<unknown> =>
+    db.query("select has_function_privilege($1, 'supabase_functions.http_request()', 'execute') as may", [role]);
+  expect(await may("public")).toEqual([{ may: false }]);
+  expect(await may(READER)).toEqual([{ may: true }]);
+});
+
 test("a right that two roles gave is kept", async () => {
   await createRoles(db, "giver");
   await db.query(`grant usage on schema net to giver with grant option; grant select on net._http_response to giver with grant option;
@@ -196,6 +207,25 @@ describe("with --grants restricted, roles with rights of their own are named, wi
     for (const statement of expected) await db.query(statement);
     expect(revokes(await pgnetd(db.url, "migrate", ...RESTRICTED))).toEqual([]);
     await expect(asReader("select net.http_get('https://example.com/')")).rejects.toMatchObject({ code: "42501" });
+  });
+
+  test("also rights to attach webhooks, which whoever may call is given", async () => {
+    await db.query(`grant usage on schema net to ${READER}; grant execute on function net.http_post to ${READER}`);
+    const expected = [
+      `revoke all on schema net from "${READER}"; revoke all on function net.http_post(text,jsonb,jsonb,jsonb,integer), supabase_functions.http_request() from "${READER}";`,
+    ];
+    expect(revokes(await move(...RESTRICTED, "--webhooks"))).toEqual(expected);
+    await db.query(`grant usage on schema supabase_functions to ${READER}; grant select on supabase_functions.hooks to ${READER};
+      grant usage on sequence supabase_functions.hooks_id_seq to ${READER}`);
+    const [statements = ""] = revokes(await pgnetd(db.url, "migrate", ...RESTRICTED));
+    for (const on of [
+      "schema net, supabase_functions",
+      "sequence supabase_functions.hooks_id_seq",
+      "table supabase_functions.hooks",
+    ])
+      expect(statements).toContain(`revoke all on ${on} from "${READER}";`);
+    await db.query(statements);
+    expect(revokes(await pgnetd(db.url, "migrate", ...RESTRICTED))).toEqual([]);
   });
 
   test("where every role has one, too", async () => {

@@ -185,5 +185,23 @@ describe("pgnetd's own webhooks", () => {
     await expect(attach("anon")).rejects.toMatchObject({ code: "42501" });
     await attach("service_role");
     await attach("postgres");
+
+    // That right stays, since somebody may have given it by itself.
+    await db.as(
+      "postgres",
+      "revoke execute on function net.http_post(text, jsonb, jsonb, jsonb, integer) from service_role",
+    );
+    const named = async (): Promise<readonly string[]> =>
+      (await pgnetd(db.url("postgres"), "migrate", "--webhooks")).filter((line) =>
+        line.includes("may attach webhooks"),
+      );
+    const revoke = 'revoke execute on function supabase_functions.http_request() from "service_role";';
+    expect(await named()).toEqual([
+      `role service_role may attach webhooks, though it may not call net.http_post; to take that back: ${revoke}`,
+    ]);
+    await attach("service_role");
+    await db.as("postgres", revoke);
+    expect(await named()).toEqual([]);
+    await expect(attach("service_role")).rejects.toMatchObject({ code: "42501" });
   });
 });
