@@ -1,3 +1,5 @@
+import { ownText } from "./own-text.ts";
+
 /** Characters of a url that are shown or searched: anybody who may send requests may make one of a gigabyte. */
 export const LONGEST_URL = 2_048;
 
@@ -26,6 +28,11 @@ export function hasShortHost(url: string): boolean {
   if (found.length > LONGEST_URL) return false;
   const host = authority.slice(authority.lastIndexOf("@") + 1);
   return host.length <= LONGEST_NAME || host.replace(/[\0-\x7f]/g, "").length <= LONGEST_NAME;
+}
+
+/** P6: the host of `url`, read from its beginning, however long it is; empty where there is none, and where it is too long to be one. */
+export function hostnameOf(url: string): string {
+  return hasShortHost(url) ? ownText(URL.parse(url.slice(0, WINDOW))?.hostname ?? "") : "";
 }
 
 /**

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { hasShortHost } from "../base/url-start.ts";
+import { hostnameOf } from "../base/url-start.ts";
 import { MOST_PER_SECOND } from "../config/settings.ts";
 import type { Queryable } from "../pg/pool.ts";
 
@@ -17,7 +17,7 @@ export interface HostSettings {
  * where it is too long to be one.
  */
 export function hostOf(url: string): string {
-  return hasShortHost(url) ? withoutDot(URL.parse(url)?.hostname ?? "") : "";
+  return withoutDot(hostnameOf(url));
 }
 
 /** The host that a row of the settings is for: as in a url, so a name or an address in another spelling is the same one. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import { toError } from "../base/errors.ts";
+import { ownText } from "../base/own-text.ts";
 import { hasShortHost } from "../base/url-start.ts";
 import { jsonbPairs } from "../pg/jsonb.ts";
 import { hostOf } from "./host-settings.ts";
@@ -12,6 +13,8 @@ const FIXED_BYTES = 512;
 
 /** P5: url and body of a request that is sent, together, in bytes: a larger one would take several times that to read. */
 export const LARGEST_BYTES = 64 * 1024 * 1024;
+/** P6: the same for its url alone: to parse a longer one takes more than some milliseconds, in which nothing else goes on. */
+export const LARGEST_URL_BYTES = 256 * 1024;
 /** The same for its headers, as the text of their JSON; and for its options. */
 export const LARGEST_HEADERS_BYTES = 256 * 1024;
 
@@ -117,8 +120,7 @@ function readWhole(row: Row, lane: Lane, context: RowContext, committedAt?: numb
   const parsed = rowSchema.safeParse(row);
   if (!parsed.success) return problemsOf(parsed.error, "");
   const { id, method, url, headers, body, timeout_milliseconds, created, attempts, next_attempt_at } = parsed.data;
-  const contentBytes = url.length + (body?.length ?? 0);
-  const oversize = oversizeOf(contentBytes, headers, parsed.data.options);
+  const oversize = oversizeOf(parsed.data);
   if (oversize !== null) return oversize;
   const pairs = headers === null || headers === "null" ? [] : jsonbPairs(headers);
   if (pairs === null) return "headers: must be a JSON object of names and values";
@@ -137,7 +139,7 @@ function readWhole(row: Row, lane: Lane, context: RowContext, committedAt?: numb
       created,
       attempts,
       options,
-      bytes: FIXED_BYTES + contentBytes + sizeOf(pairs),
+      bytes: FIXED_BYTES + contentBytesOf(parsed.data) + sizeOf(pairs),
     },
     defect: null,
     isForeign: isForeign(row, context),
@@ -186,14 +188,26 @@ function plainOptions(context: RowContext): RequestOptions {
   };
 }
 
-function oversizeOf(contentBytes: number, headers: string | null, options: string | null): string | null {
-  if (contentBytes > LARGEST_BYTES) return OVERSIZE.content;
-  if (headers !== null && Buffer.byteLength(headers) > LARGEST_HEADERS_BYTES) return OVERSIZE.headers;
-  return options !== null && Buffer.byteLength(options) > LARGEST_HEADERS_BYTES ? OVERSIZE.options : null;
+function oversizeOf(row: z.output<typeof rowSchema>): string | null {
+  const { url, headers, options } = row;
+  if (isOver(LARGEST_URL_BYTES, url)) return OVERSIZE.url;
+  if (contentBytesOf(row) > LARGEST_BYTES) return OVERSIZE.content;
+  if (headers !== null && isOver(LARGEST_HEADERS_BYTES, headers)) return OVERSIZE.headers;
+  return options !== null && isOver(LARGEST_HEADERS_BYTES, options) ? OVERSIZE.options : null;
+}
+
+/** A character takes a byte or more. */
+function isOver(bytes: number, text: string): boolean {
+  return text.length > bytes || Buffer.byteLength(text) > bytes;
+}
+
+function contentBytesOf({ url, body }: z.output<typeof rowSchema>): number {
+  return Buffer.byteLength(url) + (body?.length ?? 0);
 }
 
 /** What is said of a request that is too large. */
 export const OVERSIZE = {
+  url: `its url is larger than ${LARGEST_URL_BYTES} bytes`,
   content: `its url and body are larger than ${LARGEST_BYTES} bytes`,
   headers: `its headers are larger than ${LARGEST_HEADERS_BYTES} bytes`,
   options: `its options are larger than ${LARGEST_HEADERS_BYTES} bytes`,
@@ -216,7 +230,7 @@ function defective(row: Row, known: Pick<OutboxRow, "lane" | "defect">, context:
     request: {
       id: BigInt(id),
       method,
-      url: url.slice(0, SHOWN_CHARACTERS),
+      url: ownText(url.slice(0, SHOWN_CHARACTERS)),
       headers: [],
       body: null,
       timeoutMs: 0,

@@ -1,6 +1,6 @@
 import { OUTBOX_OID } from "../pg/installation.ts";
 import { laneSql } from "./lane.ts";
-import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, OVERSIZE } from "./row.ts";
+import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, LARGEST_URL_BYTES, OVERSIZE } from "./row.ts";
 import { CHOSEN, COLUMNS, LEFT_LANES, NEXT_LANE } from "./sweep-lanes.ts";
 
 /** What a sweep returns beside its rows; `left` in its first row alone, since it may be long. `shown` is what is returned of a lane. */
@@ -21,8 +21,9 @@ function readable(lane: string): string {
   return `case when ${lane} ~ '^[ -~]*$' then ${lane} else '' end`;
 }
 
-const CONTENT_BYTES = "coalesce(octet_length(c.body), 0)::bigint + coalesce(octet_length(c.url), 0)::bigint";
-const SENT_BYTES = `case when ${CONTENT_BYTES} > ${LARGEST_BYTES} then 0 else ${CONTENT_BYTES} end`;
+const URL_BYTES = "coalesce(octet_length(c.url), 0)::bigint";
+const CONTENT_BYTES = `coalesce(octet_length(c.body), 0)::bigint + ${URL_BYTES}`;
+const SENT_BYTES = `case when ${URL_BYTES} > ${LARGEST_URL_BYTES} or ${CONTENT_BYTES} > ${LARGEST_BYTES} then 0 else ${CONTENT_BYTES} end`;
 
 /** Bytes of jsonb, `compressed` where it is compressed; 0 where it is too large to be read. */
 function jsonbBytes(column: string, compressed: string): string {
@@ -91,6 +92,7 @@ function isOversize(column: string): string {
 function readFrom(from: string): string {
   return `judged as (
   select j.*, case
+      when octet_length(j.url) > ${LARGEST_URL_BYTES} then '${OVERSIZE.url}'
       when j.content_bytes > ${LARGEST_BYTES} then '${OVERSIZE.content}'
       when ${isOversize("headers")} then '${OVERSIZE.headers}'
       when ${isOversize("options")} then '${OVERSIZE.options}'

@@ -76,6 +76,22 @@ test(
   },
 );
 
+test("P5 P6: urls of many megabytes end as errors, and their beginning is kept", async () => {
+  const parts = ["\u4e2d", "?@", "#"];
+  await using world = await attacked((db, url) =>
+    db.query(
+      `insert into net.http_request_queue (method, url, timeout_milliseconds)
+      select 'GET', $1 || repeat(part, 60000000 / octet_length(part)), 1000 from unnest($2::text[]) as part`,
+      [url("/"), parts],
+    ),
+  );
+  const got = await errors(world.db);
+  expect(got).toHaveLength(2 * parts.length);
+  for (const error of got) expect(error).toContain("its url is larger than 262144 bytes");
+  const [longest] = await world.db.query("select max(length(url))::int as characters from net.http_response_detail");
+  expect(longest).toEqual({ characters: 2_048 });
+});
+
 test("a row out of range is that row's defect, and is not sent: inserted so, or changed while it waited", async () => {
   const insert = (attempts: number, options: string | null, timeoutMs: number): string =>
     `insert into net.http_request_queue (method, url, timeout_milliseconds, attempts, options)

@@ -77,7 +77,8 @@ test("P5: what is too large to be sent is reported, not read, and keeps nothing 
     insert into net.http_request_queue (method, url, timeout_milliseconds, headers, body, options)
     select 'POST', 'http://x/', 1000, null::jsonb, convert_to(repeat('a', 70000000), 'UTF8'), null::jsonb
     union all select 'POST', 'http://x/', 1000, jsonb_build_object('X', text), null, null from large
-    union all select 'POST', 'http://x/', 1000, null, null, jsonb_build_object('x', text) from large`);
+    union all select 'POST', 'http://x/', 1000, null, null, jsonb_build_object('x', text) from large
+    union all select 'POST', 'http://x/' || repeat('\u4e2d', 90000), 1000, null, null, null`);
   await insert(db, null);
   const { rows, left } = await sweeps.once();
   expect(left).toEqual([]);
@@ -85,7 +86,8 @@ test("P5: what is too large to be sent is reported, not read, and keeps nothing 
     [1n, true, "its url and body are larger than 67108864 bytes"],
     [2n, true, "its headers are larger than 262144 bytes"],
     [3n, true, "its options are larger than 262144 bytes"],
-    [4n, true, null],
+    [4n, true, "its url is larger than 262144 bytes"],
+    [5n, true, null],
   ]);
 });
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { migrate } from "../../src/pg/migrate.ts";
+import { LARGEST_URL_BYTES } from "../../src/outbox/row.ts";
 import { shownUrl } from "../../src/results/shown-url.ts";
 import { startInProcess } from "../support/in-process-daemon.ts";
 import { emptied } from "../support/outbox.ts";
@@ -25,13 +26,23 @@ const URLS: readonly (readonly [url: string, shown: string])[] = [
   ["", ""],
 ];
 
+/** The last five are too large to be sent. */
+const LONG: typeof URLS = [
+  ["https://example.com/".padEnd(LARGEST_URL_BYTES, "a"), "https://example.com/".padEnd(LARGEST_URL_BYTES, "a")],
+  [`https://a:b@example.com/${"a".repeat(LARGEST_URL_BYTES)}`, `https://example.com/${"a".repeat(2_024)}`],
+  [`https://a:b@example.com?${"secret".repeat(LARGEST_URL_BYTES)}`, "https://example.com?***"],
+  [`https://example.com/#${"secret".repeat(LARGEST_URL_BYTES)}`, "https://example.com/"],
+  [`https://${"secret".repeat(LARGEST_URL_BYTES)}@example.com/`, ""],
+  ["secret".repeat(LARGEST_URL_BYTES), ""],
+];
+
 test("a url is shown without user, password, query and fragment", async () => {
   await using db = await testDatabase({ migrated: false });
   const rows = await db.query<{ shown: string }>(
     `select ${shownUrl("url")} as shown from unnest($1::text[]) with ordinality as one (url, n) order by n`,
-    [URLS.map(([url]) => url)],
+    [[...URLS, ...LONG].map(([url]) => url)],
   );
-  expect(rows.map(({ shown }) => shown)).toEqual(URLS.map(([, shown]) => shown));
+  expect(rows.map(({ shown }) => shown)).toEqual([...URLS, ...LONG].map(([, shown]) => shown));
 });
 
 test("P11: no role reads a secret of a url where requests have ended", async () => {

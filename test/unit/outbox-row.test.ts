@@ -1,6 +1,7 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { hostOf } from "../../src/outbox/host-settings.ts";
-import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, laneOfRow, readRow } from "../../src/outbox/row.ts";
+import { LARGEST_BYTES, LARGEST_HEADERS_BYTES, LARGEST_URL_BYTES, laneOfRow, readRow } from "../../src/outbox/row.ts";
+import { liveBytes } from "../support/live-heap.ts";
 
 const CONTEXT = { maxRedirects: 5, installationMarks: [] };
 
@@ -109,7 +110,12 @@ it("a row that was not read whole says why", () => {
 
 it.each([
   ["body", { body: Buffer.alloc(LARGEST_BYTES) }],
-  ["url", { url: `http://example.com/${"a".repeat(LARGEST_BYTES)}` }],
+  ["url", { url: `http://example.com/${"a".repeat(LARGEST_URL_BYTES)}` }],
+  ["url", { url: `http://example.com/${"\u4e2d".repeat(LARGEST_URL_BYTES / 3)}` }],
+  [
+    "url and body",
+    { url: `http://example.com/${"\u4e2d".repeat(80_000)}`, body: Buffer.alloc(LARGEST_BYTES - 200_000) },
+  ],
   ["headers", { headers: `{"X-Large": "${"a".repeat(LARGEST_HEADERS_BYTES)}"}` }],
 ])("P5: a row whose %s is too large has a defect, and is not held", (part, columns) => {
   const { request, defect } = readRow({ ...ROW, ...columns }, CONTEXT);
@@ -180,11 +186,38 @@ it("a row waits since its commit; where that is not known since it was due, or s
 });
 
 it("P5: a request of the largest size is sent", () => {
-  const url = "http://example.com/";
+  const url = "http://example.com/".padEnd(LARGEST_URL_BYTES, "a");
   const headers = `{"X-Large": "${"a".repeat(LARGEST_HEADERS_BYTES - '{"X-Large": ""}'.length)}"}`;
   const options = `{"other": "${"a".repeat(LARGEST_HEADERS_BYTES - '{"other": ""}'.length)}"}`;
   const body = Buffer.alloc(LARGEST_BYTES - url.length);
   expect(readRow({ ...ROW, headers, body, options }, CONTEXT).defect).toBeNull();
+});
+
+it("P6: of a url, however long, the beginning alone is parsed for its host", () => {
+  const parse = vi.spyOn(URL, "parse");
+  try {
+    for (const end of ["/", "?", "#", "/a?", "\\"]) {
+      const url = `https://u:p@EXAMPLE.com.:8443${end}${"\u4e2d".repeat(10_000_000)}`;
+      expect(hostOf(url)).toBe("example.com");
+      expect(readRow({ ...ROW, url }, CONTEXT)).toMatchObject({ host: "example.com", lane: "example.com.:8443" });
+    }
+    expect(parse.mock.calls.length).toBeGreaterThan(0);
+    for (const [url] of parse.mock.calls) expect(String(url).length).toBeLessThanOrEqual(4_096);
+  } finally {
+    parse.mockRestore();
+  }
+});
+
+it("P5: of a url that is too large nothing is held beyond what is shown", async () => {
+  const before = await liveBytes();
+  const rows = Array.from({ length: 8 }, (_, at) => {
+    const url = `http://a-long-name.example/${"a".repeat(8 * 1024 * 1024)}${at}`;
+    return readRow({ ...ROW, url }, CONTEXT);
+  });
+  expect(((await liveBytes()) - before) / 1024 / 1024).toBeLessThan(16);
+  expect(rows.map(({ host, lane }) => [host, lane])).toEqual(
+    rows.map(() => ["a-long-name.example", "a-long-name.example"]),
+  );
 });
 
 it("P5: a row whose options are too large has a defect", () => {
