@@ -106,5 +106,58 @@ begin
 end
 $$;
 
+-- A role that may read answers, and no dead letters, still asks for the state of a request: what has become a dead letter is unknown to it.
+
+-- API: private
+create or replace function net._request_state(
+  request_id bigint,
+  out state text,
+  out inserted_by xid,
+  out status_code integer,
+  out headers jsonb,
+  out content text,
+  out error_msg text
+)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not has_column_privilege('net.http_dead_letter', 'error_msg', 'select') then
+    select
+        case when queue.id is not null then 'waiting' when response.id is not null then 'answered' else 'unknown' end,
+        queue.xmin, response.status_code, response.headers, response.content, response.error_msg
+      into state, inserted_by, status_code, headers, content, error_msg
+      from (select) as one
+      left join net.http_request_queue as queue on queue.id = request_id
+      left join lateral (
+        select * from net._http_response as r where r.id = request_id order by r.created desc limit 1
+      ) as response on true;
+    return;
+  end if;
+  select
+      case
+        when queue.id is not null then 'waiting'
+        when response.id is not null then 'answered'
+        when dead.id is not null then 'dead'
+        else 'unknown'
+      end,
+      queue.xmin,
+      response.status_code,
+      response.headers,
+      response.content,
+      coalesce(response.error_msg, dead.error_msg, 'HTTP status ' || dead.status_code || ' after ' || dead.attempts || ' attempts')
+    into state, inserted_by, status_code, headers, content, error_msg
+    from (select) as one
+    left join net.http_request_queue as queue on queue.id = request_id
+    left join lateral (
+      select * from net._http_response as r where r.id = request_id order by r.created desc limit 1
+    ) as response on true
+    left join lateral (
+      select d.id, d.status_code, d.error_msg, d.attempts
+      from net.http_dead_letter as d where d.id = request_id order by d.died desc limit 1
+    ) as dead on response.id is null;
+end
+$$;
+
 comment on column net.http_request_queue.timeout_milliseconds is
   'From the moment of sending to the last byte of the answer; 0, and more than http.maxTimeoutMs (ten minutes unless set), is http.maxTimeoutMs.';

@@ -557,6 +557,18 @@ CREATE OR REPLACE FUNCTION net._request_state(request_id bigint, OUT state text,
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
+  if not has_column_privilege('net.http_dead_letter', 'error_msg', 'select') then
+    select
+        case when queue.id is not null then 'waiting' when response.id is not null then 'answered' else 'unknown' end,
+        queue.xmin, response.status_code, response.headers, response.content, response.error_msg
+      into state, inserted_by, status_code, headers, content, error_msg
+      from (select) as one
+      left join net.http_request_queue as queue on queue.id = request_id
+      left join lateral (
+        select * from net._http_response as r where r.id = request_id order by r.created desc limit 1
+      ) as response on true;
+    return;
+  end if;
   select
       case
         when queue.id is not null then 'waiting'

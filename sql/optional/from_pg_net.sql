@@ -189,11 +189,12 @@ item (place, kind, object, dropped, made, problem) as (
       string_agg(distinct privilege_type, ', '), string_agg(distinct name, ', ')), null, null, null
   from as_daemon group by grantee
   union all
-  select 253, 'right', 'select on table net.http_response_detail', null, 'revoke select on table net.http_response_detail from public', null
+  select 253, 'right', 'select on table ' || t, null, format('revoke select on table %s from public', t), null
+  from unnest(array['net.http_response_detail', 'net.http_dead_letter', 'net.http_lane_activity']) as t
   where exists (select from hidden)
   union all
-  select 254, 'note', format('not every role could read all of %s, so none but its owner may read net.http_response_detail, which has more of the same: ', string_agg(name, ' and ' order by name))
-      || 'docs/from-pg_net.md, Rights, says how to open it to some', null, null, null
+  select 254, 'note', format('not every role could read all of %s, so none but their owner may read net.http_response_detail, net.http_dead_letter and net.http_lane_activity, which have more of the same, nor call net.http_lane_status(): ', string_agg(name, ' and ' order by name))
+      || 'docs/from-pg_net.md, Rights, says how to open them to some', null, null, null
   from hidden having count(*) > 0
   union all
   select 260, 'security definer', format('%s', oid::regprocedure), null, format('alter function %s security definer', oid::regprocedure), null

@@ -143,40 +143,72 @@ describe("answers that pg_net did not show to every role", () => {
     ["alter table net.http_request_queue enable row level security", "net.http_request_queue"],
   ] as const;
 
-  test.for(HIDDEN)("are not shown to it by pgnetd's details either: %s", async ([sql, tables]) => {
+  /** What else tells of requests and answers. */
+  const OUTCOMES = ["http_response_detail", "http_dead_letter", "http_lane_activity"] as const;
+
+  async function shown(): Promise<readonly string[]> {
+    const rows = await db.query<{ name: string }>(
+      "select name from unnest($1::text[]) as name where has_any_column_privilege('public', 'net.' || name, 'select')",
+      [OUTCOMES],
+    );
+    return rows.map(({ name }) => name);
+  }
+
+  test.for(HIDDEN)("are not shown to it by what else pgnetd has of them: %s", async ([sql, tables]) => {
     await db.query(sql);
     expect(await move()).toContain(
-      `not every role could read all of ${tables}, so none but its owner may read net.http_response_detail, which has more of the same: docs/from-pg_net.md, Rights, says how to open it to some`,
+      `not every role could read all of ${tables}, so none but their owner may read net.http_response_detail, net.http_dead_letter and net.http_lane_activity, which have more of the same, nor call net.http_lane_status(): docs/from-pg_net.md, Rights, says how to open them to some`,
     );
-    expect(await rightsOf("public", "http_response_detail", ["select"])).toEqual([]);
+    expect(await shown()).toEqual([]);
     await pgnetd(db.url, "migrate", "--webhooks");
-    expect(await rightsOf("public", "http_response_detail", ["select"])).toEqual([]);
-    if (tables === "net._http_response") {
-      await asReader("select net.http_get('https://example.com/')");
-      await asReader("select net.http_lane_status()");
-    }
+    expect(await shown()).toEqual([]);
+    if (tables === "net._http_response") await asReader("select net.http_get('https://example.com/')");
   });
 
-  test("stay hidden under --grants open where row security does it, until it is on the details, too", async () => {
+  test.for(["http_request_queue", "_http_response"])(
+    "stay hidden under --grants open where row security on %s does it, until it is on the rest, too",
+    async (table) => {
+      await db.query(`alter table net.${table} enable row level security`);
+      await move();
+      await pgnetd(db.url, "migrate", "--grants", "open");
+      expect(await shown()).toEqual([]);
+      for (const one of OUTCOMES) await db.query(`alter table net.${one} enable row level security`);
+      await pgnetd(db.url, "migrate", "--grants", "open");
+      expect(await shown()).toEqual(OUTCOMES);
+      await expect(asReader("select url from net.http_dead_letter")).rejects.toMatchObject({ code: "42501" });
+    },
+  );
+
+  test("are collected by whom row security shows them to, by id; dead letters are not", async () => {
     await db.query("alter table net._http_response enable row level security");
     await move();
-    await pgnetd(db.url, "migrate", "--grants", "open");
-    expect(await rightsOf("public", "http_response_detail", ["select"])).toEqual([]);
     await db.query(`
       insert into net._http_response (id, status_code, created) select n, 200 + n, now() from generate_series(1, 2) n;
       insert into net.http_response_detail (id, method, url, attempts, enqueued, created)
         select n, 'GET', 'https://example.com/', 1, now(), now() from generate_series(1, 2) n;
+      insert into net.http_dead_letter (id, method, url, timeout_milliseconds, created, attempts, error_msg)
+        values (3, 'GET', 'https://example.com/', 1, now(), 1, 'secret');
       create policy of_one on net._http_response for select using (status_code = 201);
       alter table net.http_response_detail enable row level security;
       create policy of_answers on net.http_response_detail for select
         using (exists (select from net._http_response r where r.id = http_response_detail.id and r.created = http_response_detail.created))`);
+    const collected = `select id::int, (net.http_collect_response(id)).status::text from generate_series(1, 3) as id`;
+    expect(await asReader(collected)).toEqual([
+      { id: 1, status: "SUCCESS" },
+      { id: 2, status: "ERROR" },
+      { id: 3, status: "ERROR" },
+    ]);
+    expect(await asReader("select (net.http_collect_response(3)).message")).toEqual([
+      { message: "request matching request_id not found" },
+    ]);
     await pgnetd(db.url, "migrate", "--grants", "open");
     expect(await asReader("select id from net.http_response_detail")).toEqual([{ id: "1" }]);
   });
 
   test("are all that is hidden: elsewhere every role reads the details, as it reads the answers", async () => {
     expect((await move()).filter((line) => line.includes("http_response_detail"))).toEqual([]);
-    expect(await rightsOf("public", "http_response_detail", ["select"])).toEqual(["select"]);
+    expect(await shown()).toEqual(OUTCOMES);
+    await asReader("select net.http_lane_status()");
   });
 });
 
