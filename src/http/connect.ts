@@ -55,6 +55,7 @@ export class Attempt {
   readonly #connecting: Connecting;
   readonly #done: buildConnector.Callback;
   #giveUpName: (() => void) | null = null;
+  #leaveHandshake: (() => void) | null = null;
   #socket: Socket | null = null;
   #ended = false;
 
@@ -82,6 +83,7 @@ export class Attempt {
     if (this.#ended) return;
     this.#ended = true;
     this.#giveUpName?.();
+    this.#leaveHandshake?.();
     this.#socket?.destroy();
     this.#done(error, null);
   }
@@ -135,8 +137,13 @@ export class Attempt {
     if (!this.#connecting.guard.allows(address)) this.fail(new RefusedAddress(hostname, address));
     else if (this.isSecured) {
       this.stage = "tls";
+      this.#leaveHandshake = this.#connecting.tlsBounds.watchHandshake(
+        () => this.receivedBytes,
+        () => this.fail(new Error("more came than a handshake takes")),
+      );
       const servername = isIP(hostname) === 0 ? hostname.replace(/\.$/, "") : "";
       this.#connecting.startTls({ hostname, protocol, port, servername, httpSocket: socket }, (error, secured) => {
+        this.#leaveHandshake?.();
         if (error !== null) this.fail(error);
         else this.#ready(secured);
       });

@@ -9,6 +9,12 @@ const MOST_BESIDE_BYTES = 262_144;
 const BESIDE_EACH_BYTE = 128;
 const CHECK_EACH_MS = 250;
 
+interface Watched {
+  /** Bytes that came of TLS beside content. */
+  readonly besideBytes: () => number;
+  readonly end: () => void;
+}
+
 /** A connection over TLS. */
 export interface TlsConnection {
   /** What is read from it is content. */
@@ -24,36 +30,45 @@ export interface TlsConnection {
  * renegotiations would be such an answer, too, and leave out servers that ask for one.
  */
 export class TlsBounds {
-  readonly #open = new Set<TlsConnection>();
+  readonly #open = new Set<Watched>();
   #timer: NodeJS.Timeout | null = null;
 
   /** Ends `connection` when more came of it. */
   watch(connection: TlsConnection): void {
-    const { secured } = connection;
+    const { secured, receivedBytes } = connection;
     let offers = 0;
     const offered = (): void => {
       if (++offers > MOST_OFFERS) end(connection);
     };
     secured.on("session", offered);
     secured.on("secureConnect", offered);
-    secured.once("close", () => this.#forget(connection));
-    this.#open.add(connection);
-    this.#timer ??= setInterval(() => this.#check(), CHECK_EACH_MS).unref();
+    const forget = this.#check({
+      besideBytes: () => receivedBytes() - secured.bytesRead * (1 + BESIDE_EACH_BYTE),
+      end: () => end(connection),
+    });
+    secured.once("close", forget);
   }
 
-  #forget(connection: TlsConnection): void {
-    this.#open.delete(connection);
+  /** Calls `end` when more bytes came of the first handshake of a connection; until the function that it returns is called. */
+  watchHandshake(receivedBytes: () => number, end: () => void): () => void {
+    return this.#check({ besideBytes: receivedBytes, end });
+  }
+
+  #check(watched: Watched): () => void {
+    this.#open.add(watched);
+    this.#timer ??= setInterval(() => this.#checkAll(), CHECK_EACH_MS).unref();
+    return () => this.#forget(watched);
+  }
+
+  #forget(watched: Watched): void {
+    this.#open.delete(watched);
     if (this.#open.size > 0 || this.#timer === null) return;
     clearInterval(this.#timer);
     this.#timer = null;
   }
 
-  #check(): void {
-    for (const connection of this.#open) {
-      const { secured, receivedBytes } = connection;
-      const beside = receivedBytes() - secured.bytesRead * (1 + BESIDE_EACH_BYTE);
-      if (beside > MOST_BESIDE_BYTES) end(connection);
-    }
+  #checkAll(): void {
+    for (const { besideBytes, end: over } of this.#open) if (besideBytes() > MOST_BESIDE_BYTES) over();
   }
 }
 

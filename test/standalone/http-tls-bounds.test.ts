@@ -38,6 +38,15 @@ describe("P6: a connection over TLS is closed over which there come without end"
     await eventually(() => ended === 1);
   });
 
+  test("requests for a handshake, before the first is done", async () => {
+    const record = Buffer.concat([Buffer.from([22, 3, 3, 64, 0]), Buffer.alloc(16_384)]);
+    await using peer = await httpPeer(() => undefined, { accepted: (socket) => flood(socket.pause(), () => record) });
+    await using sender = client();
+    const outcome = await failed(sender, `https://127.0.0.1:${peer.port}/`, { timeoutMs: 20_000 });
+    expect(outcome).toMatchObject({ code: "tls", message: "SSL connect error", maybeReceived: false });
+    await eventually(() => peer.open === 0);
+  });
+
   test("changes of keys, while it is idle", async () => {
     let ended = 0;
     await using peer = await tlsRecordPeer(identity, (beneath, records) => {
