@@ -3,12 +3,15 @@ import { type AnswerMemory, type AnswerWaiter } from "../limits/answer-memory.ts
 import { ContentBuffer } from "./content-buffer.ts";
 import { type Failure, type Progress, failureOf, tooLarge } from "./failure.ts";
 import { type Connection, type AssignedRequest } from "./connection.ts";
+import { findLocation, isRedirect } from "./redirect.ts";
 import { type HeaderPairs, headerPairs, headerSize } from "./raw-headers.ts";
 
 /** A response as it came, its content encoding still on. */
 export interface Reply {
   readonly status: number;
   readonly headers: HeaderPairs;
+  /** Where a redirect leads; null where it is none. */
+  readonly location: string | null;
   readonly content: Buffer;
 }
 
@@ -49,6 +52,7 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
   #status = 0;
   #headers: HeaderPairs = [];
   #headerBytes = 0;
+  #location: string | null = null;
   readonly #content = new ContentBuffer();
   /** How the connection failed before the response ended; null where it did not. */
   #failed: Error | null = null;
@@ -125,6 +129,7 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
     controller.rawHeaders = null;
     this.#headers = headerPairs(raw);
     this.#headerBytes = headerSize(this.#headers);
+    if (isRedirect(status)) this.#location = findLocation(raw);
     // The length of an answer to HEAD, and of 304, is that of what GET would bring; 204 has no content.
     if (!this.#expectsContent || status === 204 || status === 304) return;
     const length = Number(headers["content-length"]);
@@ -173,7 +178,8 @@ export class Exchange implements AssignedRequest, AnswerWaiter {
     if (this.#ended) return;
     this.#finish();
     this.#connection?.closeUnlessSent();
-    this.#owner.exchangeReplied({ status: this.#status, headers: this.#headers, content: this.#content.take() });
+    const [status, headers, location] = [this.#status, this.#headers, this.#location];
+    this.#owner.exchangeReplied({ status, headers, location, content: this.#content.take() });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {

@@ -1,7 +1,7 @@
+import { isUtf8 } from "node:buffer";
 import { hasShortHost } from "../base/url-start.ts";
 import { type Failure } from "./failure.ts";
 import { type Outgoing, pushAuthorization } from "./outgoing.ts";
-import { type HeaderPairs } from "./raw-headers.ts";
 
 const FOLLOWED = new Set([300, 301, 302, 303, 307, 308]);
 /** The last three are known to curl as ordinary headers: it sends them on. */
@@ -20,9 +20,25 @@ export function isRedirect(status: number): boolean {
   return FOLLOWED.has(status);
 }
 
-/** Where a redirect leads: the first Location that is not empty, as curl has it; null without one. */
-export function findLocation(headers: HeaderPairs): string | null {
-  return headers.find(([name, value]) => name.toLowerCase() === "location" && value.trim() !== "")?.[1] ?? null;
+/**
+ * Where a redirect leads, of names and values in turn: the first Location that is not empty, as curl has it; null without one. Where it is not
+ * UTF-8 its bytes go on as they are, percent-encoded: a url of those characters would have others.
+ */
+export function findLocation(raw: readonly Buffer[]): string | null {
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const [name, value] = [raw[at], raw[at + 1]];
+    if (name?.length !== LOCATION.length || name.toString("latin1").toLowerCase() !== LOCATION || !value) continue;
+    const text = value.toString("latin1");
+    if (text.trim() === "") continue;
+    return isUtf8(value) ? value.toString() : text.replace(/[\x80-\xff]/g, percentEncoded);
+  }
+  return null;
+}
+
+const LOCATION = "location";
+
+function percentEncoded(byte: string): string {
+  return `%${byte.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
 /**

@@ -7,7 +7,7 @@ import { ABORTED, type Failure, TOO_MANY_REDIRECTS, outOfMemory } from "./failur
 import { type Outcome, type Timings } from "./outcome.ts";
 import { type Additions, type Outgoing, dispatchOptions, outgoing } from "./outgoing.ts";
 import { findHeader } from "./raw-headers.ts";
-import { findLocation, follow, isRedirect } from "./redirect.ts";
+import { follow } from "./redirect.ts";
 
 /** What all sendings of one client share. */
 export interface SendingContext {
@@ -128,7 +128,7 @@ export class Sending {
   exchangeReplied(reply: Reply): void {
     this.#leaveExchange();
     const from = this.#outgoing;
-    const location = isRedirect(reply.status) ? findLocation(reply.headers) : null;
+    const { location } = reply;
     const { maxRedirects } = this.request.options;
     if (location === null || maxRedirects === 0 || from === null) {
       this.#answer(reply);

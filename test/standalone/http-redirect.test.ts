@@ -87,6 +87,29 @@ describe("the location", () => {
   });
 
   test.each([
+    ["/caf\xe9?b=\xfc#\xe4", "/caf%E9?b=%FC"],
+    ["/caf\xc3\xa9/\xe9", "/caf%C3%A9/%E9"],
+    ["//127.0.0.1:PORT/\x80\xff", "/%80%FF"],
+  ])(
+    "%j, which is not UTF-8, is followed byte for byte, as with curl, and stored as ISO 8859-1",
+    async (bytes, path) => {
+      let port = 0;
+      await using peer = await httpPeer((socket, { head }) => {
+        const first = head.startsWith("GET /302 ");
+        const to = `Location: ${bytes.replace("PORT", String(port))}`;
+        socket.write(first ? response("", [to], "302 Found") : response());
+      });
+      port = peer.port;
+      await using client = testClient();
+      expect((await answered(client, `http://127.0.0.1:${port}/302`)).status).toBe(200);
+      expect(requestLines(peer)[1]).toBe(`GET ${path}`);
+      const { headers } = await answered(client, `http://127.0.0.1:${port}/302`, { maxRedirects: 0 });
+      expect(headers).toContainEqual(["Location", bytes.replace("PORT", String(port))]);
+    },
+  );
+
+  test.each([
+    ["http://caf\xe9.example/", "URL using bad/illegal format or missing URL"],
     ["file:///etc/passwd", "Unsupported protocol"],
     ["ftp://127.0.0.1/", "Unsupported protocol"],
     ["data:,x", "Unsupported protocol"],
