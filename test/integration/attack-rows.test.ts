@@ -64,7 +64,7 @@ test(
       for (const number of bombs) {
         for (const count of counts[way]) {
           await db.query(
-            "select net.http_get($1, headers := jsonb_build_object('X', (select jsonb_agg($2::numeric) from generate_series(1, $3::int))))",
+            "select net.http_get($1, headers := jsonb_build_object('X', (select jsonb_agg(number) from to_jsonb($2::numeric) number, generate_series(1, $3::int))))",
             [url("/bomb"), number, count],
           );
         }
@@ -153,16 +153,20 @@ test("P2: ids, times and timeouts at the ends of their range end as requests do,
   };
   await insert(ids[0] ?? "", "infinity", null);
   await insertAll(-100);
-  await using daemon = await startInProcess(db.url);
-  await emptied(db);
-  await insert(ids[1] ?? "", "infinity", null);
-  await insertAll(100);
-  await emptied(db);
+  {
+    await using _daemon = await startInProcess(db.url);
+    await emptied(db);
+    await insert(ids[1] ?? "", "infinity", null);
+    await insertAll(100);
+    await emptied(db);
+  }
   expect(receiver.requests).toHaveLength(2 * (1 + 2 * times.length));
   expect(await db.query("select from net._http_response where status_code = 200")).toHaveLength(
     receiver.requests.length,
   );
   await insert("1", "infinity", "infinity");
+  // A daemon that has just started has not read the status before.
+  await using daemon = await startInProcess(db.url);
   await eventually(async () => {
     const health = (await (await fetch(`${daemon.address}/readyz`)).json()) as { readonly oldest: unknown };
     expect(health.oldest).toEqual({ id: "1", ageSeconds: 0 });
@@ -221,7 +225,7 @@ test("P6: locked rows that cannot be sent, more than fit into memory, stop nobod
   await using receiver = await startReceiver();
   await using daemon = await startInProcess(db.url, { PGNETD_MEMORY_REQUESTS: "200", PGNETD_CONCURRENCY: "100" });
   await db.query(
-    "select net.http_request('GET', 'http://other.example/', delay := '1 day') from generate_series(1, 1000)",
+    "select net.http_request('GET', 'http://other.example/', delay := '1 day') from generate_series(1, 400)",
   );
   const locker = await db.pool.connect();
   // What changes is not streamed: the daemon learns of it when it is locked.
@@ -235,5 +239,5 @@ test("P6: locked rows that cannot be sent, more than fit into memory, stop nobod
   }
   await locker.query("commit").finally(() => locker.release());
   await emptied(db);
-  expect(await errors(db)).toHaveLength(1_000);
+  expect(await errors(db)).toHaveLength(400);
 }, 120_000);
