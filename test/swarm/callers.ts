@@ -224,6 +224,8 @@ async function cancel(client: pg.PoolClient, call: Extract<Call, { kind: "cancel
     [call.onlyDeferred],
   );
   if (call.openMs > 0) await delay(call.openMs);
+  // Until it is committed what it deletes waits for everybody else, and is sent when it is due.
+  await client.query("update swarm.cancelled set at = clock_timestamp() where xmin = pg_current_xact_id()::xid");
   await client.query(call.commits ? "commit" : "rollback");
 }
 

@@ -110,8 +110,14 @@ function hasCause({ id, ends, keys }: Account, { spans, books }: Evidence): stri
   return `request ${id} failed without a cause: ${bad.status ?? bad.error}`;
 }
 
+/** Where a commit waits for a standby, what it deletes is there for everybody else long after its statement. */
+function commitsWait({ plan, spans }: Evidence): boolean {
+  return plan.settings.waitForStandby === "all" && spans.some(({ fault }) => fault.kind === "absent standby");
+}
+
 /** What is cancelled long before it is due cannot be in memory or in flight. */
-function notAfterCancellation({ id, ends, arrivals }: Account): string | null {
+function notAfterCancellation({ id, ends, arrivals }: Account, evidence: Evidence): string | null {
+  if (commitsWait(evidence)) return null;
   const gone = ends.find(({ kind, due, at }) => kind === "cancelled" && due !== null && due > at + STORED_MS);
   if (gone === undefined || !arrivals.some(({ at }) => at > gone.at + STORED_MS)) return null;
   return `request ${id} was sent after it was cancelled, long before it was due`;
@@ -125,9 +131,8 @@ function notBeforeDue({ id, keys, arrivals }: Account, { books }: Evidence): str
   return earlyMs > EARLY_MS ? `request ${id} came ${Math.round(earlyMs)} ms before it was due` : null;
 }
 
-function notAfterResult({ id, ends, arrivals }: Account, { plan, spans }: Evidence): string | null {
-  // There a result is stored for good long after its statement began.
-  if (plan.settings.waitForStandby === "all" && spans.some(({ fault }) => fault.kind === "absent standby")) return null;
+function notAfterResult({ id, ends, arrivals }: Account, evidence: Evidence): string | null {
+  if (commitsWait(evidence)) return null;
   const end = ends.find(({ kind }) => kind !== "cancelled");
   const late = end === undefined ? undefined : arrivals.find(({ at }) => at > end.at + STORED_MS);
   if (end === undefined || late === undefined) return null;
