@@ -1,5 +1,8 @@
-import { expect, it } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { learnSecrets, quotable, redact } from "../../src/config/redact.ts";
+
+// What other tests of this worker have loaded is known, too.
+beforeEach(() => learnSecrets([]));
 
 it.each([
   ["cannot reach postgres://app:hunter2@db/app now", "cannot reach postgres://app:***@db/app now"],
