@@ -18,6 +18,7 @@ const OF_NAMES = /^(?:https?|wss?|ftp|file):$/i;
  * 255 beyond ASCII. Those are put in order and encoded in a time that grows with the square of their number, up to a tenth of a second.
  */
 export function hasShortHost(url: string): boolean {
+  if (url.length <= LONGEST_NAME) return true;
   // Parsers pass over these, wherever they are.
   const start = url.slice(0, WINDOW).replace(/[\t\n\r]/g, "");
   const [found = "", scheme, slashes = "", authority = ""] = HOST.exec(start) ?? [];
@@ -32,7 +33,7 @@ export function hasShortHost(url: string): boolean {
 
 /** P6: the host of `url`, read from its beginning, however long it is; empty where there is none, and where it is too long to be one. */
 export function hostnameOf(url: string): string {
-  return hasShortHost(url) ? ownText(URL.parse(url.slice(0, WINDOW))?.hostname ?? "") : "";
+  return hasShortHost(url) ? ownText(URL.parse(url.slice(0, WINDOW))?.hostname ?? "", url) : "";
 }
 
 /**

@@ -25,7 +25,7 @@ export function laneSql(row: string): string {
 /** The lane of a row, as `laneSql` has it. `name` is its column `lane`. */
 export function laneOf(url: string, name: string | null): Lane {
   const authority = lowerAscii(authorityOf(url));
-  return ownText(first(LONGEST, name === null ? authority : `${authority} ${first(LONGEST, name)}`));
+  return ownText(first(LONGEST, name === null ? authority : `${authority} ${first(LONGEST, name)}`), url);
 }
 
 /** The host that all requests of the lane go to; null where they may go to several, or to none. */

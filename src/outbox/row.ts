@@ -230,7 +230,7 @@ function defective(row: Row, known: Pick<OutboxRow, "lane" | "defect">, context:
     request: {
       id: BigInt(id),
       method,
-      url: ownText(url.slice(0, SHOWN_CHARACTERS)),
+      url: ownText(url.slice(0, SHOWN_CHARACTERS), url),
       headers: [],
       body: null,
       timeoutMs: 0,
